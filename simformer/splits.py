@@ -1,0 +1,112 @@
+"""Which classes are base (pixel masks in training) and which are novel (image-level labels only)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from simformer.errors import ConfigError, UnknownClassError
+
+Role = Literal["base", "novel"]
+
+ALL_BASE = "all_base"
+_DATA = Path(__file__).parent / "data" / "splits.json"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set's classes, each base or novel (paper, section 3.1).
+
+    Attributes:
+        dataset: "coco_stuff_10k", "ade20k", "msrc21" or "custom".
+        name: "s1", "s2", ..., "all_base" (every class has masks: FullyOracle), or "custom".
+        classes: all K class names; a class index is a position here.
+        novel: indices of the novel classes, ascending.
+    """
+
+    dataset: str
+    name: str
+    classes: tuple[str, ...]
+    novel: tuple[int, ...]
+
+    @property
+    def base(self) -> tuple[int, ...]:
+        """Indices of the base classes, ascending."""
+        return tuple(sorted(set(range(len(self.classes))) - set(self.novel)))
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The role of every class, in the order of `classes`."""
+        novel = set(self.novel)
+        return tuple("novel" if index in novel else "base" for index in range(len(self.classes)))
+
+
+def datasets() -> tuple[str, ...]:
+    """Names of the data sets whose splits ship with the package."""
+    return tuple(_table())
+
+
+def dataset_classes(dataset: str) -> tuple[str, ...]:
+    """Class names of a data set, in index order. Raises ConfigError for an unknown data set."""
+    return tuple(name.strip() for name in _entry(dataset)["classes"])
+
+
+def split_names(dataset: str) -> tuple[str, ...]:
+    """Names that `load_split` knows for a data set: its weak-shot splits, then "all_base"."""
+    return (*_entry(dataset)["novel"], ALL_BASE)
+
+
+def load_split(dataset: str, name: str) -> Split:
+    """Read one of the shipped splits.
+
+    Args:
+        dataset: "coco_stuff_10k", "ade20k" (the paper's splits) or "msrc21" (this project's own).
+        name: "s1", "s2", ... or "all_base", in which no class is novel.
+
+    Raises:
+        ConfigError: no such data set, or no such split of it.
+    """
+    novel = {**_entry(dataset)["novel"], ALL_BASE: ()}
+    if name not in novel:
+        raise ConfigError(f"{dataset} has no split {name!r}; its splits are {', '.join(novel)}")
+    return Split(dataset, name, dataset_classes(dataset), tuple(sorted(novel[name])))
+
+
+def custom_split(classes: Sequence[str], novel_names: Iterable[str]) -> Split:
+    """Make a split of one's own classes.
+
+    Raises:
+        UnknownClassError: a novel name is not among the classes.
+        ConfigError: a class is listed twice.
+    """
+    classes = tuple(classes)
+    if len(set(classes)) < len(classes):
+        repeated = next(name for name in classes if classes.count(name) > 1)
+        raise ConfigError(f"the class {repeated!r} is listed twice")
+    novel = {class_index(classes, name) for name in novel_names}
+    return Split("custom", "custom", classes, tuple(sorted(novel)))
+
+
+def class_index(classes: Sequence[str], name: str) -> int:
+    """Position of a class name. Raises UnknownClassError, which names the nearest known class."""
+    if name in classes:
+        return classes.index(name)
+    near = difflib.get_close_matches(name, classes, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the classes are {', '.join(classes)}"
+    raise UnknownClassError(f"there is no class {name!r}; {hint}")
+
+
+@cache
+def _table() -> dict:
+    return json.loads(_DATA.read_text(encoding="utf-8"))
+
+
+def _entry(dataset: str) -> dict:
+    if dataset not in _table():
+        raise ConfigError(f"there are no splits of {dataset!r}; the data sets are {', '.join(_table())}")
+    return _table()[dataset]
