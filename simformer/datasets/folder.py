@@ -1,0 +1,234 @@
+"""A data set as a folder of photos and label maps."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from simformer.errors import DatasetError, ImageError
+from simformer.images import load_image
+from simformer.palette import VOID
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class FolderDataset:
+    """Photos, label maps and image-level labels under one folder.
+
+    ::
+
+        images/NAME.jpg (or .jpeg, .png)   photos
+        labels/NAME.png                    8-bit class indices, 255 = void, of the photo's size
+        classes.txt                        one class name a line; the line number is the index
+        train.txt, val.txt                 names without extension, one a line
+        image_labels.csv                   optional, columns photo,class: classes a photo shows,
+                                           with or without pixels of theirs in its label map
+
+    A photo may lack its label map only if image_labels.csv names its classes.
+
+    Attributes:
+        root: the folder.
+        classes: the K class names.
+        names: names of the photos, in the order of the list file.
+    """
+
+    def __init__(self, root: str | Path, list_file: str | None = "train.txt", *, cache: bool = False):
+        """Find the files; photos and label maps are decoded when asked for.
+
+        Args:
+            root: the folder.
+            list_file: which photos, "train.txt" or "val.txt" for example; None for all, sorted by name.
+            cache: decode everything now and keep it in memory (4 bytes a pixel), so that worker processes
+                forked later share it.
+
+        Raises:
+            DatasetError: a file is missing, empty or contradicts another; the sentence names it.
+        """
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise DatasetError(f"there is no data set folder {self.root}")
+        self.classes = self._read_classes()
+        self._photos = self._find_photos()
+        self.names = sorted(self._photos) if list_file is None else self._read_names(list_file)
+        self._listed_labels = self._read_image_labels()
+        if not self.names:
+            raise DatasetError(f"{self.root / (list_file or 'images')} names no photo")
+        for name in self.names:
+            if name not in self._listed_labels and not self._label_path(name).is_file():
+                raise DatasetError(
+                    f"{self._photos[name]} has neither a label map {self._label_path(name)} "
+                    f"nor a class in {self.root / 'image_labels.csv'}"
+                )
+        self._image_labels: dict[int, tuple[int, ...]] = {}
+        self._cache: list[tuple[Tensor, Tensor | None]] | None = None
+        if cache:
+            self._cache = list(_in_threads(self.sample, range(len(self))))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def image(self, index: int) -> Tensor:
+        """The photo: uint8 RGB, 3 x H x W. Raises DatasetError if it cannot be decoded."""
+        if self._cache is not None:
+            return self._cache[index][0]
+        path = self._photos[self.names[index]]
+        try:
+            photo = load_image(path)
+        except ImageError as error:
+            raise DatasetError(str(error)) from error
+        return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
+
+    def label_map(self, index: int) -> Tensor | None:
+        """The label map: uint8 class indices, 255 void, H x W; None if the photo has only image-level labels.
+
+        Raises:
+            DatasetError: it cannot be decoded, is not 8-bit, or holds a value neither a class nor 255.
+        """
+        if self._cache is not None:
+            return self._cache[index][1]
+        if not self.has_label_map(index):
+            return None
+        path = self._label_path(self.names[index])
+        labels = _read_label_map(path)
+        for value in _values(labels):
+            if value != VOID and value >= len(self.classes):
+                raise DatasetError(
+                    f"{path} holds the value {value}, but there are {len(self.classes)} classes "
+                    f"(0 to {len(self.classes) - 1}, 255 for void)"
+                )
+        return labels
+
+    def has_label_map(self, index: int) -> bool:
+        """Whether the photo has a label map, or only image-level labels."""
+        return self._label_path(self.names[index]).is_file()
+
+    def sample(self, index: int) -> tuple[Tensor, Tensor | None]:
+        """Photo and label map, as `image` and `label_map`. Raises DatasetError if their sizes differ."""
+        image, labels = self.image(index), self.label_map(index)
+        if labels is not None and image.shape[1:] != labels.shape:
+            name = self.names[index]
+            raise DatasetError(
+                f"{self._label_path(name)} is {labels.shape[1]} x {labels.shape[0]} pixels, "
+                f"but {self._photos[name]} is {image.shape[2]} x {image.shape[1]}"
+            )
+        return image, labels
+
+    def image_labels(self, index: int) -> tuple[int, ...]:
+        """Indices of the classes the photo shows, ascending: those of image_labels.csv and the label map."""
+        if index not in self._image_labels:
+            labels = self.label_map(index)
+            present = set() if labels is None else set(_values(labels)) - {VOID}
+            listed = self._listed_labels.get(self.names[index], set())
+            self._image_labels[index] = tuple(sorted(present | listed))
+        return self._image_labels[index]
+
+    def all_image_labels(self) -> list[tuple[int, ...]]:
+        """`image_labels` of every photo; label maps are read in threads."""
+        return list(_in_threads(self.image_labels, range(len(self))))
+
+    def check(self) -> None:
+        """Read every photo and label map. Raises DatasetError that names the first bad file."""
+        for name in self._listed_labels:
+            if name not in self._photos:
+                raise DatasetError(f"{self.root / 'image_labels.csv'} names {name!r}, which is not in images")
+        for _ in _in_threads(lambda index: self.sample(index) and None, range(len(self))):
+            pass
+
+    def _label_path(self, name: str) -> Path:
+        return self.root / "labels" / f"{name}.png"
+
+    def _read_classes(self) -> tuple[str, ...]:
+        path = self.root / "classes.txt"
+        classes = _lines(path)
+        if not 1 <= len(classes) <= VOID:
+            raise DatasetError(f"{path} names {len(classes)} classes; between 1 and {VOID} are possible")
+        if len(set(classes)) < len(classes):
+            raise DatasetError(f"{path} names a class twice: {_repeated(classes)!r}")
+        return tuple(classes)
+
+    def _find_photos(self) -> dict[str, Path]:
+        folder = self.root / "images"
+        if not folder.is_dir():
+            raise DatasetError(f"there is no folder {folder}")
+        photos: dict[str, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() not in PHOTO_SUFFIXES or path.name.startswith("."):
+                continue
+            if path.stem in photos:
+                raise DatasetError(f"{photos[path.stem]} and {path} are two photos of one name")
+            photos[path.stem] = path
+        return photos
+
+    def _read_names(self, list_file: str) -> list[str]:
+        path = self.root / list_file
+        names = _lines(path)
+        if len(set(names)) < len(names):
+            raise DatasetError(f"{path} names a photo twice: {_repeated(names)!r}")
+        for name in names:
+            if name not in self._photos:
+                hint = "; write names without extension" if name.lower().endswith(PHOTO_SUFFIXES) else ""
+                raise DatasetError(f"{path} names {name!r}, which is not in {self.root / 'images'}{hint}")
+        return names
+
+    def _read_image_labels(self) -> dict[str, set[int]]:
+        path = self.root / "image_labels.csv"
+        if not path.is_file():
+            return {}
+        index_of = {name: index for index, name in enumerate(self.classes)}
+        rows = csv.DictReader(_text(path).splitlines(), skipinitialspace=True)
+        if not {"photo", "class"} <= set(rows.fieldnames or ()):
+            raise DatasetError(f"{path} must begin with the line photo,class")
+        labels: dict[str, set[int]] = {}
+        for row in rows:
+            photo, class_name = (row["photo"] or "").strip(), (row["class"] or "").strip()
+            if class_name not in index_of:
+                raise DatasetError(f"{path}, line {rows.line_num}: classes.txt has no class {class_name!r}")
+            name = photo if photo in self._photos else Path(photo).stem
+            labels.setdefault(name, set()).add(index_of[class_name])
+        return labels
+
+
+def _read_label_map(path: Path) -> Tensor:
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            if image.mode not in ("L", "P"):
+                raise DatasetError(f"{path} is of mode {image.mode}; a label map is 8-bit gray or palette")
+            return torch.from_numpy(np.array(image))
+    except DatasetError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
+        raise DatasetError(f"{path} cannot be read as a PNG label map ({error})") from error
+
+
+def _values(labels: Tensor) -> list[int]:
+    return np.flatnonzero(np.bincount(labels.numpy().ravel(), minlength=256)).tolist()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DatasetError(f"there is no file {path}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read as UTF-8 text ({error})") from error
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in _text(path).splitlines() if line.strip()]
+
+
+def _repeated(names: list[str]) -> str:
+    return next(name for name in names if names.count(name) > 1)
+
+
+def _in_threads(function, indices: Iterable[int]):
+    # Pillow decodes outside Python's lock. The result is an iterator in order; the first error is raised.
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(function, indices)

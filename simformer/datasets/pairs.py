@@ -1,0 +1,68 @@
+"""Choosing the reference image of a pair (paper, section 3.3: pixel-pixel similarity transfer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from simformer.errors import ConfigError
+
+Pairing = Literal["cross", "self", "none"]
+
+RAREST_PROBABILITY = 0.01
+
+
+class ReferenceChooser:
+    """Chooses for an input image the reference image with which its pixels are compared.
+
+    "cross" prefers images that share exactly one novel class with the input, so that what their unlabelled
+    regions have in common can only be that class: one of the input's novel classes is drawn, then one of the
+    images that share just this one. Where there are none, any image that shares a novel class will do, then
+    any that shares a base class, then the input itself. "self" always takes the input ("Self-Pair").
+    """
+
+    def __init__(
+        self,
+        image_labels: Sequence[Sequence[int]],
+        novel: Sequence[int],
+        base: Sequence[int],
+        mode: Literal["cross", "self"] = "cross",
+    ):
+        """
+        Args:
+            image_labels: class indices that each image shows.
+            novel, base: class indices of each role.
+            mode: "cross" or "self"; without pairs ("none") there is nothing to choose.
+
+        Raises:
+            ConfigError: another mode.
+        """
+        if mode not in ("cross", "self"):
+            raise ConfigError(f"references are chosen for the pairings cross and self, not for {mode!r}")
+        self.mode = mode
+        shown = np.zeros((len(image_labels), 1 + max([*novel, *base], default=0)), dtype=bool)
+        for image, labels in enumerate(image_labels):
+            shown[image, list(labels)] = True
+        self._novel = np.ascontiguousarray(shown[:, list(novel)])
+        self._base = np.ascontiguousarray(shown[:, list(base)])
+
+    def choose(self, index: int, rng: np.random.Generator) -> int:
+        """Index of the reference for the input `index`."""
+        if self.mode == "self":
+            return index
+        shared = self._novel[:, self._novel[index]]
+        others = np.arange(len(shared)) != index
+        alone = shared & (shared.sum(1) == 1)[:, None] & others[:, None]
+        counts = alone.sum(0)
+        if counts.any():
+            usable = np.flatnonzero(counts)
+            rarest = rng.random() < RAREST_PROBABILITY
+            chosen = usable[counts[usable].argmin()] if rarest else rng.choice(usable)
+            return int(rng.choice(np.flatnonzero(alone[:, chosen])))
+        for alike in (shared, self._base[:, self._base[index]]):
+            candidates = np.flatnonzero(alike.any(1) & others)
+            if candidates.size:
+                return int(rng.choice(candidates))
+        return index

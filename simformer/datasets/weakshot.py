@@ -1,0 +1,200 @@
+"""What weak-shot training may see: masks of base classes, and image-level labels of novel ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from simformer.datasets.folder import FolderDataset
+from simformer.datasets.pairs import Pairing, ReferenceChooser
+from simformer.errors import ConfigError, DatasetError
+from simformer.palette import VOID
+from simformer.splits import Split
+
+CropLabels = Literal["strict", "crop"]
+Transform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+# Streams of random numbers drawn from one seed.
+_ORDER, _PAIRS, _TRANSFORM = range(3)
+
+
+@dataclass
+class WeakShotBatch:
+    """One training batch. In `base_labels` novel and void pixels are one and the same.
+
+    Attributes:
+        images: float32 RGB 0..255, B x 3 x H x W.
+        base_labels: int64, B x H x W: class index where the pixel is of a base class, 255 elsewhere.
+        padding: bool, B x H x W, True where the photo ended.
+        base: for each image the base classes present in `base_labels`, int64, ascending.
+        novel: for each image its image-level novel classes, int64, ascending.
+        pairs: P if images[:P] are inputs and images[P:] their references (B = 2P); 0 without pairs.
+    """
+
+    images: Tensor
+    base_labels: Tensor
+    padding: Tensor
+    base: list[Tensor]
+    novel: list[Tensor]
+    pairs: int
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> WeakShotBatch:
+        """The batch on another device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> WeakShotBatch:
+        """The batch in page-locked memory; DataLoader(pin_memory=True) calls this."""
+        return self._map(lambda tensor: tensor.pin_memory())
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> WeakShotBatch:
+        def apply(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return change(value)
+            return [change(tensor) for tensor in value] if isinstance(value, list) else value
+
+        return WeakShotBatch(**{field.name: apply(getattr(self, field.name)) for field in fields(self)})
+
+
+class WeakShotStream(Dataset):
+    """The batches of a training run; item n is the whole batch of step `start` + n.
+
+    A batch depends on the seed and its step alone, so a resumed run sees what an unbroken one would have
+    seen, with any number of worker processes: read it with DataLoader(stream, batch_size=None,
+    num_workers=w). Inputs follow a fresh permutation of the photos every epoch. torch's global generator is
+    left as it was.
+
+    With crop_labels "strict" a novel class's pixels are void before the transform sees a label map.
+    """
+
+    def __init__(
+        self,
+        dataset: FolderDataset,
+        split: Split,
+        transform: Transform,
+        *,
+        pairing: Pairing = "cross",
+        crop_labels: CropLabels = "strict",
+        batch: int,
+        steps: int,
+        seed: int = 0,
+        start: int = 0,
+    ):
+        """
+        Args:
+            dataset: photos, label maps and image-level labels; its classes are the split's.
+            split: the role of every class.
+            transform: a TrainTransform, or what takes and returns the same and draws from torch's generator.
+            pairing: how references are chosen ("cross", "self"), or "none" for single images.
+            crop_labels: "strict": an image's novel labels are its image-level labels, whether or not the crop
+                still shows them. "crop": the released code's behaviour, the novel classes that the crop's
+                full truth contains, which a user who has image-level labels does not know.
+            batch: images a step, half of them inputs and half references (all inputs without pairs).
+            steps: number of training steps in all; the stream holds steps `start` to `steps` - 1.
+            seed: of everything random.
+            start: step to begin with.
+
+        Raises:
+            ConfigError: an unknown pairing or kind of crop labels, an odd or empty batch, a negative start.
+            DatasetError: the classes are not the split's, or a photo without label map shows a base class.
+        """
+        if pairing not in ("cross", "self", "none"):
+            raise ConfigError(f"pairing is cross, self or none, not {pairing!r}")
+        if crop_labels not in ("strict", "crop"):
+            raise ConfigError(f"crop labels are strict or crop, not {crop_labels!r}")
+        if batch < 1 or (pairing != "none" and batch % 2):
+            raise ConfigError(f"a batch of {batch} images cannot be divided into pairs")
+        if not 0 <= start <= steps:
+            raise ConfigError(f"training cannot begin at step {start} of {steps}")
+        if tuple(dataset.classes) != split.classes:
+            raise DatasetError(f"the classes of {dataset.root} are not those of the split {split.name}")
+        self.dataset = dataset
+        self.transform = transform
+        self.crop_labels = crop_labels
+        self.batch, self.steps, self.seed, self.start = batch, steps, seed, start
+        self.pairs = 0 if pairing == "none" else batch // 2
+        self._novel = split.novel
+        # Lookup table: a base class stays what it is, all else becomes void.
+        self._only_base = torch.full((256,), VOID, dtype=torch.uint8)
+        self._only_base[list(split.base)] = torch.tensor(split.base, dtype=torch.uint8)
+        image_labels = dataset.all_image_labels()
+        self._image_novel = [sorted(set(labels) & set(split.novel)) for labels in image_labels]
+        self._check_masks(image_labels, split)
+        self._chooser = None
+        if pairing != "none":
+            self._chooser = ReferenceChooser(image_labels, split.novel, split.base, pairing)
+
+    def __len__(self) -> int:
+        return self.steps - self.start
+
+    def __getitem__(self, item: int) -> WeakShotBatch:
+        if not 0 <= item < len(self):
+            raise IndexError(f"item {item} of a stream of {len(self)} batches")
+        step = self.start + item
+        images = self._images(step)
+        with torch.random.fork_rng(devices=[]):
+            # Not torch.manual_seed: it would seed the GPU's generator too, which is not restored.
+            torch.default_generator.manual_seed(int(self._random(_TRANSFORM, step).integers(2**63)))
+            samples = [self._sample(index) for index in images]
+        pictures, base_labels, padding, novel = zip(*samples, strict=True)
+        base_labels = torch.stack(base_labels).long()
+        return WeakShotBatch(
+            images=torch.stack(pictures).float(),
+            base_labels=base_labels,
+            padding=torch.stack(padding),
+            base=[_classes(labels) for labels in base_labels],
+            novel=[torch.tensor(labels, dtype=torch.int64) for labels in novel],
+            pairs=self.pairs,
+        )
+
+    def _random(self, purpose: int, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, purpose, number])
+
+    def _images(self, step: int) -> list[int]:
+        """Indices of the inputs, then of their references."""
+        count = self.pairs or self.batch
+        size = len(self.dataset)
+        epochs = {position // size for position in range(step * count, (step + 1) * count)}
+        order = {epoch: self._random(_ORDER, epoch).permutation(size) for epoch in epochs}
+        inputs = [
+            int(order[position // size][position % size])
+            for position in range(step * count, (step + 1) * count)
+        ]
+        if self._chooser is None:
+            return inputs
+        rng = self._random(_PAIRS, step)
+        return inputs + [self._chooser.choose(index, rng) for index in inputs]
+
+    def _sample(self, index: int) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+        image, labels = self.dataset.sample(index)
+        if labels is None:
+            labels = torch.full(image.shape[1:], VOID, dtype=torch.uint8)
+        if self.crop_labels == "strict":
+            image, labels, padding = self.transform(image, self._keep_base(labels))
+            return image, labels, padding, self._image_novel[index]
+        image, labels, padding = self.transform(image, labels)
+        novel = sorted(set(_classes(labels).tolist()) & set(self._novel))
+        return image, self._keep_base(labels), padding, novel
+
+    def _keep_base(self, labels: Tensor) -> Tensor:
+        return self._only_base[labels.int()]
+
+    def _check_masks(self, image_labels: list[tuple[int, ...]], split: Split) -> None:
+        # Without a mask, base pixels would be taught as "something novel" by the complementary loss.
+        for index, labels in enumerate(image_labels):
+            shown = set(labels) & set(split.base)
+            if shown and not self.dataset.has_label_map(index):
+                raise DatasetError(
+                    f"the photo {self.dataset.names[index]!r} of {self.dataset.root} shows the base class "
+                    f"{split.classes[min(shown)]!r} but has no label map; base classes need masks"
+                )
+
+
+def _classes(labels: Tensor) -> Tensor:
+    """Values of a label map other than 255, int64, ascending."""
+    return torch.bincount(labels.flatten(), minlength=256)[:VOID].nonzero().flatten()

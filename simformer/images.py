@@ -1,0 +1,156 @@
+"""Photos in: whatever a person may hand over becomes an upright 8-bit RGB image, or one clear sentence."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from simformer.errors import ImageError
+
+ImageSource = str | Path | bytes | BinaryIO | Image.Image | np.ndarray
+
+# Only formats that Pillow decodes itself: EPS would start Ghostscript on a stranger's file.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF")
+MAX_PIXELS = 50_000_000
+
+
+def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Read a photo as it is meant to be seen.
+
+    EXIF rotation is applied; transparency is laid on white; gray, palette, CMYK and 16-bit images become
+    8-bit RGB, 16-bit and float values scaled rather than clipped; of an animation the first frame is taken
+    (of an open Pillow image the current one).
+
+    Args:
+        source: a file name, the bytes of a file, an open binary file, a Pillow image, or an array of
+            H x W, H x W x 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), bool, uint8 0..255,
+            uint16 0..65535, or float 0..1 (0..255 if any value is above 1).
+        max_pixels: the largest width x height; checked on the declared size, before any pixel is decoded.
+
+    Returns:
+        A Pillow image of mode "RGB" that shares no memory with the source.
+
+    Raises:
+        ImageError: not an image, damaged, empty, too large, or of a kind that has no RGB meaning.
+    """
+    name = _name(source)
+    try:
+        if isinstance(source, np.ndarray):
+            _check_size(name, source.shape[1::-1], max_pixels)
+            return _to_rgb(_from_array(source, name), name)
+        if isinstance(source, Image.Image):
+            _check_size(name, source.size, max_pixels)
+            return _to_rgb(source, name)
+        with _open(source, name, max_pixels) as image:
+            _check_size(name, image.size, max_pixels)
+            return _to_rgb(image, name)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
+        raise ImageError(f"{name} is damaged or cut short and cannot be decoded ({error})") from error
+
+
+def _name(source: ImageSource) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    inner = getattr(source, "filename", None) or getattr(source, "name", None)
+    return inner if isinstance(inner, str) else "the image"
+
+
+def _open(source: str | Path | bytes | BinaryIO, name: str, max_pixels: int) -> Image.Image:
+    try:
+        if isinstance(source, bytes | bytearray | memoryview):
+            source = io.BytesIO(source)
+        elif isinstance(source, str | Path):
+            if os.path.isdir(source):
+                raise ImageError(f"{name} is a folder, not an image")
+            if os.path.exists(source) and os.path.getsize(source) == 0:
+                raise ImageError(f"{name} is an empty file")
+        elif not hasattr(source, "read"):
+            raise ImageError(f"an image cannot be read from a {type(source).__name__}")
+        return Image.open(source, formats=FORMATS)
+    except FileNotFoundError as error:
+        raise ImageError(f"there is no file {name}") from error
+    except PermissionError as error:
+        raise ImageError(f"{name} may not be read (permission denied)") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name} is not an image of a known format (such as JPEG, PNG or WebP)") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name} is too large: at most {max_pixels:,} pixels are accepted") from error
+
+
+def _check_size(name: str, size: tuple[int, ...], max_pixels: int) -> None:
+    if len(size) != 2 or min(size) < 1:
+        raise ImageError(f"{name} has no pixels (its size is {' x '.join(map(str, size))})")
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name} is too large: {width} x {height} pixels, at most {max_pixels:,} pixels are accepted"
+        )
+
+
+def _from_array(array: np.ndarray, name: str) -> Image.Image:
+    """Scale an array to uint8 and choose the Pillow mode by its channels."""
+    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
+    if channels not in (1, 2, 3, 4):
+        raise ImageError(f"an array of shape {array.shape} is not an image (H x W, or H x W x 1 to 4)")
+    if array.dtype == bool:
+        values = array.astype(np.uint8) * 255
+    elif array.dtype == np.uint8:
+        values = array
+    elif array.dtype == np.uint16:
+        values = _scale(array, 65535)
+    elif array.dtype.kind in "iuf":
+        if not np.isfinite(array).all():
+            raise ImageError(f"{name} has values that are not finite")
+        values = _scale(array, 1 if array.dtype.kind == "f" and array.max() <= 1 else 255)
+    else:
+        raise ImageError(f"an array of type {array.dtype} is not an image")
+    if channels == 1:
+        return Image.fromarray(np.ascontiguousarray(values.reshape(array.shape[:2])), "L")
+    return Image.fromarray(np.ascontiguousarray(values), {2: "LA", 3: "RGB", 4: "RGBA"}[channels])
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    upright = _upright(image)
+    if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
+        upright = _gray_from_deep(upright, name)
+    if upright.has_transparency_data:
+        layer = upright.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    try:
+        return upright.convert("RGB") if upright.mode != "RGB" else upright.copy()
+    except ValueError as error:
+        raise ImageError(f"{name} has colors of the kind {upright.mode}, which cannot be read") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # outside the try: a damaged picture is an error, damaged EXIF data is not
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # EXIF blocks of phones and editors break in every way; the picture itself is fine
+        return image
+
+
+def _gray_from_deep(image: Image.Image, name: str) -> Image.Image:
+    """16-bit, 32-bit and float gray to 8 bits: the range of the type, or of the values, becomes 0..255."""
+    array = np.asarray(image)
+    if not np.isfinite(array).all():
+        raise ImageError(f"{name} has values that are not finite")
+    if image.mode.startswith("I;16"):
+        top = 65535
+    else:
+        highest = float(array.max())
+        top = next((top for top in (1, 255, 65535) if highest <= top), highest)
+        top = 255 if image.mode == "I" and top == 1 else top
+    return Image.fromarray(_scale(array, top), "L")
+
+
+def _scale(array: np.ndarray, top: float) -> np.ndarray:
+    return (array.astype(np.float64) * (255 / top)).round().clip(0, 255).astype(np.uint8)
