@@ -1,0 +1,130 @@
+"""Settings of one training run: a YAML file, overridden by key=value, validated; an unknown key is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from simformer.checkpoint import first_problem
+from simformer.errors import ConfigError
+
+Pairing = Literal["cross", "self", "none"]
+
+
+class TrainConfig(BaseModel):
+    """Everything a run depends on. Defaults are the paper's where the paper has the setting."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    # what is trained, on what
+    method: Literal["simformer", "cam"] = "simformer"
+    data: Path = Field(description="folder data set")
+    dataset: str = Field("custom", description="coco_stuff_10k, ade20k, msrc21: splits by name; else custom")
+    split: str = Field("s1", description="a split of `dataset`, or all_base")
+    novel: list[str] | None = Field(None, description="novel classes by name, for a data set without splits")
+    train_list: str = "train.txt"
+    val_list: str = "val.txt"
+    hold_out: float = Field(0.0, ge=0, lt=1, description="tune on this share of the training photos, not on val")
+    label_rule: Literal["strict", "crop"] = Field("strict", description="whose novel labels a crop gets")
+    pairing: Pairing = Field("cross", description="cross: SimFormer, self: Self-Pair, none: Basic Model")
+
+    # network: fields of ModelConfig or CamConfig, without num_classes
+    model: dict[str, Any] = {}
+    frozen_backbone: bool = False
+
+    # losses
+    complementary_weight: float = Field(0.15, ge=0)
+    distillation_weight: float = Field(0.1, ge=0)
+    distillation: Literal["ce", "cce"] = "cce"
+    points: int = Field(100, ge=1, description="J, points sampled per image")
+    simnet_width: int = Field(256, ge=1)
+
+    # crops
+    crop: int = Field(640, ge=32)
+    scale: tuple[float, float] = (0.5, 2.0)
+    image_size: int = Field(640, ge=16, description="short side at test time")
+
+    # optimization
+    batch: int = Field(8, ge=1, description="images a step, two to a pair")
+    steps: int = Field(60_000, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    backbone_factor: float = Field(0.1, ge=0, description="of the learning rate")
+    classifier_factor: float = Field(1.0, ge=0, description="of the learning rate, for linear classifiers on the backbone's map")
+    weight_decay: float = Field(1e-4, ge=0)
+    clip: float = Field(0.01, gt=0, description="norm of the gradient of the whole model")
+    seed: int = Field(0, ge=0)
+    precision: Literal["no", "bf16"] = "no"
+    channels_last: bool = False
+
+    # running
+    workers: int = Field(2, ge=0)
+    evaluate_every: int = Field(0, ge=0, description="steps between evaluations; 0: at the end only")
+    checkpoint_every: int = Field(500, ge=1, description="steps")
+    out: Path = Path("runs/run")
+    schedule: str = Field("default", description="name of the results table this run belongs to")
+
+    @field_validator("scale")
+    @classmethod
+    def _ascending(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError("the lower scale must be positive and at most the upper one")
+        return scale
+
+    @model_validator(mode="after")
+    def _pairs_are_even(self) -> TrainConfig:
+        if self.method == "simformer" and self.pairing != "none" and self.batch % 2:
+            raise ValueError("batch must be even: images come in pairs")
+        if self.dataset == "custom" and self.novel is None and self.split != "all_base":
+            raise ValueError("a custom data set needs `novel`, or split=all_base")
+        return self
+
+
+def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainConfig:
+    """Reads a YAML file; `base: OTHER.yaml` in it starts from another file beside it.
+
+    Args:
+        overrides: key=value, the value as YAML; model.width=64 reaches into `model`.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key or a value out of range; says which.
+    """
+    values = read_yaml(Path(path))
+    for override in overrides or []:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigError(f"{override!r} is not of the form key=value")
+        *parents, last = key.split(".")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{parent!r} in {override!r} has no keys below it")
+        try:
+            target[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"the value in {override!r} is not YAML") from error
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {first_problem(error)}") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """One YAML mapping, laid over the one its `base` names."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no configuration {path}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold key: value lines")
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    below = read_yaml(path.parent / base)
+    below["model"] = {**below.get("model", {}), **values.pop("model", {})}
+    return {**below, **values}

@@ -1,0 +1,69 @@
+"""The photos of a run: what is trained on, what is held out, and the stream of batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from simformer.datasets.folder import FolderDataset
+from simformer.datasets.transforms import TrainTransform
+from simformer.datasets.weakshot import WeakShotStream
+from simformer.errors import ConfigError
+from simformer.files import atomic_write
+from simformer.splits import ALL_BASE, Split, custom_split, load_split
+from train.config import TrainConfig
+
+
+def open_datasets(config: TrainConfig) -> tuple[FolderDataset, FolderDataset]:
+    """Training and evaluation photos. With `hold_out` both come from the training list, and val is never opened."""
+    if not config.hold_out:
+        return (
+            FolderDataset(config.data, config.train_list, cache=True),
+            FolderDataset(config.data, config.val_list, cache=True),
+        )
+    names = FolderDataset(config.data, config.train_list).names
+    # One fixed choice for every run: settings are compared on the same held-out photos.
+    held = set(np.random.default_rng(0).permutation(len(names))[: round(config.hold_out * len(names))].tolist())
+    if not 0 < len(held) < len(names):
+        raise ConfigError(f"hold_out={config.hold_out} of {len(names)} photos leaves nothing to train on or evaluate")
+    kept = write_list(config.out / "kept.txt", [n for i, n in enumerate(names) if i not in held])
+    held_out = write_list(config.out / "held_out.txt", [n for i, n in enumerate(names) if i in held])
+    return (FolderDataset(config.data, kept, cache=True), FolderDataset(config.data, held_out, cache=True))
+
+
+def write_list(path: Path, names: list[str]) -> str:
+    """A list file; its absolute path, which a FolderDataset takes in place of a name below its root."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path, "w") as file:
+        file.write("\n".join(names) + "\n")
+    return str(path.resolve())
+
+
+def load_split_of(config: TrainConfig, dataset: FolderDataset) -> Split:
+    """The roles of the data set's classes under this configuration.
+
+    Raises:
+        ConfigError, UnknownClassError: no such split, or a novel class the data set does not have.
+    """
+    if config.novel is not None or config.dataset == "custom":
+        novel = [] if config.split == ALL_BASE else config.novel or []
+        return custom_split(dataset.classes, novel)
+    return load_split(config.dataset, config.split)
+
+
+def training_stream(config: TrainConfig, dataset: FolderDataset, split: Split, start: int) -> WeakShotStream:
+    """The batches from step `start` on. CAM's classifier gets the image-level labels of every class and no mask."""
+    cam = config.method == "cam"
+    roles = Split(split.dataset, split.name, split.classes, tuple(range(len(split.classes)))) if cam else split
+    return WeakShotStream(
+        dataset,
+        roles,
+        TrainTransform(config.crop, config.scale),
+        pairing="none" if cam else config.pairing,
+        crop_labels=config.label_rule,
+        batch=config.batch,
+        steps=config.steps,
+        seed=config.seed,
+        start=start,
+    )

@@ -1,0 +1,162 @@
+"""The loop: train one model, evaluate it, leave its weights and its result."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import reduce
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from simformer.checkpoint import save_checkpoint
+from simformer.errors import SimFormerError
+from simformer.evaluation import Scores, evaluate
+from simformer.predictor import Predictor
+from simformer.splits import Split
+from train.config import TrainConfig
+from train.data import load_split_of, open_datasets, training_stream
+from train.optimization import make_optimizer, poly_schedule
+from train.provenance import commit_id, device_name
+from train.state import load_state, save_state
+from train.tasks import make_card, make_task
+
+
+class Interrupted(SystemExit):
+    """SIGTERM came; the state is saved. Exit code 143, as for a process the signal ended."""
+
+    def __init__(self) -> None:
+        super().__init__(143)
+
+
+def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
+    """Trains until `config.steps`, evaluates with the last weights, writes weights and state under `config.out`.
+
+    Args:
+        resume: go on from the last saved state, bit-equal on one CPU process.
+
+    Returns:
+        What `train.provenance.result_cell` needs: scores, images, pixels, wall seconds, device, commit.
+
+    Raises:
+        SimFormerError: unusable data, configuration or state. Interrupted: SIGTERM, after saving.
+    """
+    accelerator = Accelerator(mixed_precision=config.precision)
+    torch.manual_seed(config.seed)
+    train_set, val_set = open_datasets(config)
+    split = load_split_of(config, train_set)
+    task = make_task(config, split)
+    optimizer = make_optimizer(task, config)
+    schedule = poly_schedule(optimizer, config.steps)
+    state_path = config.out / "state.pt"
+    start, seconds = load_state(state_path, task, optimizer, schedule, config) if resume else (0, 0.0)
+    if config.channels_last:
+        task.to(memory_format=torch.channels_last)
+    model, optimizer = accelerator.prepare(task, optimizer)
+
+    config.out.mkdir(parents=True, exist_ok=True)
+    writer = SummaryWriter(config.out / "tensorboard") if accelerator.is_main_process else None
+    stream = training_stream(config, train_set, split, start)
+    on_gpu = accelerator.device.type == "cuda"
+    loader = DataLoader(
+        stream, batch_size=None, num_workers=config.workers, pin_memory=on_gpu, prefetch_factor=4 if config.workers else None
+    )
+    stop = StopSignal()
+    begun = time.monotonic() - seconds
+    bar = tqdm(loader, initial=start, total=config.steps, unit="step", disable=not accelerator.is_main_process)
+    model.train()
+    for step, batch in enumerate(bar, start + 1):
+        # Seeded step by step, so that a resumed run draws what an unbroken one would have drawn.
+        torch.manual_seed(((config.seed << 32) + step) * accelerator.num_processes + accelerator.process_index)
+        batch = batch.to(accelerator.device, non_blocking=True)
+        with accelerator.autocast():
+            losses = model(batch, lambda count: mean_over_workers(count, accelerator))
+        accelerator.backward(sum(losses.values()))
+        accelerator.clip_grad_norm_(model.parameters(), config.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        schedule.step()
+        if step % 50 == 0 and writer:
+            report(bar, writer, losses, schedule, step, config)
+        if config.evaluate_every and step % config.evaluate_every == 0 and step < config.steps and writer:
+            scores, _ = evaluate_task(task, config, split, val_set)
+            log_scores(writer, scores, step)
+            bar.write(f"step {step}: {describe(scores)}")
+        if stop.asked or step % config.checkpoint_every == 0 or step == config.steps:
+            if accelerator.is_main_process:
+                save_state(state_path, task, optimizer, schedule, config, step, time.monotonic() - begun)
+            if stop.asked and step < config.steps:
+                raise Interrupted
+
+    seconds = time.monotonic() - begun
+    scores, per_image = evaluate_task(task, config, split, val_set)
+    facts = {"step": config.steps, "commit": commit_id(), "metrics": asdict(scores)}
+    if accelerator.is_main_process:
+        card = make_card(task, config, split, **facts)
+        save_checkpoint(config.out / "weights.safetensors", task.network.state_dict(), card)
+        log_scores(writer, scores, config.steps)
+        writer.close()
+    return {
+        "scores": scores,
+        "wall_seconds": seconds,
+        "seconds_per_image": per_image,
+        "device": device_name(accelerator.device),
+        "split": split,
+    }
+
+
+def evaluate_task(task, config: TrainConfig, split: Split, dataset) -> tuple[Scores, float]:
+    """Scores of the task's network as it is now, and seconds per photo."""
+    training = task.training
+    task.eval()
+    predictor = Predictor(task.network, make_card(task, config, split), "training")
+    scores = evaluate(lambda image: predictor.segment(image.permute(1, 2, 0).numpy()).labels, dataset, split.novel)
+    task.train(training)
+    return scores
+
+
+def mean_over_workers(count: float, accelerator: Accelerator) -> float:
+    if accelerator.num_processes == 1:
+        return count
+    return reduce(torch.tensor(count, device=accelerator.device), "mean").item()
+
+
+def report(bar, writer, losses, schedule, step: int, config: TrainConfig) -> None:
+    """Losses to the progress bar and to TensorBoard. Raises SimFormerError if the training has diverged."""
+    values = {name: loss.item() for name, loss in losses.items()}
+    total = sum(values.values())
+    if total != total:
+        raise SimFormerError(f"the loss is not a number at step {step}: lower learning_rate or use precision=no")
+    for name, value in values.items():
+        writer.add_scalar(f"loss/{name}", value, step)
+    writer.add_scalar("learning_rate", schedule.get_last_lr()[0], step)
+    rate = config.batch * bar.format_dict["rate"] if bar.format_dict["rate"] else 0.0
+    bar.set_postfix_str(f"loss {total:.3f}, {rate:.0f} img/s")
+
+
+def log_scores(writer: SummaryWriter, scores: Scores, step: int) -> None:
+    for name in ("miou", "base", "novel"):
+        if (value := getattr(scores, name)) is not None:
+            writer.add_scalar(f"val/{name}", value, step)
+
+
+def describe(scores: Scores) -> str:
+    """mIoU of all, base and novel classes in one line."""
+    parts = {"mIoU": scores.miou, "base": scores.base, "novel": scores.novel}
+    return ", ".join(f"{name} {value:.1f}" for name, value in parts.items() if value is not None)
+
+
+class StopSignal:
+    """Remembers that SIGTERM or Ctrl-C came, so that the loop can end a step properly."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True

@@ -1,0 +1,75 @@
+"""Where a number comes from: commit, device, command; put together as one cell of assets/results."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from simformer.results import ALL, CellScores, ResultCell
+from simformer.splits import ALL_BASE
+from train.config import TrainConfig
+from train.tasks import method_name
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def commit_id() -> str:
+    """The commit of this code: $SIMFORMER_COMMIT where the code travels without its history; "" if unknown."""
+    if given := os.environ.get("SIMFORMER_COMMIT"):
+        return given
+    try:
+        run = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return run.stdout.strip() if run.returncode == 0 else ""
+
+
+def device_name(device: torch.device) -> str:
+    """What the run ran on, as a person would say it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def command_line(config: TrainConfig, config_path: Path, overrides: list[str]) -> str:
+    """The command that makes this cell again, with the data folder left to the reader."""
+    kept = [o for o in overrides if o.split("=")[0] not in {"data", "out", "workers", "evaluate_every"}]
+    return " ".join(["python -m train", config_path.as_posix(), "data=DATA", *kept])
+
+
+def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> ResultCell:
+    """One measured cell from what `train.engine.train` returned."""
+    scores, split = outcome["scores"], outcome["split"]
+    method = method_name(config, split)
+    once_for_all = config.method == "cam" or split.name == ALL_BASE
+    return ResultCell(
+        method=method,
+        dataset=split.dataset,
+        split=ALL if once_for_all else split.name,
+        novel=[split.classes[i] for i in split.novel] if split.dataset == "custom" else None,
+        seed=config.seed,
+        steps=config.steps,
+        points=config.points if method in ("SimFormer", "Self-Pair") else None,
+        scores=CellScores(
+            miou=scores.miou,
+            base=None if once_for_all else scores.base,
+            novel=None if once_for_all else scores.novel,
+            per_class=dict(zip(split.classes, scores.per_class, strict=True)),
+        ),
+        images=scores.images,
+        pixels=scores.pixels,
+        config=config.model_dump(mode="json", exclude={"data", "out"}),
+        command=command,
+        commit=commit_id(),
+        device=outcome["device"],
+        wall_seconds=outcome["wall_seconds"],
+        date=datetime.now(UTC),
+        schedule=config.schedule,
+        label_rule=config.label_rule,
+    )

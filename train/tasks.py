@@ -1,0 +1,126 @@
+"""What one training step computes: a network with its losses, called with a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from simformer.cam import CamConfig, CamNetwork, multilabel_loss
+from simformer.checkpoint import Card, first_problem
+from simformer.criterion import Criterion
+from simformer.datasets.weakshot import WeakShotBatch
+from simformer.errors import ConfigError
+from simformer.model import ModelConfig, SimFormer
+from simformer.similarity import PixelSimilarity
+from simformer.splits import Split
+from train.config import TrainConfig
+
+METHODS = {"cross": "SimFormer", "self": "Self-Pair", "none": "Basic Model"}
+
+
+class SegmentationTask(nn.Module):
+    """SimFormer, Self-Pair, Basic Model, FullyOracle: the weak-shot losses of a batch (paper, section 3).
+
+    Attributes:
+        network: what is shipped. similarity: SimNet and its losses, None without pairs.
+    """
+
+    kind = "simformer"
+
+    def __init__(self, config: TrainConfig, split: Split):
+        super().__init__()
+        self.network = SimFormer(options(ModelConfig, config, split))
+        self.criterion = Criterion(len(split.classes), config.complementary_weight if split.novel else 0.0)
+        self.similarity = None
+        # Without novel classes there is nothing to transfer to: FullyOracle is the plain network.
+        if config.pairing != "none" and split.novel:
+            self.similarity = PixelSimilarity(
+                self.network.config.width,
+                distillation_weight=config.distillation_weight,
+                points=config.points,
+                hidden=config.simnet_width,
+                distillation=config.distillation,
+            )
+        self.register_buffer("novel_classes", torch.tensor(split.novel, dtype=torch.int64), persistent=False)
+
+    def forward(
+        self, batch: WeakShotBatch, across_workers: Callable[[float], float] = lambda count: count
+    ) -> dict[str, Tensor]:
+        """Weighted losses of one batch."""
+        output = self.network(batch.images)
+        losses = self.criterion(
+            output, batch.base_labels, batch.padding, batch.base, batch.novel, across_workers
+        )
+        if self.similarity is not None:
+            losses |= self.similarity(
+                output.class_logits,
+                output.mask_logits,
+                output.pixel_embeddings,
+                batch.base_labels,
+                batch.padding,
+                batch.base,
+                batch.novel,
+                self.novel_classes,
+            )
+        return losses
+
+
+class ClassificationTask(nn.Module):
+    """CAM's classifier: image-level labels of all classes, no mask of any."""
+
+    kind = "cam"
+
+    def __init__(self, config: TrainConfig, split: Split):
+        super().__init__()
+        self.network = CamNetwork(options(CamConfig, config, split))
+        self.num_classes = len(split.classes)
+
+    def forward(self, batch: WeakShotBatch, across_workers: Callable | None = None) -> dict[str, Tensor]:
+        """The multi-label loss; `batch.novel` holds all image-level labels, for every class counts as novel."""
+        present = torch.zeros(len(batch.novel), self.num_classes)
+        for row, classes in zip(present, batch.novel, strict=True):
+            row[classes] = 1
+        return {"classification": multilabel_loss(self.network(batch.images), present.to(batch.images.device))}
+
+
+def make_task(config: TrainConfig, split: Split) -> SegmentationTask | ClassificationTask:
+    """The task of `config.method`, its backbone frozen if so configured."""
+    task = (ClassificationTask if config.method == "cam" else SegmentationTask)(config, split)
+    if config.frozen_backbone:
+        task.network.backbone.requires_grad_(False)
+    return task
+
+
+def options(kind: type[ModelConfig] | type[CamConfig], config: TrainConfig, split: Split):
+    """The network's configuration. Raises ConfigError on an unknown or bad key under `model`."""
+    try:
+        return kind(num_classes=len(split.classes), **config.model)
+    except ValidationError as error:
+        raise ConfigError(f"model: {first_problem(error)}") from error
+
+
+def method_name(config: TrainConfig, split: Split) -> str:
+    """The row of a results table a run belongs to."""
+    if config.method == "cam":
+        return "CAM"
+    return METHODS[config.pairing] if split.novel else "FullyOracle"
+
+
+def make_card(task: SegmentationTask | ClassificationTask, config: TrainConfig, split: Split, **facts) -> Card:
+    """The card that goes with the task's network. `facts`: step, commit, metrics, ..."""
+    return Card(
+        kind=task.kind,
+        architecture=task.network.config.model_dump(mode="json"),
+        classes=split.classes,
+        roles=split.roles,
+        dataset=split.dataset,
+        split=split.name,
+        image_size=config.image_size,
+        mean=task.network.backbone.mean,
+        std=task.network.backbone.std,
+        training=config.model_dump(mode="json", exclude={"data", "out"}),
+        **facts,
+    )
