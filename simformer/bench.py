@@ -1,0 +1,205 @@
+"""How long one photo takes and how much memory it needs, all networks side by side in one run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from simformer.cam import CamConfig
+from simformer.checkpoint import Card, available_models, build_network, load_checkpoint, load_network
+from simformer.model import ModelConfig
+from simformer.predictor import Predictor
+from simformer.splits import dataset_classes
+
+PHOTO_WIDTH, PHOTO_HEIGHT = 320, 240
+DEFAULT_IMAGE_SIZE = 224
+PAPER_IMAGE_SIZE = 640  # short side of the paper's tests on COCO-Stuff-10K
+WARM_UP = 2
+# A slow row stops after this many seconds, once it has the fewest runs from which quartiles can be read.
+ROW_SECONDS = 15.0
+FEWEST_RUNS = 5
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What one row of the table runs: a shipped weights file, or a card (a network with random weights)."""
+
+    name: str
+    networks: tuple[Path | Card, ...]
+
+    @property
+    def random(self) -> bool:
+        """Whether any of its networks has random weights."""
+        return any(isinstance(network, Card) for network in self.networks)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Measurements of one subject.
+
+    Attributes:
+        seconds: median over `runs` of the time from the photo in memory to its label map.
+        quartiles: 25% and 75% of the same.
+        memory: highest resident memory, MiB, of a process that does nothing else, before it loads the
+            networks (Python, torch, timm) and after it segmented the photo; None where it cannot be read.
+        parameters: of all its networks together.
+        image_size: test-time short side of the (last) network, pixels.
+        random: some weights are random: time and memory do not depend on their values.
+    """
+
+    name: str
+    seconds: float
+    quartiles: tuple[float, float]
+    runs: int
+    memory: tuple[float, float] | None
+    parameters: int
+    image_size: int
+    random: bool
+
+
+def subjects(*, paper: bool = True) -> list[Subject]:
+    """SimFormer, CAM, both in turn, and the paper-size network at SimFormer's image size and at the paper's.
+
+    Shipped weights where there are any, else the default configurations with random weights.
+    """
+    models = available_models()
+    cards = {name: load_checkpoint(path)[1] for name, path in models.items()}
+    network = next((name for name, card in cards.items() if card.kind == "simformer"), None)
+    cam = next((name for name, card in cards.items() if card.kind == "cam"), None)
+    card = cards[network] if network else random_card("simformer")
+    simformer: Path | Card = models[network] if network else card
+    activation_maps: Path | Card = models[cam] if cam else random_card("cam")
+    rows = [
+        Subject("SimFormer", (simformer,)),
+        Subject("CAM", (activation_maps,)),
+        Subject("SimFormer and CAM", (simformer, activation_maps)),
+    ]
+    if paper:
+        architecture = ModelConfig.paper(len(card.classes)).model_dump()
+        for size in dict.fromkeys((card.image_size, PAPER_IMAGE_SIZE)):
+            paper_card = card.model_copy(update={"architecture": architecture, "image_size": size})
+            rows.append(Subject(f"paper-size network, {size} px", (paper_card,)))
+    return rows
+
+
+def random_card(kind: str) -> Card:
+    """Card of the default network of a kind ("simformer", "cam") for the classes of MSRC-21."""
+    classes = dataset_classes("msrc21")
+    config = CamConfig(num_classes=len(classes)) if kind == "cam" else ModelConfig(num_classes=len(classes))
+    return Card(
+        kind=kind,
+        architecture=config.model_dump(),
+        classes=classes,
+        roles=("base",) * len(classes),
+        dataset="msrc21",
+        split="all_base",
+        image_size=DEFAULT_IMAGE_SIZE,
+        note="random weights",
+    )
+
+
+def measure(rows: Sequence[Subject], *, threads: int = 2, repeats: int = 20) -> list[Row]:
+    """Time every subject on one photo, taking turns so that a busy machine slows all alike, and weigh each.
+
+    Args:
+        rows: what to run.
+        threads: of torch.
+        repeats: timed runs of each; slow subjects stop earlier, after 15 s and at least 5 runs.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        loaded = [load(row) for row in rows]
+        seconds = take_turns([lambda p=predictors: run(p) for predictors in loaded], repeats)
+    finally:
+        torch.set_num_threads(before)
+    result = []
+    for row, predictors, times in zip(rows, loaded, seconds, strict=True):
+        low, median, high = np.percentile(times, (25, 50, 75)).tolist()
+        result.append(
+            Row(
+                name=row.name,
+                seconds=median,
+                quartiles=(low, high),
+                runs=len(times),
+                memory=peak_memory(row, threads),
+                parameters=sum(p.numel() for each in predictors for p in each.network.parameters()),
+                image_size=predictors[-1].card.image_size,
+                random=row.random,
+            )
+        )
+    return result
+
+
+def take_turns(actions: Sequence[Callable[[], object]], repeats: int) -> list[list[float]]:
+    """Seconds of each run of each action: first a warm-up, then rounds in which every action has a turn."""
+    for action in actions:
+        for _ in range(WARM_UP):
+            action()
+    seconds: list[list[float]] = [[] for _ in actions]
+    for _ in range(repeats):
+        for action, times in zip(actions, seconds, strict=True):
+            if sum(times) > ROW_SECONDS and len(times) >= FEWEST_RUNS:
+                continue
+            start = time.perf_counter()
+            action()
+            times.append(time.perf_counter() - start)
+    return seconds
+
+
+def load(subject: Subject) -> list[Predictor]:
+    """Predictors of a subject's networks, on the CPU."""
+    predictors = []
+    for network in subject.networks:
+        if isinstance(network, Card):
+            predictors.append(Predictor(build_network(network).eval(), network, subject.name))
+        else:
+            predictors.append(Predictor(*load_network(network), network.stem))
+    return predictors
+
+
+def run(predictors: Sequence[Predictor]) -> None:
+    """Segment the photo with each. Its content does not matter for time, so it is noise."""
+    photo = np.random.default_rng(0).integers(0, 256, (PHOTO_HEIGHT, PHOTO_WIDTH, 3), dtype=np.uint8)
+    for predictor in predictors:
+        predictor.segment(photo)
+
+
+def peak_memory(subject: Subject, threads: int) -> tuple[float, float] | None:
+    """Peak memory, MiB, of a fresh process: before it loads the subject and after it segmented the photo."""
+    # "spawn": a forked process would begin with this one's memory.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+        return pool.submit(_peak_before_and_after, subject, threads).result()
+
+
+def _peak_before_and_after(subject: Subject, threads: int) -> tuple[float, float] | None:
+    torch.set_num_threads(threads)
+    before = peak_of_this_process()
+    run(load(subject))
+    after = peak_of_this_process()
+    return None if before is None or after is None else (before, after)
+
+
+def peak_of_this_process() -> float | None:
+    """Highest resident memory so far, MiB; None where the system does not tell (Windows)."""
+    status = Path("/proc/self/status")
+    # Linux hands the parent's ru_maxrss down to a started process, so the process's own mark comes first.
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,1 @@
+"""The commands of python -m simformer, one a file."""

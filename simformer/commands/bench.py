@@ -1,0 +1,69 @@
+"""bench: seconds and memory for one photo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from simformer.bench import Row
+
+
+def bench(
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each network.")] = 20,
+    paper: Annotated[bool, typer.Option(help="Measure the paper-size network too.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Time SimFormer, CAM, both, and the paper-size network on one 320x240 photo, on the CPU, in one run."""
+    import torch
+
+    from simformer.bench import PHOTO_HEIGHT, PHOTO_WIDTH, measure, subjects
+
+    rows = measure(subjects(paper=paper), threads=threads, repeats=repeats)
+    if as_json:
+        setting = {"photo": [PHOTO_WIDTH, PHOTO_HEIGHT], "threads": threads, "torch": torch.__version__}
+        typer.echo(json.dumps({**setting, "rows": [asdict(row) for row in rows]}, indent=2))
+        return
+    typer.echo(f"One {PHOTO_WIDTH}x{PHOTO_HEIGHT} photo, {threads} threads, torch {torch.__version__}, CPU")
+    typer.echo(table(rows))
+    if any(row.random for row in rows):
+        typer.echo("* random weights: the cost of the network, not a trained model")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Rows as aligned text: seconds (median and quartiles), runs, peak memory, parameters."""
+    header = (
+        "network",
+        "median s",
+        "25% s",
+        "75% s",
+        "runs",
+        "peak MiB",
+        "of it libraries",
+        "parameters",
+        "short side",
+    )
+    lines = [header] + [
+        (
+            row.name + ("*" if row.random else ""),
+            f"{row.seconds:.4f}",
+            *(f"{value:.4f}" for value in row.quartiles),
+            str(row.runs),
+            *(("-", "-") if row.memory is None else (f"{row.memory[1]:.0f}", f"{row.memory[0]:.0f}")),
+            f"{row.parameters / 1e6:.1f} M",
+            f"{row.image_size} px",
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in lines
+    )

@@ -1,0 +1,112 @@
+"""evaluate: mean IoU of a model on a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simformer.errors import CheckpointError, ConfigError, SimFormerError
+
+if TYPE_CHECKING:
+    from simformer.checkpoint import Card
+
+
+def evaluate(
+    weights: Annotated[str, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file.")],
+    data: Annotated[Path, typer.Option(help="Data set: images/, labels/, classes.txt and the list.")],
+    list_file: Annotated[
+        str, typer.Option("--list", help="File in the data set that names the photos.")
+    ] = "val.txt",
+    novel_of: Annotated[
+        str | None,
+        typer.Option(help="Report base and novel of this split (s1, s2 ...) instead of the weights' own."),
+    ] = None,
+    scales: Annotated[
+        str | None,
+        typer.Option(help="CAM: multiples of the image size to average over, such as 0.5,1,1.5,2."),
+    ] = None,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="CAM: average with mirrored photos.")
+    ] = None,
+    present_threshold: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="CAM: probability from which a class is taken to be present."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")
+    ] = None,
+) -> None:
+    """Print the mean IoU over all, base and novel classes (percent), and each class's, as JSON."""
+    factors = parse_scales(scales)
+
+    from tqdm import tqdm
+
+    from simformer.checkpoint import check_classes
+    from simformer.datasets.folder import FolderDataset
+    from simformer.evaluation import evaluate as score
+    from simformer.predictor import Predictor
+
+    predictor = Predictor.load(
+        weights, device, cam_scales=factors, cam_flip=flip, present_threshold=present_threshold
+    )
+    card = predictor.card
+    if card.kind != "cam" and (factors, flip, present_threshold) != (None, None, None):
+        raise ConfigError(
+            f"--scales, --flip and --present-threshold are for CAM weights, which {weights} are not"
+        )
+    dataset = FolderDataset(data, list_file)
+    try:
+        check_classes(dataset.classes, card.classes)
+    except CheckpointError as error:
+        raise SimFormerError(f"{weights} does not fit {data}: {error}") from error
+    novel = card.novel if novel_of is None else novel_classes(card, novel_of)
+
+    def labels(image: Any) -> Any:
+        return predictor.segment(image.permute(1, 2, 0).numpy()).labels
+
+    scores, seconds = score(labels, dataset, novel, progress=lambda indices: tqdm(indices, unit="photo"))
+    result = {
+        "weights": weights,
+        "data": data.name,
+        "list": list_file,
+        "split": novel_of or card.split,
+        "miou": scores.miou,
+        "base": scores.base,
+        "novel": scores.novel,
+        "per_class": dict(zip(card.classes, scores.per_class, strict=True)),
+        "novel_classes": [card.classes[index] for index in novel],
+        "images": scores.images,
+        "pixels": scores.pixels,
+        "seconds_per_image": seconds,
+        "device": str(predictor.device),
+    }
+    if card.kind == "cam":
+        result["inference"] = predictor.inference.model_dump()
+    typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
+
+
+def parse_scales(text: str | None) -> tuple[float, ...] | None:
+    """ "0.5,1,2" -> (0.5, 1.0, 2.0); ConfigError where these are not numbers."""
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"--scales takes numbers with commas between, such as 0.5,1,2, not {text!r}"
+        ) from None
+
+
+def novel_classes(card: Card, split_name: str) -> tuple[int, ...]:
+    """Novel class indices of another split of the data set that the weights were trained on.
+
+    Raises:
+        SimFormerError: there is no such split, or its classes are not the weights'.
+    """
+    from simformer.checkpoint import check_classes
+    from simformer.splits import load_split
+
+    split = load_split(card.dataset, split_name)
+    check_classes(split.classes, card.classes)
+    return split.novel

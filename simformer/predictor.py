@@ -1,0 +1,165 @@
+"""The one door for everyone who only wants masks: a photo goes in, a Segmentation comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from simformer.checkpoint import Card, Inference, find_weights, first_problem, load_network
+from simformer.errors import ConfigError
+from simformer.images import load_image
+from simformer.model import compose_score_maps
+from simformer.segmentation import Queries, Segmentation, labels_from_scores
+
+# A longer photo is shrunk until its long side is this many times the card's image size: bounded work.
+MAX_ASPECT = 3
+# Stride of the score maps. Input sides are multiples of it, so that maps and photo cover the same area.
+STRIDE = 4
+# Far below any activation that matters, far above float32's smallest number.
+NO_ACTIVATION = 1e-6
+
+
+class Predictor:
+    """A network with its card, ready to segment photos.
+
+    Args:
+        network: SimFormer or CamNetwork in evaluation mode.
+        card: its card.
+        name: what `Segmentation.model` says.
+        inference: scales, flip and presence threshold of "cam" networks; None takes the card's.
+    """
+
+    def __init__(
+        self, network: nn.Module, card: Card, name: str, *, inference: Inference | None = None
+    ) -> None:
+        self.network = network
+        self.card = card
+        self.name = name
+        self.inference = inference or card.inference
+        self.device = next(network.parameters()).device
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path,
+        device: str | torch.device | None = None,
+        *,
+        cam_scales: Sequence[float] | None = None,
+        cam_flip: bool | None = None,
+        present_threshold: float | None = None,
+    ) -> Predictor:
+        """Load weights by name ("split1", "cam", "oracle") or path.
+
+        Args:
+            name_or_path: a model in the weights folder, or a weights file.
+            device: None takes CUDA where there is one, else the CPU.
+            cam_scales, cam_flip: multiples of the image size at which a "cam" network sees the photo, and
+                whether mirrored too. None takes the card's word: (1.0,) and False unless it says otherwise.
+            present_threshold: a "cam" network gives maps to classes of at least this probability (0 to 1).
+
+        Raises:
+            CheckpointError: the weights cannot be found or used.
+            ConfigError: a scale is not in (0, 8], or the threshold not in 0 to 1.
+        """
+        path = find_weights(name_or_path)
+        network, card = load_network(path, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        wanted = {"scales": cam_scales, "flip": cam_flip, "present_threshold": present_threshold}
+        given = {key: value for key, value in wanted.items() if value is not None}
+        try:
+            inference = Inference.model_validate({**card.inference.model_dump(), **given})
+        except ValidationError as error:
+            raise ConfigError(f"{path.stem} cannot be used so: {first_problem(error)}") from error
+        return cls(network, card, path.stem, inference=inference)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K class names; label maps and score maps count in this order."""
+        return self.card.classes
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """ "base" or "novel" for each class."""
+        return self.card.roles
+
+    @torch.inference_mode()
+    def segment(self, image: Any, *, threshold: float = 0.0) -> Segmentation:
+        """Segment one photo.
+
+        Args:
+            image: anything `load_image` takes: path, bytes, file, PIL image, array (H x W x 3 uint8, RGB).
+            threshold: pixels whose best score is below it become 255, "unsure".
+
+        Returns:
+            Label map at the photo's own size (after EXIF rotation), score maps at stride 4 of the input.
+
+        Raises:
+            ImageError: the photo cannot be read.
+        """
+        photo = load_image(image)
+        pixels = self._input(photo)
+        score_maps, queries = self._cam(pixels) if self.card.kind == "cam" else self._simformer(pixels)
+        return Segmentation(
+            labels=labels_from_scores(score_maps, (photo.height, photo.width), threshold),
+            score_maps=score_maps.numpy(),
+            classes=self.classes,
+            roles=self.roles,
+            model=self.name,
+            queries=queries,
+        )
+
+    def _input(self, photo: Image.Image) -> Tensor:
+        """The photo at test-time size: float32, 1 x 3 x H x W, RGB 0 to 255."""
+        resized = photo.resize(input_size(photo.size, self.card.image_size), Image.Resampling.BILINEAR)
+        array = np.array(resized, dtype=np.uint8)
+        return torch.from_numpy(array).to(self.device).permute(2, 0, 1)[None].float()
+
+    def _simformer(self, pixels: Tensor) -> tuple[Tensor, Queries]:
+        output = self.network(pixels)
+        # The network pads the input at the right and bottom.
+        height, width = (side // STRIDE for side in pixels.shape[-2:])
+        mask_logits = output.mask_logits[..., :height, :width].float()
+        class_logits = output.class_logits.float()
+        score_maps = compose_score_maps(class_logits, mask_logits)[0].cpu()
+        class_scores = class_logits[0].softmax(-1)[:, :-1]
+        return score_maps, Queries(class_scores.cpu().numpy(), mask_logits[0].sigmoid().cpu().numpy())
+
+    def _cam(self, pixels: Tensor) -> tuple[Tensor, None]:
+        maps, probabilities = self.network.activation_maps(
+            pixels, scales=self.inference.scales, flip=self.inference.flip
+        )
+        kept = keep_present(maps[0].float(), probabilities[0].float(), self.inference.present_threshold)
+        return kept.cpu(), None
+
+
+def input_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Test-time (width, height) of a photo of (width, height).
+
+    The short side becomes `short_side`; a photo longer than three times that is shrunk further. Both sides
+    are rounded to multiples of 4, at least 4.
+    """
+    scale = min(short_side / min(size), MAX_ASPECT * short_side / max(size))
+    width, height = (max(STRIDE, STRIDE * math.floor(side * scale / STRIDE + 0.5)) for side in size)
+    return width, height
+
+
+def keep_present(maps: Tensor, probabilities: Tensor, threshold: float) -> Tensor:
+    """Activation maps, K x h x w (0 to 1), with those of absent classes set to zero.
+
+    A class is present if its probability (K values) is at least `threshold`; if none is, the most probable
+    one. Where no present class is active the most probable one stays just above zero, so that the arg max
+    never falls on an absent class.
+    """
+    present = probabilities >= threshold
+    if not present.any():
+        present = torch.zeros_like(present)
+        present[probabilities.argmax()] = True
+    floor = NO_ACTIVATION * probabilities.clamp(min=NO_ACTIVATION)
+    return maps.maximum(floor[:, None, None]) * present[:, None, None]

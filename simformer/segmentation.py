@@ -1,0 +1,176 @@
+"""What segmenting one photo gives: a label map at the photo's own size, and the score maps it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from simformer.palette import VOID, class_colors
+from simformer.splits import class_index
+
+# Upsampled scores held at once: 8 MB, which is fastest too, being near the size of a processor's cache.
+TILE_VALUES = 2_000_000
+VOID_COLOR = (224, 224, 224)
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The network's proposals for one photo (paper, figure on the two sub-tasks).
+
+    Attributes:
+        class_scores: float32, N x K, softmax over K classes and "no object", of which the latter is left out.
+        masks: float32, N x h x w, sigmoid of the mask logits, 0 to 1.
+    """
+
+    class_scores: NDArray[np.float32]
+    masks: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class found in a photo.
+
+    Attributes:
+        index: class index, the value in the label map.
+        name: class name.
+        role: "base" or "novel".
+        area: share of the photo's pixels, 0 to 1.
+        score: the class's mean score over its pixels.
+    """
+
+    index: int
+    name: str
+    role: str
+    area: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A segmented photo.
+
+    Attributes:
+        labels: uint8, H x W at the photo's own size; class index, or 255 where unsure.
+        score_maps: float32, K x h x w at the network's resolution, not negative.
+        classes: K class names; the index in `labels` counts in this order.
+        roles: "base" or "novel" for each class.
+        model: name of the model.
+        queries: the network's proposals, None for networks that have none (CAM).
+    """
+
+    labels: NDArray[np.uint8]
+    score_maps: NDArray[np.float32]
+    classes: tuple[str, ...]
+    roles: tuple[str, ...]
+    model: str
+    queries: Queries | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the photo in pixels."""
+        height, width = self.labels.shape
+        return height, width
+
+    @property
+    def unsure(self) -> float:
+        """Share of the photo's pixels without a class, 0 to 1."""
+        return float(np.mean(self.labels == VOID))
+
+    def label_image(self) -> Image.Image:
+        """Palette image (mode "P") whose pixel values are the label map; 255 is drawn in a light gray."""
+        palette = np.zeros((256, 3), dtype=np.uint8)
+        palette[: len(self.classes)] = class_colors(self.classes)
+        palette[VOID] = VOID_COLOR
+        image = Image.fromarray(self.labels)
+        image.putpalette(palette.tobytes())
+        return image
+
+    def table(self) -> list[ClassRow]:
+        """The classes found, largest area first (equal areas in class order)."""
+        sums, counts = np.zeros(len(self.classes)), np.zeros(len(self.classes), dtype=np.int64)
+        for rows, scores in _upsampled_tiles(torch.from_numpy(self.score_maps), self.size):
+            labels = torch.from_numpy(self.labels[rows].astype(np.int64))
+            sure = labels != VOID
+            own_scores = scores.gather(0, labels.where(sure, 0)[None])[0]
+            indices = labels[sure].numpy()
+            sums += np.bincount(indices, weights=own_scores[sure].double().numpy(), minlength=len(sums))
+            counts += np.bincount(indices, minlength=len(counts))
+        found = sorted(np.flatnonzero(counts).tolist(), key=lambda index: -counts[index])
+        return [
+            ClassRow(
+                index=index,
+                name=self.classes[index],
+                role=self.roles[index],
+                area=float(counts[index] / self.labels.size),
+                score=float(sums[index] / counts[index]),
+            )
+            for index in found
+        ]
+
+    def with_threshold(self, threshold: float) -> Segmentation:
+        """The same segmentation with every pixel whose best score is below `threshold` unsure (255).
+
+        It starts from the score maps, so a lower threshold brings pixels back.
+        """
+        return replace(self, labels=labels_from_scores(self.score_maps, self.size, threshold))
+
+    def score_map(self, name: str) -> NDArray[np.float32]:
+        """float32, H x W: the score of one class at the photo's own size.
+
+        Raises:
+            UnknownClassError: the model does not know the class.
+        """
+        channel = torch.from_numpy(self.score_maps[class_index(self.classes, name)])
+        resized = F.interpolate(channel[None, None], size=self.size, mode="bilinear", align_corners=False)
+        return resized[0, 0].numpy()
+
+
+def labels_from_scores(
+    score_maps: NDArray[np.float32] | Tensor, size: tuple[int, int], threshold: float = 0.0
+) -> NDArray[np.uint8]:
+    """Upsample score maps bilinearly and take the best class of each pixel, a few rows at a time.
+
+    Of a 12-megapixel photo all upsampled score maps would fill a gigabyte for 21 classes; tiles are bounded.
+
+    Args:
+        score_maps: float32, K x h x w, K at most 255.
+        size: (height, width) of the label map.
+        threshold: pixels whose best score is below it become 255.
+
+    Returns:
+        uint8, height x width: class index (the lowest of equals) or 255.
+    """
+    scores = torch.as_tensor(score_maps).detach().float().cpu()
+    if len(scores) > VOID:
+        raise ValueError(f"a uint8 label map holds at most {VOID} classes, not {len(scores)}")
+    labels = np.empty(size, dtype=np.uint8)
+    for rows, tile in _upsampled_tiles(scores, size):
+        best, index = tile.max(dim=0)
+        labels[rows] = torch.where(best < threshold, VOID, index).to(torch.uint8).numpy()
+    return labels
+
+
+def _upsampled_tiles(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
+    """Row tiles (rows, K x rows x width) that together equal one bilinear interpolation to `size`."""
+    channels, low_height, _ = scores.shape
+    height, width = size
+    tile_rows = max(1, TILE_VALUES // (channels * width))
+    # Bilinear interpolation is separable: columns by F.interpolate, rows by its formula, corners not aligned
+    position = ((torch.arange(height, dtype=torch.float64) + 0.5) * low_height / height - 0.5).clamp(min=0)
+    above = position.long().clamp(max=low_height - 1)
+    below = (above + 1).clamp(max=low_height - 1)
+    weight = (position - above).float()[:, None]
+    for start in range(0, height, tile_rows):
+        rows = slice(start, min(start + tile_rows, height))
+        first, last = int(above[rows.start]), int(below[rows.stop - 1])
+        strip = scores[:, first : last + 1]
+        strip_size = (strip.shape[1], width)
+        wide = F.interpolate(strip[None], size=strip_size, mode="bilinear", align_corners=False)[0]
+        yield rows, torch.lerp(wide[:, above[rows] - first], wide[:, below[rows] - first], weight[rows])
