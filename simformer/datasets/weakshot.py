@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -45,20 +45,22 @@ class WeakShotBatch:
     pairs: int
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> WeakShotBatch:
-        """The batch on another device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        """Pixels on another device. Class lists stay on the CPU, where matching and pairing read them."""
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=non_blocking),
+            base_labels=self.base_labels.to(device, non_blocking=non_blocking),
+            padding=self.padding.to(device, non_blocking=non_blocking),
+        )
 
     def pin_memory(self) -> WeakShotBatch:
         """The batch in page-locked memory; DataLoader(pin_memory=True) calls this."""
-        return self._map(lambda tensor: tensor.pin_memory())
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> WeakShotBatch:
-        def apply(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                return change(value)
-            return [change(tensor) for tensor in value] if isinstance(value, list) else value
-
-        return WeakShotBatch(**{field.name: apply(getattr(self, field.name)) for field in fields(self)})
+        return replace(
+            self,
+            images=self.images.pin_memory(),
+            base_labels=self.base_labels.pin_memory(),
+            padding=self.padding.pin_memory(),
+        )
 
 
 class WeakShotStream(Dataset):
