@@ -112,9 +112,8 @@ class PixelSimilarity(nn.Module):
             base_labels, padding: 2P x H x W (resized to h x w by nearest). base, novel: classes per image (CPU).
             novel_classes: all novel classes of the split, int64.
         """
-        size = embeddings.shape[-2:]
-        labels = F.interpolate(base_labels[:, None].float(), size=size, mode="nearest")[:, 0].long()
-        inside = ~F.interpolate(padding[:, None].float(), size=size, mode="nearest")[:, 0].bool()
+        labels, padding = shrink_labels(base_labels, padding, embeddings.shape[-2:])
+        inside = ~padding
         similarity = self.similarity_loss(embeddings.detach(), labels, inside, base)
         distillation = self.distillation_loss(
             class_logits, mask_logits, embeddings.detach(), (labels == VOID) & inside, novel, novel_classes
@@ -139,7 +138,7 @@ class PixelSimilarity(nn.Module):
         same = class_a[:, :, None] == class_b[:, None]
         counted = (class_a[:, :, None] != VOID) | (class_b[:, None] != VOID)
         weights = self.balance(same & counted, counted)
-        logits = self.simnet(a[:, :, None], b[:, None]).float()
+        logits = self.simnet(a[:, :, None], b[:, None])
         entropy = F.cross_entropy(logits.flatten(0, -2), same.long().flatten(), weights, reduction="none")
         return (entropy * counted.flatten()).sum() / counted.sum().clamp(min=1)
 
@@ -168,8 +167,8 @@ class PixelSimilarity(nn.Module):
         chosen = torch.tensor(pairs + [i + half for i in pairs], device=region.device)
         points = sample_points(region[chosen], region[chosen], self.points)
         teacher = self.teacher(*gather(embeddings[chosen], points).chunk(2))
-        scores = class_logits[chosen].float().softmax(-1)[..., novel_classes.to(region.device)]
-        masks = gather(mask_logits[chosen].float(), points).sigmoid()
+        scores = class_logits[chosen].softmax(-1)[..., novel_classes]
+        masks = gather(mask_logits[chosen], points).sigmoid()
         student = F.normalize(masks @ scores, dim=-1)  # 2P' x J x novel classes
         a, b = student.chunk(2)
         similarity = (a @ b.transpose(1, 2)).relu()
@@ -180,7 +179,7 @@ class PixelSimilarity(nn.Module):
         """SimNet's probability of "same class" for all pairs of P x J x C points, P x J x J, running statistics."""
         training = self.simnet.training
         self.simnet.eval()
-        same = self.simnet(a[:, :, None], b[:, None]).float().softmax(-1)[..., 1]
+        same = self.simnet(a[:, :, None], b[:, None]).softmax(-1)[..., 1]
         self.simnet.train(training)
         return same
 
@@ -190,6 +189,13 @@ def distillation_losses(student: Tensor, teacher: Tensor, kind: Literal["ce", "c
     if kind == "ce":
         return F.binary_cross_entropy(student.clamp(0.01, 0.99), teacher.clamp(0.01, 0.99), reduction="none")
     return -(teacher - 0.5).relu() * (1 + student).log() - (0.5 - teacher).relu() * (2 - student).log()
+
+
+def shrink_labels(base_labels: Tensor, padding: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
+    """Label maps (int64) and padding (bool), B x H x W -> B x h x w, nearest."""
+    both = torch.stack((base_labels, padding.long()), 1).float()
+    labels, padding = F.interpolate(both, size=size, mode="nearest").long().unbind(1)
+    return labels, padding.bool()
 
 
 def shared_base_class(base: list[Tensor]) -> list[int]:

@@ -39,6 +39,9 @@ class TrainConfig(BaseModel):
     complementary_weight: float = Field(0.15, ge=0)
     distillation_weight: float = Field(0.1, ge=0)
     distillation: Literal["ce", "cce"] = "cce"
+    loss_resolution: Literal["image", "prediction"] = Field(
+        "image", description="prediction: label maps shrink to the masks' size (stride 4), a sixteenth of the work"
+    )
     points: int = Field(100, ge=1, description="J, points sampled per image")
     simnet_width: int = Field(256, ge=1)
 

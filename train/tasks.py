@@ -14,7 +14,7 @@ from simformer.criterion import Criterion
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
 from simformer.model import ModelConfig, SimFormer
-from simformer.similarity import PixelSimilarity
+from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
 from train.config import TrainConfig
 
@@ -34,6 +34,7 @@ class SegmentationTask(nn.Module):
         super().__init__()
         self.network = SimFormer(options(ModelConfig, config, split))
         self.criterion = Criterion(len(split.classes), config.complementary_weight if split.novel else 0.0)
+        self.at_prediction = config.loss_resolution == "prediction"
         self.similarity = None
         # Without novel classes there is nothing to transfer to: FullyOracle is the plain network.
         if config.pairing != "none" and split.novel:
@@ -51,20 +52,23 @@ class SegmentationTask(nn.Module):
     ) -> dict[str, Tensor]:
         """Weighted losses of one batch."""
         output = self.network(batch.images)
-        losses = self.criterion(
-            output, batch.base_labels, batch.padding, batch.base, batch.novel, across_workers
-        )
-        if self.similarity is not None:
-            losses |= self.similarity(
-                output.class_logits,
-                output.mask_logits,
-                output.pixel_embeddings,
-                batch.base_labels,
-                batch.padding,
-                batch.base,
-                batch.novel,
-                self.novel_classes,
-            )
+        # Matching and losses sum over thousands of pixels: full precision whatever the network ran in.
+        with torch.autocast(batch.images.device.type, enabled=False):
+            labels, padding = batch.base_labels, batch.padding
+            if self.at_prediction:
+                labels, padding = shrink_labels(labels, padding, output.mask_logits.shape[-2:])
+            losses = self.criterion(output, labels, padding, batch.base, batch.novel, across_workers)
+            if self.similarity is not None:
+                losses |= self.similarity(
+                    output.class_logits.float(),
+                    output.mask_logits.float(),
+                    output.pixel_embeddings.float(),
+                    labels,
+                    padding,
+                    batch.base,
+                    batch.novel,
+                    self.novel_classes,
+                )
         return losses
 
 
