@@ -15,7 +15,7 @@ from simformer.errors import ImageError
 ImageSource = str | Path | bytes | BinaryIO | Image.Image | np.ndarray
 
 # Only formats that Pillow decodes itself: EPS would start Ghostscript on a stranger's file.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF")
 MAX_PIXELS = 50_000_000
 
 
@@ -125,17 +125,18 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
     try:
-        return upright.convert("RGB") if upright.mode != "RGB" else upright.copy()
+        return upright if upright.mode == "RGB" else upright.convert("RGB")
     except ValueError as error:
         raise ImageError(f"{name} has colors of the kind {upright.mode}, which cannot be read") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """A copy, turned as its EXIF data say."""
     image.load()  # outside the try: a damaged picture is an error, damaged EXIF data is not
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # EXIF blocks of phones and editors break in every way; the picture itself is fine
-        return image
+        return image.copy()
 
 
 def _gray_from_deep(image: Image.Image, name: str) -> Image.Image:

@@ -1,0 +1,82 @@
+"""Shipped splits and custom ones."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from simformer.errors import ConfigError, UnknownClassError
+from simformer.splits import class_index, custom_split, dataset_classes, datasets, load_split, split_names
+
+SPLITS = [(dataset, name) for dataset in datasets() for name in split_names(dataset)]
+
+
+def test_data_sets_and_their_splits():
+    assert {name: len(dataset_classes(name)) for name in datasets()} == {
+        "coco_stuff_10k": 171,
+        "ade20k": 150,
+        "msrc21": 21,
+    }
+    assert split_names("coco_stuff_10k") == (*(f"s{i}" for i in range(1, 10)), "all_base")
+    assert split_names("ade20k") == ("s1", "s2", "s3", "s4", "all_base")
+    assert len(SPLITS) == 10 + 5 + 10
+
+
+@pytest.mark.parametrize("dataset, name", SPLITS)
+def test_base_and_novel_divide_the_classes(dataset, name):
+    split = load_split(dataset, name)
+    assert (split.dataset, split.name, split.classes) == (dataset, name, dataset_classes(dataset))
+    assert len(set(split.novel)) == len(split.novel)
+    assert sorted(split.base + split.novel) == list(range(len(split.classes)))
+    assert list(split.novel) == sorted(split.novel) and list(split.base) == sorted(split.base)
+    assert [index for index, role in enumerate(split.roles) if role == "novel"] == list(split.novel)
+    assert bool(split.novel) == (name != "all_base")
+
+
+def test_msrc_split_1_by_name():
+    split = load_split("msrc21", "s1")
+    assert [split.classes[index] for index in split.novel] == ["tree", "sheep", "bicycle", "road", "dog"]
+
+
+def test_splits_grow_as_the_paper_says():
+    for dataset in ("coco_stuff_10k", "msrc21"):
+        novel = [set(load_split(dataset, f"s{number}").novel) for number in range(4, 10)]
+        assert all(small < large for small, large in pairwise(novel))
+    sizes = [len(load_split("coco_stuff_10k", f"s{number}").novel) for number in range(1, 10)]
+    assert sizes == [43, 43, 43, 43, 51, 59, 68, 76, 85]
+    first_four = [load_split("msrc21", f"s{number}").novel for number in range(1, 5)]
+    assert len(set().union(*first_four)) == sum(map(len, first_four))
+
+
+def test_class_names_are_clean_and_unique():
+    for dataset in datasets():
+        classes = dataset_classes(dataset)
+        assert len(set(classes)) == len(classes)
+        assert all(name == name.strip() and name for name in classes)
+
+
+def test_unknown_names_say_what_there_is():
+    with pytest.raises(ConfigError, match=r"no split 's10'; its splits are s1, .*, all_base"):
+        load_split("msrc21", "s10")
+    with pytest.raises(ConfigError, match=r"'voc'; the data sets are coco_stuff_10k, ade20k, msrc21"):
+        load_split("voc", "s1")
+
+
+def test_custom_split():
+    split = custom_split(["sky", "cat", "dog"], ["dog", "sky", "dog"])
+    assert (split.dataset, split.name) == ("custom", "custom")
+    assert split.novel == (0, 2)
+    assert split.base == (1,)
+    assert split.roles == ("novel", "base", "novel")
+    assert custom_split(["sky"], []).roles == ("base",)
+    with pytest.raises(UnknownClassError, match="no class 'dogg'; did you mean 'dog'"):
+        custom_split(["sky", "cat", "dog"], ["dogg"])
+    with pytest.raises(ConfigError, match="'cat' is listed twice"):
+        custom_split(["cat", "sky", "cat"], [])
+
+
+def test_class_index():
+    assert class_index(("a", "b"), "b") == 1
+    with pytest.raises(UnknownClassError, match="no class 'zzz'; the classes are a, b"):
+        class_index(("a", "b"), "zzz")
