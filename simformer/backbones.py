@@ -8,6 +8,7 @@ from pathlib import Path
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from simformer.errors import ConfigError
 
@@ -21,6 +22,7 @@ ALIASES = {
     "efficientnet_lite2": "tf_efficientnet_lite2",
     "resnet50": "resnet50.tv_in1k",
 }
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
 
 class Backbone(nn.Module):
@@ -62,13 +64,13 @@ class Backbone(nn.Module):
         self.mean = tuple(255 * v for v in self.net.pretrained_cfg["mean"])
         self.std = tuple(255 * v for v in self.net.pretrained_cfg["std"])
         for module in self.net.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, BATCH_NORM):
                 module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Backbone:
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, BATCH_NORM):
                 module.eval()
         return self
 
@@ -76,6 +78,39 @@ class Backbone(nn.Module):
         """B x 3 x H x W (normalized) -> ([maps at strides 4, 8, 16, 32 or `output_stride`], last map)."""
         last, pyramid = self.net.forward_intermediates(images, indices=self._indices)
         return pyramid, last
+
+    @torch.no_grad()
+    def fold_batch_norm(self) -> None:
+        """Moves every batch norm into the convolution before it: the same function up to rounding, for inference only.
+
+        Which norm follows which convolution is seen in one forward pass, so that it works for any architecture.
+        """
+        if self.training:
+            raise RuntimeError("batch norm can only be folded in evaluation mode")
+        made_by: dict[int, tuple[nn.Conv2d, Tensor]] = {}
+        pairs: dict[str, nn.Conv2d] = {}
+        hooks = []
+        for name, module in self.net.named_modules():
+            if isinstance(module, nn.Conv2d):
+                # The output is kept alive with its maker: otherwise its id could be given to another tensor.
+                hooks.append(module.register_forward_hook(lambda m, _, y: made_by.update({id(y): (m, y)})))
+            elif isinstance(module, BATCH_NORM):
+
+                def note(_, inputs, name=name):
+                    if id(inputs[0]) in made_by:
+                        pairs[name] = made_by[id(inputs[0])][0]
+
+                hooks.append(module.register_forward_pre_hook(note))
+        self(torch.zeros(1, 3, 64, 64, device=next(self.parameters()).device))
+        for hook in hooks:
+            hook.remove()
+        for name, conv in pairs.items():
+            norm = self.net.get_submodule(name)
+            conv.weight, conv.bias = fuse_conv_bn_weights(
+                conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+            )
+            # timm's norms may carry the activation that follows them.
+            self.net.set_submodule(name, getattr(norm, "act", nn.Identity()))
 
 
 def offline_weights_path(package: str) -> Path:

@@ -71,6 +71,9 @@ class Predictor:
         """
         path = find_weights(name_or_path)
         network, card = load_network(path, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        # Same function up to rounding, in nearly half the time on a CPU.
+        network.backbone.fold_batch_norm()
+        network.to(memory_format=torch.channels_last)
         wanted = {"scales": cam_scales, "flip": cam_flip, "present_threshold": present_threshold}
         given = {key: value for key, value in wanted.items() if value is not None}
         try:
