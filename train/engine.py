@@ -41,11 +41,12 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         resume: go on from the last saved state, bit-equal on one CPU process.
 
     Returns:
-        What `train.provenance.result_cell` needs: scores, images, pixels, wall seconds, device, commit.
+        What `train.provenance.result_cell` needs: scores, wall_seconds, seconds_per_image, device, commit, split.
 
     Raises:
         SimFormerError: unusable data, configuration or state. Interrupted: SIGTERM, after saving.
     """
+    commit = commit_id()  # now: the history may move on while the run goes
     accelerator = Accelerator(mixed_precision=config.precision)
     torch.manual_seed(config.seed)
     train_set, val_set = open_datasets(config)
@@ -95,7 +96,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
 
     seconds = time.monotonic() - begun
     scores, per_image = evaluate_task(task, config, split, val_set)
-    facts = {"step": config.steps, "commit": commit_id(), "metrics": asdict(scores)}
+    facts = {"step": config.steps, "commit": commit, "metrics": asdict(scores)}
     if accelerator.is_main_process:
         card = make_card(task, config, split, **facts)
         save_checkpoint(config.out / "weights.safetensors", task.network.state_dict(), card)
@@ -105,6 +106,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         "scores": scores,
         "wall_seconds": seconds,
         "seconds_per_image": per_image,
+        "commit": commit,
         "device": device_name(accelerator.device),
         "split": split,
     }

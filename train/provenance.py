@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -20,11 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def commit_id() -> str:
-    """The commit of this code: $SIMFORMER_COMMIT where the code travels without its history; "" if unknown."""
-    if given := os.environ.get("SIMFORMER_COMMIT"):
-        return given
+    """The commit of this code, "-dirty" behind it if the code differs; "" where there is no history."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
-        run = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, timeout=10)
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return run.stdout.strip() if run.returncode == 0 else ""
@@ -66,7 +64,7 @@ def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> R
         pixels=scores.pixels,
         config=config.model_dump(mode="json", exclude={"data", "out"}),
         command=command,
-        commit=commit_id(),
+        commit=outcome["commit"],
         device=outcome["device"],
         wall_seconds=outcome["wall_seconds"],
         date=datetime.now(UTC),
