@@ -1,0 +1,130 @@
+"""Role composition: each class's score map from a model in which the class had the wanted role.
+
+What a class looks like when it is learnt from masks or from image labels is a fact of a trained model. Switching a
+role therefore takes the class from another model; where no model had the class in that role, it is not served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simformer.checkpoint import check_classes
+from simformer.errors import ConfigError
+from simformer.predictor import Predictor
+from simformer.segmentation import Segmentation, labels_from_scores
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which model serves which class.
+
+    Attributes:
+        classes: K class names. roles: the wanted role of each.
+        models: for each class the name of the model that serves it, None where no model had it in that role.
+    """
+
+    classes: tuple[str, ...]
+    roles: tuple[str, ...]
+    models: tuple[str | None, ...]
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The models that must run, the one serving most classes first."""
+        served = [name for name in self.models if name is not None]
+        return tuple(sorted(dict.fromkeys(served), key=lambda name: -served.count(name)))
+
+    @property
+    def unserved(self) -> tuple[str, ...]:
+        """Names of the classes that no model had in the wanted role."""
+        return tuple(name for name, model in zip(self.classes, self.models, strict=True) if model is None)
+
+
+def assign_models(
+    classes: Sequence[str], wanted: Sequence[str], available: Mapping[str, Sequence[str]]
+) -> Assignment:
+    """Few models, each for all classes it can serve: score maps of one model are comparable with each other.
+
+    Greedy set cover: the model that serves most of the classes left takes them all; among equals the one whose roles
+    agree with the wanted ones most, then the first by name.
+
+    Args:
+        classes: K class names. wanted: "base" or "novel" for each.
+        available: model name -> its K roles.
+
+    Raises:
+        ConfigError: a role that is neither "base" nor "novel", or the wrong number of roles.
+    """
+    if len(wanted) != len(classes):
+        raise ConfigError(f"{len(classes)} classes need as many roles, not {len(wanted)}")
+    if unknown := set(wanted) - {"base", "novel"}:
+        raise ConfigError(f"a role is base or novel, not {sorted(unknown)[0]!r}")
+    fits = {
+        name: {index for index, role in enumerate(roles) if role == wanted[index]}
+        for name, roles in sorted(available.items())
+    }
+    models: list[str | None] = [None] * len(classes)
+    left = set(range(len(classes)))
+    while left and fits:
+        best = max(fits, key=lambda name: (len(fits[name] & left), len(fits[name])))
+        taken = fits.pop(best) & left
+        for index in taken:
+            models[index] = best
+        left -= taken
+    return Assignment(tuple(classes), tuple(wanted), tuple(models))
+
+
+def compose(segmentations: Mapping[str, Segmentation], assignment: Assignment, threshold: float = 0.0) -> Segmentation:
+    """One segmentation of a photo from those of several models.
+
+    Args:
+        segmentations: model name -> its segmentation of the photo; at least those of `assignment.used`.
+        threshold: pixels whose best score is below it become 255.
+
+    Returns:
+        Score maps: each class's from its model, zero for an unserved class, which no pixel is given to.
+
+    Raises:
+        ConfigError: no class is served.
+    """
+    if not assignment.used:
+        raise ConfigError("no model had any class in the wanted role")
+    first = segmentations[assignment.used[0]]
+    score_maps = np.full_like(first.score_maps, -1.0)
+    for index, model in enumerate(assignment.models):
+        if model is not None:
+            score_maps[index] = segmentations[model].score_maps[index]
+    # An unserved class must not win a pixel by its zero: it is below every score until the labels are made.
+    labels = labels_from_scores(score_maps, first.size, threshold)
+    return Segmentation(
+        labels=labels,
+        score_maps=score_maps.clip(min=0.0),
+        classes=assignment.classes,
+        roles=assignment.roles,
+        model=" + ".join(assignment.used),
+    )
+
+
+class ComposedPredictor:
+    """A predictor for any roles, made of predictors that share classes and image size.
+
+    Raises:
+        CheckpointError: the models' classes differ. ConfigError: no model serves any class.
+    """
+
+    def __init__(self, predictors: Mapping[str, Predictor], roles: Sequence[str]):
+        classes = next(iter(predictors.values())).classes if predictors else ()
+        for predictor in predictors.values():
+            check_classes(classes, predictor.classes)
+        self.assignment = assign_models(classes, roles, {name: p.roles for name, p in predictors.items()})
+        if not self.assignment.used:
+            raise ConfigError("no model had any class in the wanted role")
+        self.predictors = {name: predictors[name] for name in self.assignment.used}
+
+    def segment(self, image: Any, *, threshold: float = 0.0) -> Segmentation:
+        """As Predictor.segment."""
+        parts = {name: predictor.segment(image) for name, predictor in self.predictors.items()}
+        return compose(parts, self.assignment, threshold)
