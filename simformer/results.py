@@ -1,0 +1,330 @@
+"""Measured and published results as tidy tables, from which the plots are made.
+
+Nothing here fills a gap: a cell that was never measured is a row whose IoU is None.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from simformer.errors import ConfigError
+from simformer.results_cells import (
+    ALL,
+    RESULTS_FOLDER,
+    CellScores,
+    ResultCell,
+    cell_split,
+    mean_iou,
+    read_results,
+    result_name,
+    write_result,
+)
+from simformer.splits import ALL_BASE, Role, Split, load_split
+
+__all__ = [
+    "ALL",
+    "RESULTS_FOLDER",
+    "CellScores",
+    "ClassRow",
+    "MiouRow",
+    "ResultCell",
+    "cell_split",
+    "class_iou_by_role",
+    "largest_novel_share",
+    "mean_iou",
+    "miou_table",
+    "of_table",
+    "per_class_table",
+    "published",
+    "published_note",
+    "read_results",
+    "result_name",
+    "scores_on_split",
+    "to_csv",
+    "write_result",
+]
+
+Group = Literal["all", "base", "novel"]
+GROUPS: tuple[Group, ...] = ("all", "base", "novel")
+# Methods that are trained once, in which no class is base or novel.
+_ROLE_OF_METHOD = {"CAM": "cam", "FullyOracle": "oracle"}
+_PUBLISHED = Path(__file__).parent / "data" / "published.json"
+
+
+@dataclass(frozen=True)
+class MiouRow:
+    """Mean IoU of one method on one split over one group of classes.
+
+    Attributes:
+        origin: "measured" by this project, or "published" in the paper.
+        table: measured: the cells' schedule; published: "points", "pairing" or "more novel classes".
+        points: J, where the method has it.
+        group: over which classes of the split the mean is taken.
+        miou: percent, mean over seeds; None = missing.
+        lowest, highest: over seeds, percent; None = missing.
+        seeds: how many cells the mean is over.
+        files: names of their JSON files.
+    """
+
+    origin: Literal["measured", "published"]
+    dataset: str
+    table: str
+    method: str
+    split: str
+    points: int | None
+    label_rule: str | None
+    group: Group
+    miou: float | None
+    lowest: float | None
+    highest: float | None
+    seeds: int
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """IoU of one class under one method on one split.
+
+    Attributes:
+        role: the class's role on the split. A method trained once for all splits (CAM, FullyOracle) was not
+            trained in that role; it is listed under the split for comparison.
+        iou: percent, mean over seeds; None = missing, or the truth never shows the class.
+        seeds: how many cells have an IoU for the class.
+    """
+
+    dataset: str
+    table: str
+    method: str
+    split: str
+    points: int | None
+    label_rule: str | None
+    class_name: str
+    role: Role
+    iou: float | None
+    seeds: int
+
+
+# ---------------------------------------------------------------------------------------------- roles
+
+
+def scores_on_split(cell: ResultCell, split: Split) -> dict[Group, float | None]:
+    """Mean IoU over all, base and novel classes of a split, from a cell's per-class IoU.
+
+    So a method that is trained once (CAM, FullyOracle) takes its place beside methods trained per split.
+
+    Returns:
+        {"all", "base", "novel"}: percent, or None where no class of the group has an IoU.
+    """
+    iou = cell.scores.per_class
+    roles = list(zip(split.classes, split.roles, strict=True))
+    return {
+        group: mean_iou(iou.get(name) for name, role in roles if group in ("all", role)) for group in GROUPS
+    }
+
+
+def of_table(
+    cells: Iterable[ResultCell], dataset: str, schedule: str | None = None, label_rule: str = "strict"
+) -> list[ResultCell]:
+    """The cells of one table of a data set; without a schedule those of all its tables."""
+    return [
+        cell
+        for cell in cells
+        if (cell.dataset, cell.label_rule) == (dataset, label_rule) and schedule in (None, cell.schedule)
+    ]
+
+
+def class_iou_by_role(cells: Iterable[ResultCell], *, points: int = 100) -> dict[str, dict[str, float]]:
+    """What every class's IoU was in each role: {class: {"base" | "novel" | "cam" | "oracle": percent}}.
+
+    "base" and "novel" are means over the splits in which SimFormer was trained with the class in that role
+    (seeds of one split are averaged first); "cam" is CAM, which sees image-level labels alone; "oracle" is
+    FullyOracle, which has masks for every class. A role that was never measured has no entry.
+
+    Args:
+        cells: of one data set, and those of one method of one table; other methods are passed over.
+        points: J of the SimFormer cells to use; a cell that does not state its J counts too.
+
+    Raises:
+        ConfigError: cells come from several tables, whose numbers must not be averaged.
+    """
+    per_split: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for cell in _of_one_table(cells, points):
+        split = cell_split(cell)
+        method_role = _ROLE_OF_METHOD.get(cell.method)
+        roles = [method_role] * len(split.classes) if method_role else split.roles
+        for name, role in zip(split.classes, roles, strict=True):
+            iou = cell.scores.per_class[name]
+            if iou is not None:
+                per_split[name, role][cell.split].append(iou)
+    by_role: dict[str, dict[str, float]] = defaultdict(dict)
+    for (name, role), splits in per_split.items():
+        by_role[name][role] = mean_iou(map(mean_iou, splits.values()))
+    return dict(by_role)
+
+
+def largest_novel_share(cells: Iterable[ResultCell], *, points: int = 100) -> float | None:
+    """The largest share (0 to 1) of novel classes that a measured SimFormer was trained with, or None."""
+    splits = [cell_split(cell) for cell in _of_one_table(cells, points) if cell.method == "SimFormer"]
+    return max((len(split.novel) / len(split.classes) for split in splits), default=None)
+
+
+def _of_one_table(cells: Iterable[ResultCell], points: int) -> list[ResultCell]:
+    """The CAM and FullyOracle cells and those SimFormer cells that were trained with J = points."""
+    chosen = [
+        cell
+        for cell in cells
+        if cell.method in _ROLE_OF_METHOD or (cell.method == "SimFormer" and cell.points in (points, None))
+    ]
+    tables = {f"{c.method} on {c.dataset}, {c.schedule}, {c.label_rule} labels" for c in chosen}
+    if len(tables) > len({cell.method for cell in chosen}) or len({cell.dataset for cell in chosen}) > 1:
+        names = "; ".join(sorted(tables))
+        raise ConfigError(f"results of several tables cannot be averaged; choose one of: {names}")
+    return chosen
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+
+def miou_table(
+    cells: Iterable[ResultCell], *, methods: Sequence[str] | None = None, splits: Sequence[str] | None = None
+) -> list[MiouRow]:
+    """Measured mean IoU: for every method and split one row over all, one over base, one over novel classes.
+
+    Cells that differ in the seed alone are averaged. A method trained once for all splits has rows on each.
+
+    Args:
+        methods: rows for these, in this order; None: those that have a cell.
+        splits: rows for these, in this order; None: every split on which some method of the table has a cell.
+
+    Returns:
+        Rows by data set and table, method, split, group. A wanted cell that is missing has rows with None.
+    """
+    rows = []
+    for variant, split, found in _grid(cells, methods, splits):
+        scores = [scores_on_split(cell, split) for cell in found]
+        for group in GROUPS:
+            values = [score[group] for score in scores if score[group] is not None]
+            rows.append(
+                MiouRow(
+                    "measured",
+                    **variant,
+                    group=group,
+                    miou=mean_iou(values),
+                    lowest=min(values, default=None),
+                    highest=max(values, default=None),
+                    seeds=len(values),
+                    files=tuple(cell.file or result_name(cell) for cell in found),
+                )
+            )
+    return rows
+
+
+def per_class_table(
+    cells: Iterable[ResultCell], *, methods: Sequence[str] | None = None, splits: Sequence[str] | None = None
+) -> list[ClassRow]:
+    """Measured IoU of every class under every method and split; arguments and order as in `miou_table`."""
+    rows = []
+    for variant, split, found in _grid(cells, methods, splits):
+        for name, role in zip(split.classes, split.roles, strict=True):
+            values = [iou for cell in found if (iou := cell.scores.per_class.get(name)) is not None]
+            rows.append(
+                ClassRow(**variant, class_name=name, role=role, iou=mean_iou(values), seeds=len(values))
+            )
+    return rows
+
+
+def _grid(
+    cells: Iterable[ResultCell], methods: Sequence[str] | None, splits: Sequence[str] | None
+) -> Iterator[tuple[dict[str, Any], Split, list[ResultCell]]]:
+    """Every wanted cell of every table: row fields of the method, the split, and the cells (perhaps none)."""
+    tables: dict[tuple[str, str], list[ResultCell]] = defaultdict(list)
+    for cell in cells:
+        tables[cell.dataset, cell.schedule].append(cell)
+    for (dataset, schedule), table in sorted(tables.items()):
+        trained = {cell.split: cell_split(cell) for cell in table}
+        names = splits or sorted(trained.keys() - {ALL}, key=_natural) or [ALL]
+        for method in methods or sorted({cell.method for cell in table}):
+            variants: dict[tuple, list[ResultCell]] = defaultdict(list)
+            for cell in table:
+                if cell.method == method:
+                    variants[cell.points or 0, cell.label_rule].append(cell)
+            for (points, label_rule), same in sorted(variants.items()) or [((0, None), [])]:
+                fields = {
+                    "dataset": dataset,
+                    "table": schedule,
+                    "method": method,
+                    "points": points or None,
+                    "label_rule": label_rule,
+                }
+                for name in names:
+                    split = trained.get(name) or load_split(dataset, ALL_BASE if name == ALL else name)
+                    found = [cell for cell in same if cell.split in (name, ALL)]
+                    yield {**fields, "split": name}, split, found
+
+
+def _natural(name: str) -> tuple[int, str]:
+    """Order s2 before s10."""
+    return (int(name[1:]) if name[1:].isdigit() else 0, name)
+
+
+@cache
+def published() -> tuple[MiouRow, ...]:
+    """The paper's numbers on COCO-Stuff-10K: mIoU over novel classes, the one group they were given for."""
+    data = json.loads(_PUBLISHED.read_text(encoding="utf-8"))
+    return tuple(
+        MiouRow(
+            "published",
+            data["dataset"],
+            table["name"],
+            row["method"],
+            split,
+            row["points"],
+            None,
+            "novel",
+            miou=novel,
+            lowest=novel,
+            highest=novel,
+            seeds=1,
+        )
+        for table in data["tables"]
+        for row in table["rows"]
+        for split, novel in row["novel"].items()
+    )
+
+
+def published_note() -> str:
+    """Where the published numbers come from and what they are, in a few sentences."""
+    data = json.loads(_PUBLISHED.read_text(encoding="utf-8"))
+    return f"{data['citation']}; {data['unit']} on COCO-Stuff-10K. {data['note']}"
+
+
+def to_csv(rows: Sequence[Any]) -> str:
+    """Rows (dataclasses, pydantic models or dictionaries, all with the same fields) as CSV text.
+
+    A value that is missing is an empty field; a tuple or list is joined by "; ". No rows, no text.
+    """
+    tables = [_fields(row) for row in rows]
+    if not tables:
+        return ""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(tables[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in tables:
+        writer.writerow({key: "; ".join(v) if isinstance(v, tuple | list) else v for key, v in row.items()})
+    return text.getvalue()
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    if isinstance(row, BaseModel):
+        return row.model_dump()
+    return dict(row) if isinstance(row, dict) else asdict(row)

@@ -1,0 +1,179 @@
+"""One measured cell of a results table, as a JSON file.
+
+A cell is one trained model scored once: a method, on a data set, on a split, with a seed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from simformer.errors import ConfigError, SimFormerError
+from simformer.files import atomic_write
+from simformer.splits import ALL_BASE, Split, load_split
+from simformer.validation import first_problem
+
+RESULTS_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "results"
+
+ALL = "all"
+"""The split of a method trained once, whatever the roles: CAM (image-level labels), FullyOracle (masks)."""
+
+# A mean rounded to one decimal place before it was stored may differ by this much from its classes.
+_ROUNDING = 0.0501
+
+logger = logging.getLogger(__name__)
+
+
+class CellScores(BaseModel):
+    """IoU in percent (0 to 100); None = there was nothing to average, or the truth never shows the class."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    miou: float | None = Field(None, ge=0, le=100)
+    base: float | None = Field(None, ge=0, le=100)
+    novel: float | None = Field(None, ge=0, le=100)
+    per_class: dict[str, float | None]
+
+    @field_validator("per_class")
+    @classmethod
+    def _percentages(cls, values: dict[str, float | None]) -> dict[str, float | None]:
+        for name, value in values.items():
+            if value is not None and not 0 <= value <= 100:
+                raise ValueError(f"the IoU of {name} is {value}, not a percentage")
+        return values
+
+    @model_validator(mode="after")
+    def _mean_fits_classes(self) -> CellScores:
+        mean = mean_iou(self.per_class.values())
+        if (mean is None) != (self.miou is None) or (mean is not None and abs(mean - self.miou) > _ROUNDING):
+            raise ValueError(f"miou is {self.miou} but the mean of per_class is {mean}")
+        return self
+
+
+class ResultCell(BaseModel):
+    """One measured cell of a results table.
+
+    Attributes:
+        method: "SimFormer", "Basic Model", "Self-Pair", "SimFormer*", "CAM", "FullyOracle", "RETAB", ...
+        dataset, split: a data set and one of its splits; "all" for a method trained once for all splits.
+        novel: names of the novel classes, needed only where the split is not one that ships with the package.
+        seed, steps, points: of the training; points is J (paper, section on pixel-pixel similarity) or None.
+        scores, images, pixels: percent; how many photos and truth pixels were compared.
+        config, command, commit, device, wall_seconds, date: how the cell came about.
+        schedule: name of the table; all cells of one table were trained equally long, on the same data.
+        weights: file name of the shipped weights, or None.
+        label_rule: where a training crop's novel classes came from: the photo's image-level labels ("strict")
+            or the crop's own truth ("crop", as in the released code).
+        file: name of the file the cell was read from; not stored.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    method: str = Field(min_length=1)
+    dataset: str = Field(min_length=1)
+    split: str = Field(min_length=1)
+    novel: list[str] | None = None
+    seed: int = Field(ge=0)
+    steps: int | None = Field(ge=0)
+    points: int | None = Field(None, ge=1)
+    scores: CellScores
+    images: int = Field(ge=1)
+    pixels: int = Field(ge=1)
+    config: dict[str, Any]
+    command: str
+    commit: str
+    device: str
+    wall_seconds: float = Field(ge=0)
+    date: datetime
+    schedule: str = Field(min_length=1)
+    weights: str | None = None
+    label_rule: Literal["strict", "crop"] = "strict"
+    file: str | None = Field(None, exclude=True)
+
+    @model_validator(mode="after")
+    def _classes_fit_split(self) -> ResultCell:
+        classes = cell_split(self).classes
+        differ = set(self.scores.per_class) ^ set(classes)
+        if differ:
+            names = ", ".join(sorted(differ))
+            raise ValueError(f"per_class and the classes of {self.dataset} differ in {names}")
+        return self
+
+
+def cell_split(cell: ResultCell) -> Split:
+    """The classes and roles a cell was trained with; for the split "all", no class is novel.
+
+    Raises:
+        ConfigError: the split is not a shipped one and the cell does not name its novel classes, or names one
+            that has no IoU.
+    """
+    if cell.novel is None:
+        return load_split(cell.dataset, ALL_BASE if cell.split == ALL else cell.split)
+    classes = tuple(cell.scores.per_class)
+    unknown = [name for name in cell.novel if name not in classes]
+    if unknown:
+        raise ConfigError(f"the novel class {unknown[0]!r} is not in per_class")
+    novel = tuple(index for index, name in enumerate(classes) if name in cell.novel)
+    return Split(cell.dataset, cell.split, classes, novel)
+
+
+def read_results(
+    folder: str | Path = RESULTS_FOLDER, report: Callable[[str], None] = logger.warning
+) -> list[ResultCell]:
+    """Read every cell of a folder, in the order of the file names.
+
+    A file that cannot be read is left out and named to `report` in one sentence; the others are still read.
+    A folder that does not exist holds no cells.
+    """
+    cells = []
+    for path in sorted(Path(folder).glob("*.json")):
+        try:
+            cell = ResultCell.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            report(f"{path.name} is not a result: {first_problem(error)}")
+        except OSError as error:
+            report(f"{path.name} cannot be read: {(error.strerror or str(error)).lower()}")
+        else:
+            cells.append(cell.model_copy(update={"file": path.name}))
+    return cells
+
+
+def result_name(cell: ResultCell) -> str:
+    """File name of a cell. Two cells share a name only if one is a repetition of the other."""
+    parts = [cell.schedule, cell.dataset, cell.method, cell.split, f"seed{cell.seed}"]
+    parts += [f"points{cell.points}"] if cell.points is not None else []
+    parts += ["crop-labels"] if cell.label_rule == "crop" else []
+    return "_".join(_slug(part) for part in parts) + ".json"
+
+
+def write_result(cell: ResultCell, folder: str | Path = RESULTS_FOLDER) -> Path:
+    """Store a cell under `result_name`, replacing an earlier measurement of the same cell; returns the path.
+
+    Raises:
+        SimFormerError: the folder cannot be made or written.
+    """
+    path = Path(folder) / result_name(cell)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SimFormerError(f"cannot make the folder {folder}: {reason}") from error
+    with atomic_write(path, "w") as file:
+        file.write(cell.model_dump_json(indent=1) + "\n")
+    return path
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower().replace("*", "-star")).strip("-")
+
+
+def mean_iou(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are there; None if none is."""
+    present = [value for value in values if value is not None]
+    return sum(present) / len(present) if present else None
