@@ -1,0 +1,130 @@
+"""What a plan is made for: photos, classes, seconds an annotation takes, and the price of an hour.
+
+In every photo every candidate class is asked for. A class that is there and whose masks are wanted is drawn,
+which needs no answer about its presence; for every other class, present or absent, the presence is answered:
+
+    seconds of a photo = image_label x (classes not drawn) + sum over drawn classes of mask x instances
+
+and everything times 1 + quality control. The sum separates by class. The seconds and their sources are in
+data/annotation_costs.json.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from simformer.costs_frequency import ClassFrequency
+from simformer.errors import ConfigError
+from simformer.validation import first_problem
+
+Kind = Literal["image_label", "point", "scribble", "box", "mask"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_DATA = Path(__file__).parent / "data" / "annotation_costs.json"
+_PER_INSTANCE = ("box", "mask")
+
+
+@cache
+def annotation_costs() -> dict[str, Any]:
+    """The shipped seconds with their sources: "defaults" by kind, "sources", "ratios", "formula", ..."""
+    return json.loads(_DATA.read_text(encoding="utf-8"))
+
+
+def _default(kind: Kind) -> Any:
+    return Field(default_factory=lambda: annotation_costs()["defaults"][kind]["seconds"], ge=0, le=100_000)
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class AnnotationSeconds(Model):
+    """Seconds of one annotation; the defaults are those of the cited sources.
+
+    Attributes:
+        image_label: to answer whether one candidate class is in a photo, present or absent.
+        point, scribble: for one class present in a photo.
+        box, mask: for one instance.
+    """
+
+    image_label: float = _default("image_label")
+    point: float = _default("point")
+    scribble: float = _default("scribble")
+    box: float = _default("box")
+    mask: float = _default("mask")
+
+
+class CostInputs(Model):
+    """What a plan is made for.
+
+    Attributes:
+        images: photos to annotate.
+        classes: every class with its frequency.
+        seconds: per annotation.
+        hourly_rate: money for an hour of annotation, in `currency`.
+        quality_control: share of the annotation time that checking adds; 0.2 = 20% more.
+        instances: in a photo that shows the class, for a class whose own instances were not counted.
+        currency: shown beside every amount; nothing is converted.
+    """
+
+    images: int = Field(ge=1, le=1_000_000_000)
+    classes: tuple[ClassFrequency, ...] = Field(min_length=1)
+    seconds: AnnotationSeconds = Field(default_factory=AnnotationSeconds)
+    hourly_rate: float = Field(ge=0, le=1_000_000)
+    quality_control: float = Field(0.0, ge=0, le=100)
+    instances: float = Field(
+        default_factory=lambda: annotation_costs()["instances_per_class"]["value"], ge=1, le=10_000
+    )
+    currency: str = Field("USD", min_length=1, max_length=8)
+
+    @field_validator("classes")
+    @classmethod
+    def _names_differ(cls, classes: tuple[ClassFrequency, ...]) -> tuple[ClassFrequency, ...]:
+        names = [frequency.name for frequency in classes]
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise ValueError(f"the class {repeated[0]!r} is listed twice")
+        return classes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, in the order of `classes`."""
+        return tuple(frequency.name for frequency in self.classes)
+
+    def with_mask_factor(self, factor: float) -> CostInputs:
+        """The same, but a mask takes `factor` times as long."""
+        seconds = self.seconds.model_copy(update={"mask": self.seconds.mask * factor})
+        return self.model_copy(update={"seconds": seconds})
+
+
+class Cost(Model):
+    """Hours of work, quality control included, and money for them."""
+
+    hours: float
+    money: float
+
+
+def cost_inputs(**values: Any) -> CostInputs:
+    """CostInputs from what a user typed. Raises ConfigError that names the first value that does not fit."""
+    try:
+        return CostInputs.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(first_problem(error)) from error
+
+
+def class_cost(inputs: CostInputs, frequency: ClassFrequency, kind: Kind) -> Cost:
+    """Cost of one class over all photos, if it is annotated with `kind` where it occurs."""
+    answer = inputs.seconds.image_label
+    if kind == "image_label":
+        seconds = answer
+    else:
+        drawn = getattr(inputs.seconds, kind)
+        if kind in _PER_INSTANCE:
+            drawn *= frequency.instances or inputs.instances
+        seconds = (1 - frequency.share) * answer + frequency.share * drawn
+    hours = inputs.images * seconds * (1 + inputs.quality_control) / 3600
+    return Cost(hours=hours, money=hours * inputs.hourly_rate)
