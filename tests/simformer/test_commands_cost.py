@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from simformer.commands.cost import cost
+from simformer.errors import SimFormerError
+from simformer.results import CellScores, ResultCell, write_result
+from simformer.splits import dataset_classes
+
+CLASSES = dataset_classes("msrc21")
+
+
+def run(*arguments):
+    app = typer.Typer()
+    app.command()(cost)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def printed(*arguments):
+    result = run("--json", *arguments)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """SimFormer on s1 to s5, CAM and FullyOracle, with IoU 80 in masks, 50 in image labels, 40 by CAM."""
+    from simformer.splits import load_split
+
+    folder = tmp_path / "results"
+    methods = [("SimFormer", f"s{n}") for n in range(1, 6)] + [("CAM", "all"), ("FullyOracle", "all")]
+    for method, split in methods:
+        if method == "SimFormer":
+            roles = load_split("msrc21", split).roles
+            iou = [80.0 if role == "base" else 50.0 for role in roles]
+        else:
+            iou = [40.0 if method == "CAM" else 82.0] * len(CLASSES)
+        scores = CellScores(miou=sum(iou) / len(iou), per_class=dict(zip(CLASSES, iou, strict=True)))
+        fields = {"images": 1, "pixels": 1, "config": {}, "command": "", "commit": "", "device": ""}
+        cell = ResultCell(
+            method=method, dataset="msrc21", split=split, seed=0, steps=1, scores=scores, wall_seconds=1,
+            date="2026-01-01", schedule="cpu", **fields,
+        )  # fmt: skip
+        write_result(cell, folder)
+    return folder
+
+
+def test_text(measured):
+    result = run("--results", measured, "--images", 500, "--budget", 300)
+    assert result.exit_code == 0, result.output
+    for part in ("500 photos, 21 classes", "All masks", "Weak-shot", "Image labels only", "Best for budget"):
+        assert part in result.stdout
+    assert "mIoU 82.0" in result.stdout and "mIoU 40.0" in result.stdout
+    assert (
+        "missing"
+        not in result.stdout.split("Image labels only")[0].split("novel 50.0")[0].split("mIoU 82.0")[0]
+    )
+
+
+def test_json(measured):
+    report = printed("--results", measured, "--split", "s2", "--rate", 20, "--quality-control", 0.5)
+    masks, weak, labels = report["scenarios"]
+    assert masks["money"] > weak["money"] > labels["money"]
+    # 21 answers of one second for each of 1,000 photos, half as much again for checking, 20 an hour.
+    assert labels["money"] == pytest.approx(21 * 1000 * 1.5 / 3600 * 20)
+    assert weak["expected"]["miou"] == pytest.approx((16 * 80 + 5 * 50) / 21)
+    assert report["frontier"][0]["masked"] == []
+    assert report["best_for_budget"] is None
+    assert report["inputs"]["classes"][0]["name"] == "building"
+
+
+def test_budget_and_plan(measured, tmp_path):
+    plan = tmp_path / "plan.csv"
+    report = printed("--results", measured, "--budget", 400, "--plan", plan)
+    best = report["best_for_budget"]
+    assert best["money"] <= 400
+    with plan.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["class_name"] for row in rows if row["annotation"] == "mask"] == best["masked"]
+    assert sum(float(row["money"]) for row in rows) == pytest.approx(best["money"])
+
+
+def test_without_measurements_costs_are_there_and_miou_is_missing(tmp_path):
+    result = run("--results", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "mIoU missing" in result.stdout
+
+
+def test_own_classes(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("class,share,instances\ngear,0.5,2\nbolt,0.25,1\n")
+    report = printed("--csv", path, "--mask", "gear", "--results", tmp_path, "--images", 3600, "--rate", 1)
+    weak = report["scenarios"][1]
+    assert weak["masked"] == ["gear"]
+    assert weak["hours"] == pytest.approx(0.5 * 2 * 79 + 0.5 + 1)
+    assert weak["expected"]["missing"] == ["gear", "bolt"]
+
+
+def test_the_papers_numbers_for_coco_stuff(tmp_path):
+    path = tmp_path / "coco.csv"
+    lines = [f'"{name}",0.1' for name in dataset_classes("coco_stuff_10k")]
+    path.write_text("\n".join(["class,share", *lines]))
+    report = printed("--csv", path, "--dataset", "coco_stuff_10k", "--split", "s6", "--results", tmp_path)
+    weak = report["scenarios"][1]
+    assert weak["expected"]["novel"] == 26.3
+    assert weak["expected"]["miou"] is None
+    assert report["frontier"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--mask", "cows"], "did you mean 'cow'"),
+        (["--mask", "cow", "--split", "s1"], "not both"),
+        (["--split", "s88"], "s88"),
+        (["--images", "0"], "images"),
+        (["--dataset", "ade20k"], "no class frequencies"),
+        (["--budget", "1e9"], "measured both"),
+        (["--csv", "none.csv"], "none.csv"),
+        (["--csv", "a.csv", "--folder", "b"], "not both"),
+    ],
+)
+def test_problems_are_sentences(tmp_path, arguments, named):
+    result = run("--results", tmp_path, *arguments)
+    assert isinstance(result.exception, SimFormerError)
+    assert named in str(result.exception)
+
+
+def test_several_tables_need_a_choice(measured):
+    other = json.loads(next(measured.glob("*simformer_s1*")).read_text())
+    (measured / "other.json").write_text(json.dumps({**other, "split": "s2", "schedule": "gpu"}))
+    result = run("--results", measured)
+    assert "choose one" in str(result.exception)
+    assert run("--results", measured, "--schedule", "cpu").exit_code == 0
+
+
+def test_a_broken_result_is_a_warning(measured):
+    (measured / "bad.json").write_text("{")
+    result = run("--results", measured)
+    assert result.exit_code == 0
+    assert "bad.json" in result.stderr
