@@ -43,9 +43,7 @@ class Assignment:
         return tuple(name for name, model in zip(self.classes, self.models, strict=True) if model is None)
 
 
-def assign_models(
-    classes: Sequence[str], wanted: Sequence[str], available: Mapping[str, Sequence[str]]
-) -> Assignment:
+def assign_models(classes: Sequence[str], wanted: Sequence[str], available: Mapping[str, Sequence[str]]) -> Assignment:
     """Few models, each for all classes it can serve: score maps of one model are comparable with each other.
 
     Greedy set cover: the model that serves most of the classes left takes them all; among equals the one whose roles

@@ -113,7 +113,9 @@ def complementary_loss(
             continue
         logits = upsample(mask_logits[image, queries], base_labels.shape[-2:]).amax(0).clamp(min=SILENT_LOGIT)
         target = ((base_labels[image] == 255) & ~padding[image]).float()
-        losses.append(FOCAL_COST * focal_loss(logits[None], target[None]) + DICE_COST * dice_loss(logits[None], target[None]))
+        losses.append(
+            FOCAL_COST * focal_loss(logits[None], target[None]) + DICE_COST * dice_loss(logits[None], target[None])
+        )
     return torch.cat(losses).mean() if losses else mask_logits.sum() * 0
 
 

@@ -41,9 +41,7 @@ def match(
     classes = torch.stack([F.pad(t, (0, most - len(t))) for t in targets]).to(device)
     is_base = torch.stack([torch.arange(most) < len(b) for b in base]).to(device)
     costs = torch.stack([cost_matrix(*layer, base_labels, classes, is_base) for layer in layers]).cpu().numpy()
-    return [
-        [assign(cost[:, : len(t)]) for cost, t in zip(layer_costs, targets, strict=True)] for layer_costs in costs
-    ]
+    return [[assign(cost[:, : len(t)]) for cost, t in zip(layer_costs, targets, strict=True)] for layer_costs in costs]
 
 
 def cost_matrix(

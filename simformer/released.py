@@ -63,6 +63,7 @@ def rename(released: str, rules: tuple[tuple[str, str], ...]) -> str | None:
         name = re.sub(pattern, replacement, name)
     if name == released:
         return None
-    # "2-" is one less: released names count from 1 (stages from 2, the stem being 1); "2*" is twice: ReLUs stand between layers.
+    # "2-" is one less: released names count from 1 (stages from 2, the stem being 1).
+    # "2*" is twice: between the mask head's layers stand ReLUs.
     name = re.sub(r"(\d)-", lambda m: str(int(m[1]) - 1), name)
     return re.sub(r"(\d)\*", lambda m: str(2 * int(m[1])), name)

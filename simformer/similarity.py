@@ -27,7 +27,9 @@ class SimNet(nn.Module):
 
     def __init__(self, channels: int, hidden: int = 256):
         super().__init__()
-        self.blocks = nn.ModuleList([SimBlock(2 * channels, hidden), SimBlock(hidden, hidden), SimBlock(hidden, hidden)])
+        self.blocks = nn.ModuleList(
+            [SimBlock(2 * channels, hidden), SimBlock(hidden, hidden), SimBlock(hidden, hidden)]
+        )
         self.head = nn.Linear(hidden, 2)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

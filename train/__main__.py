@@ -33,7 +33,9 @@ def main(
     except SimFormerError as problem:
         print(f"error: {problem}", file=sys.stderr)
         raise typer.Exit(1) from None
-    print(f"{cell.method}, split {cell.split}: {describe(outcome['scores'])} ({outcome['wall_seconds']:.0f} s) -> {path}")
+    print(
+        f"{cell.method}, split {cell.split}: {describe(outcome['scores'])} ({outcome['wall_seconds']:.0f} s) -> {path}"
+    )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from simformer.checkpoint import first_problem
 from simformer.errors import ConfigError
+from simformer.validation import first_problem
 
 Pairing = Literal["cross", "self", "none"]
 
@@ -50,12 +50,19 @@ class TrainConfig(BaseModel):
     scale: tuple[float, float] = (0.5, 2.0)
     image_size: int = Field(640, ge=16, description="short side at test time")
 
+    # how CAM is evaluated: its best, not its fastest
+    cam_scales: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    cam_flip: bool = True
+    present_threshold: float = Field(0.5, ge=0, le=1, description="CAM: probability from which a class is present")
+
     # optimization
     batch: int = Field(8, ge=1, description="images a step, two to a pair")
     steps: int = Field(60_000, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
     backbone_factor: float = Field(0.1, ge=0, description="of the learning rate")
-    classifier_factor: float = Field(1.0, ge=0, description="of the learning rate, for linear classifiers on the backbone's map")
+    classifier_factor: float = Field(
+        1.0, ge=0, description="of the learning rate, for linear classifiers on the backbone's map"
+    )
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(0.01, gt=0, description="norm of the gradient of the whole model")
     seed: int = Field(0, ge=0)

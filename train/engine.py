@@ -24,7 +24,7 @@ from train.data import load_split_of, open_datasets, training_stream
 from train.optimization import make_optimizer, poly_schedule
 from train.provenance import commit_id, device_name
 from train.state import load_state, save_state
-from train.tasks import make_card, make_task
+from train.tasks import evaluation_views, make_card, make_task
 
 
 class Interrupted(SystemExit):
@@ -65,7 +65,11 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     stream = training_stream(config, train_set, split, start)
     on_gpu = accelerator.device.type == "cuda"
     loader = DataLoader(
-        stream, batch_size=None, num_workers=config.workers, pin_memory=on_gpu, prefetch_factor=4 if config.workers else None
+        stream,
+        batch_size=None,
+        num_workers=config.workers,
+        pin_memory=on_gpu,
+        prefetch_factor=4 if config.workers else None,
     )
     stop = StopSignal()
     begun = time.monotonic() - seconds
@@ -116,7 +120,8 @@ def evaluate_task(task, config: TrainConfig, split: Split, dataset) -> tuple[Sco
     """Scores of the task's network as it is now, and seconds per photo."""
     training = task.training
     task.eval()
-    predictor = Predictor(task.network, make_card(task, config, split), "training")
+    card = make_card(task, config, split)
+    predictor = Predictor(task.network, card, "training", inference=evaluation_views(config))
     scores = evaluate(lambda image: predictor.segment(image.permute(1, 2, 0).numpy()).labels, dataset, split.novel)
     task.train(training)
     return scores

@@ -27,8 +27,8 @@ import typer
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from simformer.checkpoint import first_problem
 from simformer.errors import ConfigError, SimFormerError
+from simformer.validation import first_problem
 from train.config import load_config, read_yaml
 
 app = typer.Typer(add_completion=False)
@@ -110,7 +110,10 @@ def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
             settings = {**table.settings, **group.settings, "split": split, "seed": seed}
             config = path.parent / (group.config or table.config)
             name = f"{group.name}_{split}" + (f"_seed{seed}" if seed else "")
-            given = [f"{key}={yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}" for key, value in settings.items()]
+            given = [
+                f"{key}={yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}"
+                for key, value in settings.items()
+            ]
             load_config(config, [*given, *overrides])
             cells.append(Cell(name, config, [*given, *overrides], runs / name))
     names = [cell.name for cell in cells]

@@ -9,13 +9,14 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from simformer.cam import CamConfig, CamNetwork, multilabel_loss
-from simformer.checkpoint import Card, first_problem
+from simformer.checkpoint import Card, Inference
 from simformer.criterion import Criterion
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
 from simformer.model import ModelConfig, SimFormer
 from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
+from simformer.validation import first_problem
 from train.config import TrainConfig
 
 METHODS = {"cross": "SimFormer", "self": "Self-Pair", "none": "Basic Model"}
@@ -113,6 +114,11 @@ def method_name(config: TrainConfig, split: Split) -> str:
     return METHODS[config.pairing] if split.novel else "FullyOracle"
 
 
+def evaluation_views(config: TrainConfig) -> Inference:
+    """Scales and flips at which CAM is measured."""
+    return Inference(scales=config.cam_scales, flip=config.cam_flip, present_threshold=config.present_threshold)
+
+
 def make_card(task: SegmentationTask | ClassificationTask, config: TrainConfig, split: Split, **facts) -> Card:
     """The card that goes with the task's network. `facts`: step, commit, metrics, ..."""
     return Card(
@@ -126,5 +132,7 @@ def make_card(task: SegmentationTask | ClassificationTask, config: TrainConfig, 
         mean=task.network.backbone.mean,
         std=task.network.backbone.std,
         training=config.model_dump(mode="json", exclude={"data", "out"}),
+        # One view of the photo: what the page can afford. The measured scores are those of `evaluation_views`.
+        inference=Inference(present_threshold=config.present_threshold),
         **facts,
     )

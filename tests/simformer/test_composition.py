@@ -62,7 +62,9 @@ def test_a_class_is_served_exactly_if_some_model_had_it_in_its_role(wanted, mode
 def test_each_score_map_is_that_of_its_model():
     a = segmentation("a", [[0.9, 0.2]], [[0.1, 0.3]], [[0.0, 0.9]])
     b = segmentation("b", [[0.8, 0.8]], [[0.0, 0.0]], [[0.4, 0.5]])
-    assignment = assign_models(CLASSES, ("base", "novel", "base"), {"a": ("base", "novel", "novel"), "b": ("novel", "base", "base")})
+    assignment = assign_models(
+        CLASSES, ("base", "novel", "base"), {"a": ("base", "novel", "novel"), "b": ("novel", "base", "base")}
+    )
     composed = compose({"a": a, "b": b}, assignment)
     np.testing.assert_array_equal(composed.score_maps[0], a.score_maps[0])
     np.testing.assert_array_equal(composed.score_maps[1], a.score_maps[1])
