@@ -1,0 +1,51 @@
+"""python -m train.publish RUN NAME: a finished run's weights and result go where the app finds them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simformer.checkpoint import SUFFIX, load_checkpoint, save_checkpoint, weights_folder
+from simformer.errors import CheckpointError, SimFormerError
+from simformer.results import RESULTS_FOLDER, read_results, write_result
+
+LARGEST = 20 * 2**20  # bytes; what a repository and a Space carry without large-file storage
+
+
+def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, Path]:
+    """Copies RUN/weights.safetensors to `weights`/NAME and its result, naming them, to `results`.
+
+    Raises:
+        CheckpointError: the run has no usable weights or not exactly one result, or the weights are too large.
+    """
+    cells = read_results(run)
+    if len(cells) != 1:
+        raise CheckpointError(f"{run} holds {len(cells)} results, not one: is the run finished?")
+    state_dict, card = load_checkpoint(run / "weights.safetensors")
+    target = weights / f"{name}{SUFFIX}"
+    weights.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(target, state_dict, card)
+    if target.stat().st_size > LARGEST:
+        target.unlink()
+        raise CheckpointError(f"the weights of {run} are larger than {LARGEST // 2**20} MiB")
+    return target, write_result(cells[0].model_copy(update={"weights": target.name}), results)
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run")],
+    name: Annotated[str, typer.Argument(help="name of the model: split1, oracle, cam ...")],
+) -> None:
+    """Ship a model with the app."""
+    try:
+        for path in publish(run, name, weights_folder(), RESULTS_FOLDER):
+            print(path)
+    except SimFormerError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)
