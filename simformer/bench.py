@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from simformer.cam import CamConfig
-from simformer.checkpoint import Card, available_models, build_network, load_checkpoint, load_network
+from simformer.checkpoint import Card, available_models, build_network, load_checkpoint
 from simformer.model import ModelConfig
 from simformer.predictor import Predictor
 from simformer.splits import dataset_classes
@@ -162,7 +162,7 @@ def load(subject: Subject) -> list[Predictor]:
         if isinstance(network, Card):
             predictors.append(Predictor(build_network(network).eval(), network, subject.name))
         else:
-            predictors.append(Predictor(*load_network(network), network.stem))
+            predictors.append(Predictor.load(network, "cpu"))
     return predictors
 
 

@@ -67,7 +67,7 @@ class Predictor:
 
         Raises:
             CheckpointError: the weights cannot be found or used.
-            ConfigError: a scale is not in (0, 8], or the threshold not in 0 to 1.
+            ConfigError: a scale is not in (0, 8], the threshold is not in 0 to 1, or there is no such device.
         """
         path = find_weights(name_or_path)
         network, card = load_network(path, device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -145,16 +145,31 @@ def labels_from_scores(
         threshold: pixels whose best score is below it become 255.
 
     Returns:
-        uint8, height x width: class index (the lowest of equals) or 255.
+        uint8, height x width: class index or 255. Of equal scores the lowest index wins.
     """
     scores = torch.as_tensor(score_maps).detach().float().cpu()
     if len(scores) > VOID:
         raise ValueError(f"a uint8 label map holds at most {VOID} classes, not {len(scores)}")
+    # Activation maps are zero everywhere for most classes: only the others can be the best.
+    active = scores.amax((1, 2)).nonzero()[:, 0]
+    if len(active) == 0:
+        active = torch.arange(1)
     labels = np.empty(size, dtype=np.uint8)
-    for rows, tile in _upsampled_tiles(scores, size):
-        best, index = tile.max(dim=0)
-        labels[rows] = torch.where(best < threshold, VOID, index).to(torch.uint8).numpy()
+    for rows, tile in _upsampled_tiles(scores[active], size):
+        best, index = _best_class(tile)
+        labels[rows] = torch.where(best < threshold, VOID, active[index]).to(torch.uint8).numpy()
     return labels
+
+
+def _best_class(tile: Tensor) -> tuple[Tensor, Tensor]:
+    """Maximum over the classes and its index (the lowest of equals); overwrites the K x rows x width scores.
+
+    On a CPU this takes half the time of `Tensor.max`, whose search for indices is not vectorized.
+    """
+    best = tile.amax(0)
+    order = torch.arange(len(tile), 0, -1, dtype=tile.dtype)[:, None, None]  # low indices win
+    rank = tile.sub_(best).ge_(0).mul_(order).amax(0).clamp_(min=1)  # NaN: no class reaches it
+    return best, (len(tile) - rank).long()
 
 
 def _upsampled_tiles(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
@@ -173,4 +188,6 @@ def _upsampled_tiles(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[sl
         strip = scores[:, first : last + 1]
         strip_size = (strip.shape[1], width)
         wide = F.interpolate(strip[None], size=strip_size, mode="bilinear", align_corners=False)[0]
-        yield rows, torch.lerp(wide[:, above[rows] - first], wide[:, below[rows] - first], weight[rows])
+        upper = wide.index_select(1, above[rows] - first)
+        lower = wide.index_select(1, below[rows] - first)
+        yield rows, upper.lerp_(lower, weight[rows])

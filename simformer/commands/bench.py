@@ -44,7 +44,7 @@ def table(rows: Sequence[Row]) -> str:
         "75% s",
         "runs",
         "peak MiB",
-        "of it libraries",
+        "libraries MiB",
         "parameters",
         "short side",
     )

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from simformer import __main__ as command_line
+from simformer.checkpoint import build_network, save_checkpoint
+from simformer.commands.evaluate import novel_classes, parse_scales
+from simformer.errors import CheckpointError, ConfigError, SimFormerError
+from simformer.evaluation import ConfusionMatrix
+from simformer.predictor import Predictor
+from simformer.splits import dataset_classes
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three photos with label maps; val.txt names two of them. Class 2 (cat) never shows."""
+    root = tmp_path / "data"
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("p0", "p1", "p2"):
+        Image.fromarray(rng.integers(0, 256, (36, 48, 3), dtype=np.uint8)).save(
+            root / "images" / f"{name}.png"
+        )
+        labels = rng.integers(0, 2, (36, 48), dtype=np.uint8)
+        labels[:6] = 255
+        Image.fromarray(labels).save(root / "labels" / f"{name}.png")
+    (root / "classes.txt").write_text("sky\ngrass\ncat\n")
+    (root / "val.txt").write_text("p0\np2\n")
+    (root / "train.txt").write_text("p1\n")
+    return root
+
+
+def evaluate(data, *arguments):
+    words = ["evaluate", "--data", str(data), "--device", "cpu", *map(str, arguments)]
+    return CliRunner().invoke(command_line.app, words)
+
+
+def expected_scores(data, predictor, names):
+    matrix = ConfusionMatrix(3)
+    for name in names:
+        with Image.open(data / "labels" / f"{name}.png") as truth:
+            matrix.update(predictor.segment(data / "images" / f"{name}.png").labels, np.array(truth))
+    return matrix.scores(novel=[2])
+
+
+@pytest.mark.parametrize("weights", ["split1", "cam"])
+def test_json(shipped, data, weights):
+    result = evaluate(data, "--weights", weights)
+    assert result.exit_code == 0, result.output
+    printed = json.loads(result.stdout)
+    scores = expected_scores(data, Predictor.load(weights, "cpu"), ["p0", "p2"])
+    assert printed["miou"] == pytest.approx(scores.miou)
+    assert printed["base"] == pytest.approx(scores.base)
+    assert printed["novel"] is None
+    assert printed["per_class"] == dict(zip(("sky", "grass", "cat"), scores.per_class, strict=True))
+    assert printed["novel_classes"] == ["cat"]
+    assert (printed["images"], printed["pixels"]) == (2, 2 * 30 * 48)
+    assert printed["seconds_per_image"] > 0
+    assert ("inference" in printed) == (weights == "cam")
+
+
+def test_another_list(shipped, data):
+    printed = json.loads(evaluate(data, "--weights", "split1", "--list", "train.txt").stdout)
+    scores = expected_scores(data, Predictor.load("split1", "cpu"), ["p1"])
+    assert (printed["images"], printed["miou"]) == (1, pytest.approx(scores.miou))
+
+
+def test_cam_options(shipped, data):
+    options = ("--scales", "0.5,1", "--flip", "--present-threshold", 0.3)
+    printed = json.loads(evaluate(data, "--weights", "cam", *options).stdout)
+    assert printed["inference"] == {"scales": [0.5, 1.0], "flip": True, "present_threshold": 0.3}
+    loaded = Predictor.load("cam", "cpu", cam_scales=(0.5, 1), cam_flip=True, present_threshold=0.3)
+    assert printed["miou"] == pytest.approx(expected_scores(data, loaded, ["p0", "p2"]).miou)
+
+
+def failure(result):
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SimFormerError)
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+def test_cam_options_are_refused_for_other_weights(shipped, data):
+    assert "are for CAM weights" in failure(evaluate(data, "--weights", "split1", "--flip"))
+    assert "--scales takes numbers" in failure(evaluate(data, "--weights", "cam", "--scales", "big"))
+    assert "scales" in failure(evaluate(data, "--weights", "cam", "--scales", "0"))
+
+
+def test_first_difference_of_the_class_lists(shipped, data):
+    (data / "classes.txt").write_text("sky\nmeadow\ndog\n")
+    message = failure(evaluate(data, "--weights", "split1"))
+    assert "class 1 is 'meadow' in the data but 'grass' in the weights" in message
+    assert str(data) in message
+
+
+def test_missing_data_and_weights(shipped, data):
+    assert "nowhere" in failure(evaluate(data / "nowhere", "--weights", "split1"))
+    assert "split9" in failure(evaluate(data, "--weights", "split9"))
+
+
+def test_novel_of_another_split(make_card):
+    classes = dataset_classes("msrc21")
+    card = make_card(
+        classes=classes,
+        roles=("base",) * len(classes),
+        dataset="msrc21",
+        architecture={**make_card().architecture, "num_classes": len(classes)},
+    )
+    first, second = novel_classes(card, "s1"), novel_classes(card, "s2")
+    assert first and second and not set(first) & set(second)  # splits 1 to 4 are disjoint
+    with pytest.raises(ConfigError, match="s99"):
+        novel_classes(card, "s99")
+    with pytest.raises(CheckpointError, match="class 0"):
+        novel_classes(card.model_copy(update={"classes": classes[::-1]}), "s1")
+    with pytest.raises(ConfigError, match="custom"):
+        novel_classes(make_card(), "s1")
+
+
+def test_novel_of_reports_the_other_roles(tmp_path, data, make_card):
+    classes = dataset_classes("msrc21")
+    card = make_card(
+        "cam",
+        classes=classes,
+        roles=("base",) * len(classes),
+        dataset="msrc21",
+        architecture={**make_card("cam").architecture, "num_classes": len(classes)},
+    )
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "x.safetensors", build_network(card).state_dict(), card)
+    (data / "classes.txt").write_text("\n".join(classes))
+    plain = json.loads(evaluate(data, "--weights", tmp_path / "x.safetensors").stdout)
+    other = json.loads(evaluate(data, "--weights", tmp_path / "x.safetensors", "--novel-of", "s1").stdout)
+    assert (plain["novel_classes"], plain["novel"]) == ([], None)
+    assert other["novel_classes"] == [classes[index] for index in novel_classes(card, "s1")]
+    assert other["miou"] == plain["miou"] == plain["base"]
+
+
+def test_scales():
+    assert parse_scales(None) is None
+    assert parse_scales("0.5, 1,2") == (0.5, 1.0, 2.0)
