@@ -66,14 +66,15 @@ def shuffled(maps: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str,
     return result
 
 
-@pytest.mark.parametrize("pairing", ["cross", "self", "none"])
-@pytest.mark.parametrize("cache", [False, True])
-def test_shuffling_novel_and_void_pixels_changes_nothing(dataset_root, tmp_path, pairing, cache):
+@pytest.mark.parametrize(
+    "pairing, cache", [("cross", False), ("self", False), ("none", False), ("cross", True)]
+)
+def test_shuffling_novel_and_void_pixels_changes_nothing(dataset_root, pairing, cache):
     maps = random_maps()
     root = dataset_root(maps)
-    options = {"pairing": pairing, "seed": 7, "transform": TrainTransform(16)}
+    options = {"pairing": pairing, "seed": 7, "steps": 4, "transform": TrainTransform(16)}
     expected = list(stream(FolderDataset(root, cache=cache), **options))
-    for seed in range(3):
+    for seed in range(2):
         changed = shuffled(maps, np.random.default_rng(seed))
         assert all((changed[name] != maps[name]).any() for name in maps)
         dataset_root(changed)
@@ -196,7 +197,7 @@ def test_references(dataset):
     data = dataset({name: rows_of(labels) for name, labels in contents.items()})
     partners = {0: {1, 2}, 1: {0, 2}, 2: {0, 1}, 3: {4}, 4: {3}, 5: {3}}
     found = {index: set() for index in partners}
-    for batch in stream(data, steps=60):
+    for batch in stream(data, steps=40):
         assert batch.pairs == 2
         photos = indices(batch, data)
         for photo, reference in zip(photos[:2], photos[2:], strict=True):
