@@ -18,6 +18,7 @@ from simformer.errors import CheckpointError, ConfigError
 from simformer.files import atomic_write
 from simformer.model import ModelConfig, SimFormer
 from simformer.palette import VOID
+from simformer.validation import first_problem
 
 CARD_KEY = "card"
 WEIGHTS_VARIABLE = "SIMFORMER_WEIGHTS"
@@ -166,7 +167,7 @@ def build_network(card: Card) -> nn.Module:
     for name, values in (("mean", card.mean), ("std", card.std)):
         buffer = network.get_buffer(name)
         buffer.copy_(torch.tensor(values).view_as(buffer))
-    return network.to(memory_format=torch.channels_last)
+    return network
 
 
 def load_network(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Module, Card]:
@@ -244,13 +245,6 @@ def find_weights(name_or_path: str | Path) -> Path:
     raise CheckpointError(
         f"{name_or_path} is neither a weights file nor a model in {weights_folder()} (there: {known})"
     )
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem pydantic found, in one line: where and what."""
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else problem["msg"]
 
 
 def _reason(path: Path, error: Exception) -> str:

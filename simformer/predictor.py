@@ -13,11 +13,12 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from simformer.checkpoint import Card, Inference, find_weights, first_problem, load_network
+from simformer.checkpoint import Card, Inference, find_weights, load_network
 from simformer.errors import ConfigError
 from simformer.images import load_image
 from simformer.model import compose_score_maps
 from simformer.segmentation import Queries, Segmentation, labels_from_scores
+from simformer.validation import first_problem
 
 # A longer photo is shrunk until its long side is this many times the card's image size: bounded work.
 MAX_ASPECT = 3
@@ -71,9 +72,7 @@ class Predictor:
         """
         path = find_weights(name_or_path)
         network, card = load_network(path, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        # Same function up to rounding, in nearly half the time on a CPU.
-        network.backbone.fold_batch_norm()
-        network.to(memory_format=torch.channels_last)
+        speed_up(network)
         wanted = {"scales": cam_scales, "flip": cam_flip, "present_threshold": present_threshold}
         given = {key: value for key, value in wanted.items() if value is not None}
         try:
@@ -140,6 +139,15 @@ class Predictor:
         )
         kept = keep_present(maps[0].float(), probabilities[0].float(), self.inference.present_threshold)
         return kept.cpu(), None
+
+
+def speed_up(network: nn.Module) -> None:
+    """Prepares a network in evaluation mode for inference alone: the same function up to rounding, in place.
+
+    Folding batch norm and storing channels last takes nearly half of the time off on a CPU.
+    """
+    network.backbone.fold_batch_norm()
+    network.to(memory_format=torch.channels_last)
 
 
 def input_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
