@@ -41,7 +41,7 @@ class Backbone(nn.Module):
         mean, std: the ImageNet normalization the weights expect, on the 0..255 scale.
 
     Raises:
-        ConfigError: unknown name, or weights that cannot be had.
+        ConfigError: unknown name, other strides than these, or weights that cannot be had.
     """
 
     def __init__(self, name: str, *, pretrained: bool = True, output_stride: int = 32):
@@ -59,6 +59,9 @@ class Backbone(nn.Module):
             load_in_order(self.net, offline_weights_path(offline))
         info = self.net.feature_info
         self._indices = list(range(len(info)))[-4:]
+        strides = [info[i]["reduction"] for i in self._indices]
+        if strides != [4, 8, 16, output_stride]:
+            raise ConfigError(f"The backbone {name!r} has strides {strides}, not 4, 8, 16 and {output_stride}")
         self.channels = tuple(info[i]["num_chs"] for i in self._indices)
         self.head_channels = self.net.num_features
         self.mean = tuple(255 * v for v in self.net.pretrained_cfg["mean"])
@@ -131,9 +134,14 @@ def load_in_order(network: nn.Module, path: Path) -> None:
     """Copies a state dict whose tensors match the network's one to one in order, under other names.
 
     The classifier at the end of the file has no counterpart in a network made with `num_classes=0`.
+
+    Raises:
+        ConfigError: the file holds too few tensors, or one of another shape.
     """
     source = list(torch.load(path, map_location="cpu", weights_only=True).values())
     target = network.state_dict()
+    if len(source) < len(target):
+        raise ConfigError(f"{path.name} does not fit this network: {len(source)} tensors for its {len(target)}")
     for (name, tensor), value in zip(target.items(), source, strict=False):
         if tensor.shape != value.shape:
             raise ConfigError(f"{path.name} does not fit this network: {name} is {tuple(value.shape)} in the file")

