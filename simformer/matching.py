@@ -6,10 +6,13 @@ takes over the query that claims its label.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+
+from simformer.errors import SimFormerError
 
 FOCAL_COST, DICE_COST = 20.0, 1.0
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
