@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from simformer.checkpoint import check_classes
 from simformer.errors import ConfigError
@@ -121,6 +122,20 @@ class ComposedPredictor:
         if not self.assignment.used:
             raise ConfigError("no model had any class in the wanted role")
         self.predictors = {name: predictors[name] for name in self.assignment.used}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K class names."""
+        return self.assignment.classes
+
+    @property
+    def name(self) -> str:
+        """The models at work, in one word."""
+        return " + ".join(self.assignment.used)
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.predictors.values())).device
 
     def segment(self, image: Any, *, threshold: float = 0.0) -> Segmentation:
         """As Predictor.segment."""

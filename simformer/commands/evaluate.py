@@ -12,11 +12,21 @@ from simformer.errors import CheckpointError, ConfigError, SimFormerError
 
 if TYPE_CHECKING:
     from simformer.checkpoint import Card
+    from simformer.composition import ComposedPredictor
 
 
 def evaluate(
-    weights: Annotated[str, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file.")],
     data: Annotated[Path, typer.Option(help="Data set: images/, labels/, classes.txt and the list.")],
+    weights: Annotated[
+        str | None, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file.")
+    ] = None,
+    roles: Annotated[
+        str | None,
+        typer.Option(help="Instead of --weights: a split (s2) or novel classes (cat,dog), composed of shipped models."),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="With --roles: leave this model out. Repeat for more.")
+    ] = None,
     list_file: Annotated[
         str, typer.Option("--list", help="File in the data set that names the photos.")
     ] = "val.txt",
@@ -49,43 +59,82 @@ def evaluate(
     from simformer.evaluation import evaluate as score
     from simformer.predictor import Predictor
 
-    predictor = Predictor.load(
-        weights, device, cam_scales=factors, cam_flip=flip, present_threshold=present_threshold
-    )
-    card = predictor.card
-    if card.kind != "cam" and (factors, flip, present_threshold) != (None, None, None):
-        raise ConfigError(
-            f"--scales, --flip and --present-threshold are for CAM weights, which {weights} are not"
+    if (weights is None) == (roles is None):
+        raise ConfigError("give either --weights or --roles")
+    if roles is not None:
+        predictor = composed_predictor(roles, without or [], device)
+        split, novel = roles, [i for i, role in enumerate(predictor.assignment.roles) if role == "novel"]
+    else:
+        predictor = Predictor.load(
+            weights, device, cam_scales=factors, cam_flip=flip, present_threshold=present_threshold
         )
+        card = predictor.card
+        if card.kind != "cam" and (factors, flip, present_threshold) != (None, None, None):
+            raise ConfigError(
+                f"--scales, --flip and --present-threshold are for CAM weights, which {weights} are not"
+            )
+        split, novel = novel_of or card.split, card.novel if novel_of is None else novel_classes(card, novel_of)
     dataset = FolderDataset(data, list_file)
     try:
-        check_classes(dataset.classes, card.classes)
+        check_classes(dataset.classes, predictor.classes)
     except CheckpointError as error:
-        raise SimFormerError(f"{weights} does not fit {data}: {error}") from error
-    novel = card.novel if novel_of is None else novel_classes(card, novel_of)
+        raise SimFormerError(f"{weights or 'the shipped models'} do not fit {data}: {error}") from error
 
     def labels(image: Any) -> Any:
         return predictor.segment(image.permute(1, 2, 0).numpy()).labels
 
     scores, seconds = score(labels, dataset, novel, progress=lambda indices: tqdm(indices, unit="photo"))
     result = {
-        "weights": weights,
+        "weights": weights or predictor.name,
         "data": data.name,
         "list": list_file,
-        "split": novel_of or card.split,
+        "split": split,
         "miou": scores.miou,
         "base": scores.base,
         "novel": scores.novel,
-        "per_class": dict(zip(card.classes, scores.per_class, strict=True)),
-        "novel_classes": [card.classes[index] for index in novel],
+        "per_class": dict(zip(predictor.classes, scores.per_class, strict=True)),
+        "novel_classes": [predictor.classes[index] for index in novel],
         "images": scores.images,
         "pixels": scores.pixels,
         "seconds_per_image": seconds,
         "device": str(predictor.device),
     }
-    if card.kind == "cam":
+    if roles is not None:
+        result["served_by"] = dict(zip(predictor.classes, predictor.assignment.models, strict=True))
+    elif card.kind == "cam":
         result["inference"] = predictor.inference.model_dump()
     typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
+
+
+def composed_predictor(roles: str, without: list[str], device: str | None) -> ComposedPredictor:
+    """Roles composed from all shipped SimFormer models but those in `without`.
+
+    Raises:
+        ConfigError: a model in `without` is not shipped, or no class can be served.
+        UnknownClassError: the roles are neither a split nor classes of the models.
+    """
+    from simformer.checkpoint import available_models, load_checkpoint
+    from simformer.composition import ComposedPredictor
+    from simformer.predictor import Predictor
+
+    models = available_models()
+    if unknown := sorted(set(without) - set(models)):
+        raise ConfigError(f"there is no model {unknown[0]!r} to leave out; there are {', '.join(models) or 'none'}")
+    cards = {name: load_checkpoint(path)[1] for name, path in models.items() if name not in without}
+    names = [name for name, card in cards.items() if card.kind == "simformer"]
+    if not names:
+        raise ConfigError("no SimFormer model is shipped that could be composed")
+    wanted = wanted_roles(cards[names[0]], roles)
+    return ComposedPredictor({name: Predictor.load(name, device) for name in names}, wanted)
+
+
+def wanted_roles(card: Card, text: str) -> tuple[str, ...]:
+    """The roles of a split of the card's data set, or with the named classes novel and all others base."""
+    from simformer.splits import custom_split, datasets, load_split, split_names
+
+    if card.dataset in datasets() and text in split_names(card.dataset):
+        return load_split(card.dataset, text).roles
+    return custom_split(card.classes, [name.strip() for name in text.split(",")]).roles
 
 
 def parse_scales(text: str | None) -> tuple[float, ...] | None:

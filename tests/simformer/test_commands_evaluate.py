@@ -145,3 +145,34 @@ def test_novel_of_reports_the_other_roles(tmp_path, data, make_card):
 def test_scales():
     assert parse_scales(None) is None
     assert parse_scales("0.5, 1,2") == (0.5, 1.0, 2.0)
+
+
+def test_roles_are_composed_from_the_shipped_models(shipped, data):
+    printed = json.loads(evaluate(data, "--roles", "cat").stdout)
+    alone = json.loads(evaluate(data, "--weights", "split1").stdout)
+    # split1 had every class in these roles, so the composition is that model.
+    assert printed["served_by"] == dict.fromkeys(("sky", "grass", "cat"), "split1")
+    assert printed["per_class"] == alone["per_class"]
+    assert printed["novel_classes"] == ["cat"]
+
+
+def test_an_unserved_class_has_no_pixel(shipped, data):
+    printed = json.loads(evaluate(data, "--roles", "sky,cat").stdout)
+    assert printed["served_by"] == {"sky": None, "grass": "split1", "cat": "split1"}
+    assert printed["per_class"]["sky"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "either --weights or --roles"),
+        (("--weights", "split1", "--roles", "s1"), "either --weights or --roles"),
+        (("--roles", "cow"), "'cow'"),
+        (("--roles", "cat", "--without", "split9"), "no model 'split9'"),
+        (("--roles", "cat", "--without", "split1"), "no SimFormer model"),
+    ],
+)
+def test_roles_that_cannot_be_composed(shipped, data, words, sentence):
+    result = evaluate(data, *words)
+    assert isinstance(result.exception, SimFormerError)
+    assert sentence in str(result.exception)
