@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -143,7 +143,7 @@ def of_table(
     ]
 
 
-def class_iou_by_role(cells: Iterable[ResultCell], *, points: int = 100) -> dict[str, dict[str, float]]:
+def class_iou_by_role(cells: Iterable[ResultCell], *, points: int | None = None) -> dict[str, dict[str, float]]:
     """What every class's IoU was in each role: {class: {"base" | "novel" | "cam" | "oracle": percent}}.
 
     "base" and "novel" are means over the splits in which SimFormer was trained with the class in that role
@@ -152,7 +152,8 @@ def class_iou_by_role(cells: Iterable[ResultCell], *, points: int = 100) -> dict
 
     Args:
         cells: of one data set, and those of one method of one table; other methods are passed over.
-        points: J of the SimFormer cells to use; a cell that does not state its J counts too.
+        points: J of the SimFormer cells to use, None for the J that most of them have (of equals the larger);
+            a cell that does not state its J counts too.
 
     Raises:
         ConfigError: cells come from several tables, whose numbers must not be averaged.
@@ -172,14 +173,18 @@ def class_iou_by_role(cells: Iterable[ResultCell], *, points: int = 100) -> dict
     return dict(by_role)
 
 
-def largest_novel_share(cells: Iterable[ResultCell], *, points: int = 100) -> float | None:
+def largest_novel_share(cells: Iterable[ResultCell], *, points: int | None = None) -> float | None:
     """The largest share (0 to 1) of novel classes that a measured SimFormer was trained with, or None."""
     splits = [cell_split(cell) for cell in _of_one_table(cells, points) if cell.method == "SimFormer"]
     return max((len(split.novel) / len(split.classes) for split in splits), default=None)
 
 
-def _of_one_table(cells: Iterable[ResultCell], points: int) -> list[ResultCell]:
+def _of_one_table(cells: Iterable[ResultCell], points: int | None) -> list[ResultCell]:
     """The CAM and FullyOracle cells and those SimFormer cells that were trained with J = points."""
+    cells = list(cells)
+    if points is None:
+        counts = Counter(c.points for c in cells if c.method == "SimFormer" and c.points is not None)
+        points = max(counts, key=lambda value: (counts[value], value), default=None)
     chosen = [
         cell
         for cell in cells

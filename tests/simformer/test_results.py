@@ -248,6 +248,8 @@ def test_iou_by_role_is_a_mean_over_splits():
     assert roles["cow"] == {"novel": 60.0, "base": pytest.approx((71.0 + 81.0) / 2)}
     assert "sky" not in roles
     assert class_iou_by_role(cells, points=50)["tree"]["novel"] == 1.0
+    only_fifty = [cell for cell in cells if cell.points == 50]
+    assert class_iou_by_role(only_fifty)["tree"]["novel"] == 1.0
     assert largest_novel_share(cells) == pytest.approx(5 / 21)
     assert largest_novel_share([*cells, make_cell(split="s9")]) == pytest.approx(10 / 21)
     assert largest_novel_share([]) is None
