@@ -1,0 +1,44 @@
+"""The results tables of the README."""
+
+from __future__ import annotations
+
+import pytest
+
+from simformer.errors import ConfigError
+from simformer.results import MiouRow
+from train.report import BEGIN, END, grid, insert, show
+
+
+def row(method: str, split: str, miou: float | None, **changes) -> MiouRow:
+    fields = {
+        "origin": "measured", "dataset": "msrc21", "table": "t", "method": method, "split": split, "points": None,
+        "label_rule": "strict", "group": "novel", "miou": miou, "lowest": miou, "highest": miou, "seeds": 1,
+    }  # fmt: skip
+    return MiouRow(**{**fields, **changes})
+
+
+def test_one_line_a_method_one_column_a_split_and_gaps_stay_gaps():
+    rows = [row("CAM", "s1", 40.04), row("CAM", "s2", None), row("SimFormer", "s2", 55.5, points=50)]
+    rows.append(row("CAM", "s1", 99.0, group="base"))
+    assert grid(rows, "novel").splitlines() == [
+        "| novel classes | s1 | s2 |",
+        "| --- | ---: | ---: |",
+        "| CAM | 40.0 | – |",
+        "| SimFormer (J = 50) | – | 55.5 |",
+    ]
+
+
+def test_several_seeds_show_their_spread():
+    assert show(row("SimFormer", "s1", 50.0, lowest=48.25, highest=52.0, seeds=3)) == "50.0 (48.2 to 52.0)"
+
+
+def test_only_what_stands_between_the_markers_changes():
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    new = insert(text, "tables")
+    assert new == f"before\n{BEGIN}\n\ntables\n\n{END}\nafter\n"
+    assert insert(new, "tables") == new
+
+
+def test_a_file_without_markers_is_refused():
+    with pytest.raises(ConfigError, match="no place"):
+        insert("nothing here", "tables")

@@ -1,0 +1,97 @@
+"""python -m train.report: the results tables of README.md, made from assets/results and the published numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simformer.errors import ConfigError, SimFormerError
+from simformer.files import atomic_write
+from simformer.results import (
+    GROUPS,
+    RESULTS_FOLDER,
+    Group,
+    MiouRow,
+    miou_table,
+    published,
+    published_note,
+    read_results,
+)
+
+BEGIN, END = "<!-- results: made by python -m train.report -->", "<!-- end of results -->"
+TITLES = {"novel": "novel classes", "base": "base classes", "all": "all classes"}
+MISSING = "–"
+
+
+def report(results: Path) -> str:
+    """Markdown: measured mIoU by method and split over novel, base and all classes; then the paper's."""
+    cells = read_results(results)
+    rows = miou_table(cells)
+    parts = []
+    for table in dict.fromkeys(row.table for row in rows):
+        of_table = [row for row in rows if row.table == table]
+        facts = [cell for cell in cells if cell.schedule == table]
+        steps = sorted({str(cell.steps) for cell in facts if cell.method not in ("CAM",)})
+        devices = sorted({cell.device for cell in facts})
+        photos = sorted({str(cell.images) for cell in facts})
+        parts.append(
+            f"Measured: {of_table[0].dataset}, table `{table}`, {' or '.join(photos)} evaluation photos, "
+            f"{' or '.join(steps)} training steps, on {' or '.join(devices)}. mIoU in percent. CAM and FullyOracle are "
+            "trained once and read on each split's classes."
+        )
+        parts += [grid(of_table, group) for group in reversed(GROUPS)]
+    paper = [row for row in published() if row.table in ("pairing", "more novel classes")]
+    parts += [f"Published: {published_note()}", grid(paper, "novel")]
+    return "\n\n".join(parts)
+
+
+def grid(rows: Iterable[MiouRow], group: Group) -> str:
+    """One Markdown table: a line per method, a column per split; several seeds as mean (lowest to highest)."""
+    chosen = [row for row in rows if row.group == group]
+    splits = list(dict.fromkeys(row.split for row in chosen))
+    methods = list(dict.fromkeys((row.method, row.points) for row in chosen))
+    found = {(row.method, row.points, row.split): row for row in chosen if row.miou is not None}
+    lines = [f"| {TITLES[group]} | {' | '.join(splits)} |", f"| --- |{' ---: |' * len(splits)}"]
+    for method, points in methods:
+        name = method if points is None else f"{method} (J = {points})"
+        values = [show(found.get((method, points, split))) for split in splits]
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def show(row: MiouRow | None) -> str:
+    if row is None:
+        return MISSING
+    spread = f" ({row.lowest:.1f} to {row.highest:.1f})" if row.seeds > 1 else ""
+    return f"{row.miou:.1f}{spread}"
+
+
+def insert(text: str, tables: str) -> str:
+    """README text with what stands between the two markers replaced. Raises ConfigError if they are not there."""
+    if BEGIN not in text or END not in text:
+        raise ConfigError(f"the file has no place for results: it needs the lines {BEGIN} and {END}")
+    before, rest = text.split(BEGIN, 1)
+    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.split(END, 1)[1]}"
+
+
+def main(
+    readme: Annotated[Path, typer.Option(help="the file that holds the markers")] = RESULTS_FOLDER.parents[1]
+    / "README.md",
+    results: Annotated[Path, typer.Option(help="folder of result JSONs")] = RESULTS_FOLDER,
+) -> None:
+    """Rewrite the results section of README.md."""
+    try:
+        text = insert(readme.read_text(encoding="utf-8"), report(results))
+        with atomic_write(readme, "w") as file:
+            file.write(text)
+    except SimFormerError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)
