@@ -10,9 +10,20 @@ from torch import Tensor, nn
 
 from simformer.matching import DICE_COST, FOCAL_ALPHA, FOCAL_COST, FOCAL_GAMMA, Match, match
 from simformer.model import Output
+from simformer.palette import VOID
 
 NO_OBJECT_WEIGHT = 0.1
 SILENT_LOGIT = -2.9444  # sigmoid 0.05: what the complementary mask holds where no novel query speaks
+
+# Mean of a vector of counts over processes. What a loss is divided by is averaged so; then the mean of the processes'
+# gradients is the gradient of their batches taken as one.
+AcrossWorkers = Callable[[Tensor], Tensor]
+NEARLY_NONE = 1e-3  # smallest divisor: below any mean over processes other than 0
+
+
+def alone(counts: Tensor) -> Tensor:
+    """The mean over one process."""
+    return counts
 
 
 class Criterion(nn.Module):
@@ -37,51 +48,59 @@ class Criterion(nn.Module):
         padding: Tensor,
         base: list[Tensor],
         novel: list[Tensor],
-        across_workers: Callable[[float], float] = lambda count: count,
+        across_workers: AcrossWorkers = alone,
     ) -> dict[str, Tensor]:
         """Weighted losses, summed over layers: keys classification, focal, dice, complementary.
 
         Args:
             base_labels: B x H x W int64, 255 where no base class is. padding: B x H x W bool.
             base, novel: per image the classes present (int64, on the CPU).
-            across_workers: mean of the number of base masks over processes.
+            across_workers: mean of counts over processes.
         """
         layers = [*output.auxiliary, (output.class_logits, output.mask_logits)]
         matches = match(layers, base_labels, base, novel)
-        masks = max(across_workers(float(sum(map(len, base)))), 1.0)
+        # As many queries are matched in every layer.
+        matched = sum(len(queries) for queries, _ in matches[0])
+        unmatched = output.class_logits.shape[:2].numel() - matched
+        counts = (
+            sum(map(len, base)),
+            matched + NO_OBJECT_WEIGHT * unmatched,
+            sum(len(classes) > 0 for classes in novel),
+        )
+        masks, weight, images = across_workers(torch.tensor(counts, dtype=torch.float32, device=base_labels.device))
+        masks = masks.clamp(min=1)
         total: dict[str, Tensor] = {}
         for (class_logits, mask_logits), layer_matches in zip(layers, matches, strict=True):
-            focal, dice = mask_losses(mask_logits, layer_matches, base_labels, base, masks)
+            focal, dice = mask_losses(mask_logits, layer_matches, base_labels, base)
             losses = {
-                "classification": self.classification_loss(class_logits, layer_matches, base, novel),
-                "focal": FOCAL_COST * focal,
-                "dice": DICE_COST * dice,
+                "classification": self.classification_loss(class_logits, layer_matches, base, novel) / weight,
+                "focal": FOCAL_COST * focal / masks,
+                "dice": DICE_COST * dice / masks,
             }
             if self.complementary_weight:
                 loss = complementary_loss(mask_logits, layer_matches, base_labels, padding, base)
-                losses["complementary"] = self.complementary_weight * loss
+                losses["complementary"] = self.complementary_weight * loss / images.clamp(min=NEARLY_NONE)
             total = {name: total.get(name, 0) + loss for name, loss in losses.items()}
         return total
 
     def classification_loss(
         self, class_logits: Tensor, matches: list[Match], base: list[Tensor], novel: list[Tensor]
     ) -> Tensor:
-        """Cross entropy over all B x N queries; unmatched ones are "no object", weighted 0.1."""
+        """Cross entropy, sum over all B x N queries; unmatched ones are "no object", weighted 0.1."""
         images, queries = as_indices(matches)
         labels = torch.cat(
             [torch.cat(pair)[target] for pair, (_, target) in zip(zip(base, novel, strict=True), matches, strict=True)]
         )
         target = torch.full(class_logits.shape[:2], class_logits.shape[-1] - 1)
         target[images, queries] = labels
-        return F.cross_entropy(
-            class_logits.float().flatten(0, 1), target.flatten().to(class_logits.device), self.class_weights
-        )
+        target = target.flatten().to(class_logits.device)
+        return F.cross_entropy(class_logits.float().flatten(0, 1), target, self.class_weights, reduction="sum")
 
 
 def mask_losses(
-    mask_logits: Tensor, matches: list[Match], base_labels: Tensor, base: list[Tensor], count: float
+    mask_logits: Tensor, matches: list[Match], base_labels: Tensor, base: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Focal and dice loss of the queries matched to base classes, divided by `count`.
+    """Focal and dice loss, sums over the queries matched to base classes.
 
     Logits are upsampled bilinearly to the label map's size.
     """
@@ -95,13 +114,13 @@ def mask_losses(
     images, queries, classes = torch.stack((images, queries, classes)).to(device, non_blocking=True)
     logits = upsample(mask_logits[images, queries], base_labels.shape[-2:])
     targets = (base_labels[images] == classes[:, None, None]).float()
-    return focal_loss(logits, targets).sum() / count, dice_loss(logits, targets).sum() / count
+    return focal_loss(logits, targets).sum(), dice_loss(logits, targets).sum()
 
 
 def complementary_loss(
     mask_logits: Tensor, matches: list[Match], base_labels: Tensor, padding: Tensor, base: list[Tensor]
 ) -> Tensor:
-    """Novel queries together must cover what no base mask covers: 20 x focal + dice, mean over images with novel.
+    """Novel queries together must cover what no base mask covers: 20 x focal + dice, sum over images.
 
     The prediction is the element-wise maximum of the mask logits of the queries matched to novel classes and of a
     constant; the target is the complement of the union of base masks, 0 in the padding.
@@ -112,11 +131,11 @@ def complementary_loss(
         if len(queries) == 0:
             continue
         logits = upsample(mask_logits[image, queries], base_labels.shape[-2:]).amax(0).clamp(min=SILENT_LOGIT)
-        target = ((base_labels[image] == 255) & ~padding[image]).float()
+        target = ((base_labels[image] == VOID) & ~padding[image]).float()
         losses.append(
             FOCAL_COST * focal_loss(logits[None], target[None]) + DICE_COST * dice_loss(logits[None], target[None])
         )
-    return torch.cat(losses).mean() if losses else mask_logits.sum() * 0
+    return torch.cat(losses).sum() if losses else mask_logits.sum() * 0
 
 
 def focal_loss(logits: Tensor, targets: Tensor) -> Tensor:

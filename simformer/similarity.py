@@ -12,9 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from simformer.criterion import NEARLY_NONE, AcrossWorkers, alone
+from simformer.palette import VOID
+
 IN_REGION_SHARE = 0.8
 COUNT_HISTORY = 25
-VOID = 255
 
 
 class SimNet(nn.Module):
@@ -27,9 +29,8 @@ class SimNet(nn.Module):
 
     def __init__(self, channels: int, hidden: int = 256):
         super().__init__()
-        self.blocks = nn.ModuleList(
-            [SimBlock(2 * channels, hidden), SimBlock(hidden, hidden), SimBlock(hidden, hidden)]
-        )
+        first = SimBlock(2 * channels, hidden, projects_shortcut=True)
+        self.blocks = nn.ModuleList([first, SimBlock(hidden, hidden), SimBlock(hidden, hidden)])
         self.head = nn.Linear(hidden, 2)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -44,13 +45,13 @@ class SimNet(nn.Module):
 class SimBlock(nn.Module):
     """conv, BN, ReLU, conv, BN, ReLU, plus shortcut; a 1x1 convolution is a linear layer on the last axis."""
 
-    def __init__(self, inputs: int, hidden: int):
+    def __init__(self, inputs: int, hidden: int, projects_shortcut: bool = False):
         super().__init__()
         self.inner = nn.Linear(inputs, hidden)
         self.outer = nn.Linear(hidden, hidden)
         self.inner_norm = nn.BatchNorm1d(hidden)
         self.outer_norm = nn.BatchNorm1d(hidden)
-        self.shortcut = nn.Linear(inputs, hidden) if inputs != hidden else None
+        self.shortcut = nn.Linear(inputs, hidden) if projects_shortcut else None
 
     def forward(self, inner: Tensor, shortcut: Tensor) -> Tensor:
         """inner: ... x hidden, after the first convolution; shortcut: what is added at the end."""
@@ -106,6 +107,7 @@ class PixelSimilarity(nn.Module):
         base: list[Tensor],
         novel: list[Tensor],
         novel_classes: Tensor,
+        across_workers: AcrossWorkers = alone,
     ) -> dict[str, Tensor]:
         """Weighted losses `similarity` and `distillation` of P pairs; images i and P + i are a pair.
 
@@ -113,16 +115,30 @@ class PixelSimilarity(nn.Module):
             class_logits: 2P x N x (K + 1); mask_logits: 2P x N x h x w; embeddings: 2P x C x h x w.
             base_labels, padding: 2P x H x W (resized to h x w by nearest). base, novel: classes per image (CPU).
             novel_classes: all novel classes of the split, int64.
+            across_workers: mean of counts over processes; called equally often by each.
         """
         labels, padding = shrink_labels(base_labels, padding, embeddings.shape[-2:])
         inside = ~padding
-        similarity = self.similarity_loss(embeddings.detach(), labels, inside, base)
+        similarity = self.similarity_loss(embeddings.detach(), labels, inside, base, across_workers)
         distillation = self.distillation_loss(
-            class_logits, mask_logits, embeddings.detach(), (labels == VOID) & inside, novel, novel_classes
+            class_logits,
+            mask_logits,
+            embeddings.detach(),
+            (labels == VOID) & inside,
+            novel,
+            novel_classes,
+            across_workers,
         )
         return {"similarity": similarity, "distillation": self.distillation_weight * distillation}
 
-    def similarity_loss(self, embeddings: Tensor, labels: Tensor, inside: Tensor, base: list[Tensor]) -> Tensor:
+    def similarity_loss(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        inside: Tensor,
+        base: list[Tensor],
+        across_workers: AcrossWorkers,
+    ) -> Tensor:
         """Class-balanced cross entropy of SimNet on pairs of points of which at least one is of a base class."""
         regions = (labels != VOID) & inside
         focus = torch.tensor(shared_base_class(base), device=labels.device).repeat(2)[:, None, None]
@@ -139,15 +155,15 @@ class PixelSimilarity(nn.Module):
         (a, b), (class_a, class_b) = sampled.chunk(2), classes.chunk(2)
         same = class_a[:, :, None] == class_b[:, None]
         counted = (class_a[:, :, None] != VOID) | (class_b[:, None] != VOID)
-        weights = self.balance(same & counted, counted)
+        pairs = across_workers(torch.stack(((~same & counted).sum(), (same & counted).sum())).float())
+        weights = self.balance(pairs)
         logits = self.simnet(a[:, :, None], b[:, None])
         entropy = F.cross_entropy(logits.flatten(0, -2), same.long().flatten(), weights, reduction="none")
-        return (entropy * counted.flatten()).sum() / counted.sum().clamp(min=1)
+        return (entropy * counted.flatten()).sum() / pairs.sum().clamp(min=1)
 
-    def balance(self, same: Tensor, counted: Tensor) -> Tensor:
-        """Records this batch's pairs; weights (different, same): each class has the other's recent share."""
-        now = torch.stack((counted.sum() - same.sum(), same.sum())).to(self.counts)
-        self.counts = torch.cat((self.counts[1:], now[None]))
+    def balance(self, pairs: Tensor) -> Tensor:
+        """Records this batch's (different, same) pairs; weights: each of the two has the other's recent share."""
+        self.counts.copy_(torch.cat((self.counts[1:], pairs[None])))
         recent = self.counts.sum(0)
         return recent.flip(0) / recent.sum().clamp(min=1)
 
@@ -159,10 +175,17 @@ class PixelSimilarity(nn.Module):
         region: Tensor,
         novel: list[Tensor],
         novel_classes: Tensor,
+        across_workers: AcrossWorkers,
     ) -> Tensor:
-        """Novel class scores of two pixels must agree as much as SimNet says; only pairs sharing a novel class."""
+        """Novel class scores of two pixels must agree as much as SimNet says.
+
+        Mean over the pairs that share a novel class and have pixels in the region (2P x h x w, no base class).
+        """
         half = len(novel) // 2
         shares = [bool(set(a.tolist()) & set(b.tolist())) for a, b in zip(novel[:half], novel[half:], strict=True)]
+        seen = region.flatten(1).any(1)
+        usable = torch.tensor(shares, device=region.device) & seen[:half] & seen[half:]
+        count = across_workers(usable.sum()[None].float())
         pairs = [i for i, yes in enumerate(shares) if yes]
         if not pairs:
             return mask_logits.sum() * 0
@@ -174,7 +197,8 @@ class PixelSimilarity(nn.Module):
         student = F.normalize(masks @ scores, dim=-1)  # 2P' x J x novel classes
         a, b = student.chunk(2)
         similarity = (a @ b.transpose(1, 2)).relu()
-        return distillation_losses(similarity, teacher, self.distillation).mean()
+        losses = distillation_losses(similarity, teacher, self.distillation).mean((1, 2))
+        return (losses * usable[chosen[: len(pairs)]]).sum() / count[0].clamp(min=NEARLY_NONE)
 
     @torch.no_grad()
     def teacher(self, a: Tensor, b: Tensor) -> Tensor:

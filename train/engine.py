@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import reduce
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -28,10 +29,10 @@ from train.tasks import evaluation_views, make_card, make_task
 
 
 class Interrupted(SystemExit):
-    """SIGTERM came; the state is saved. Exit code 143, as for a process the signal ended."""
+    """A signal came; the state is saved. The exit code is that of a process the signal ended (143 for SIGTERM)."""
 
-    def __init__(self) -> None:
-        super().__init__(143)
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(128 + signal_number)
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
@@ -71,32 +72,32 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         pin_memory=on_gpu,
         prefetch_factor=4 if config.workers else None,
     )
-    stop = StopSignal()
     begun = time.monotonic() - seconds
     bar = tqdm(loader, initial=start, total=config.steps, unit="step", disable=not accelerator.is_main_process)
     model.train()
-    for step, batch in enumerate(bar, start + 1):
-        # Seeded step by step, so that a resumed run draws what an unbroken one would have drawn.
-        torch.manual_seed(((config.seed << 32) + step) * accelerator.num_processes + accelerator.process_index)
-        batch = batch.to(accelerator.device, non_blocking=True)
-        with accelerator.autocast():
-            losses = model(batch, lambda count: mean_over_workers(count, accelerator))
-        accelerator.backward(sum(losses.values()))
-        accelerator.clip_grad_norm_(model.parameters(), config.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        schedule.step()
-        if step % 50 == 0 and writer:
-            report(bar, writer, losses, schedule, step, config)
-        if config.evaluate_every and step % config.evaluate_every == 0 and step < config.steps and writer:
-            scores, _ = evaluate_task(task, config, split, val_set)
-            log_scores(writer, scores, step)
-            bar.write(f"step {step}: {describe(scores)}")
-        if stop.asked or step % config.checkpoint_every == 0 or step == config.steps:
-            if accelerator.is_main_process:
-                save_state(state_path, task, optimizer, schedule, config, step, time.monotonic() - begun)
-            if stop.asked and step < config.steps:
-                raise Interrupted
+    with StopSignal() as stop:
+        for step, batch in enumerate(bar, start + 1):
+            # Seeded step by step, so that a resumed run draws what an unbroken one would have drawn.
+            torch.manual_seed(((config.seed << 32) + step) * accelerator.num_processes + accelerator.process_index)
+            batch = batch.to(accelerator.device, non_blocking=True)
+            with accelerator.autocast():
+                losses = model(batch, mean_over_workers)
+            accelerator.backward(sum(losses.values()))
+            accelerator.clip_grad_norm_(model.parameters(), config.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+            if step % 50 == 0 and writer:
+                report(bar, writer, losses, schedule, step, config)
+            if config.evaluate_every and step % config.evaluate_every == 0 and step < config.steps and writer:
+                scores, _ = evaluate_task(task, config, split, val_set)
+                log_scores(writer, scores, step)
+                bar.write(f"step {step}: {describe(scores)}")
+            if stop.signal or step % config.checkpoint_every == 0 or step == config.steps:
+                if accelerator.is_main_process:
+                    save_state(state_path, task, optimizer, schedule, config, step, time.monotonic() - begun)
+                if stop.signal and step < config.steps:
+                    raise Interrupted(stop.signal)
 
     seconds = time.monotonic() - begun
     scores, per_image = evaluate_task(task, config, split, val_set)
@@ -127,10 +128,8 @@ def evaluate_task(task, config: TrainConfig, split: Split, dataset) -> tuple[Sco
     return scores
 
 
-def mean_over_workers(count: float, accelerator: Accelerator) -> float:
-    if accelerator.num_processes == 1:
-        return count
-    return reduce(torch.tensor(count, device=accelerator.device), "mean").item()
+def mean_over_workers(counts: Tensor) -> Tensor:
+    return reduce(counts, "mean")
 
 
 def report(bar, writer, losses, schedule, step: int, config: TrainConfig) -> None:
@@ -159,11 +158,21 @@ def describe(scores: Scores) -> str:
 
 
 class StopSignal:
-    """Remembers that SIGTERM or Ctrl-C came, so that the loop can end a step properly."""
+    """While it is entered, remembers SIGTERM or Ctrl-C, so that the loop can end its step and save.
 
-    def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGTERM, self._ask)
+    Attributes:
+        signal: the signal's number, 0 while none came.
+    """
 
-    def _ask(self, *_: object) -> None:
-        self.asked = True
+    def __enter__(self) -> StopSignal:
+        self.signal = 0
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        self._before = {number: signal.signal(number, self._remember) for number in numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, _: object) -> None:
+        self.signal = number

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from simformer.cam import CamConfig, CamNetwork, multilabel_loss
 from simformer.checkpoint import Card, Inference
-from simformer.criterion import Criterion
+from simformer.criterion import AcrossWorkers, Criterion, alone
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
 from simformer.model import ModelConfig, SimFormer
@@ -49,7 +47,7 @@ class SegmentationTask(nn.Module):
         self.register_buffer("novel_classes", torch.tensor(split.novel, dtype=torch.int64), persistent=False)
 
     def forward(
-        self, batch: WeakShotBatch, across_workers: Callable[[float], float] = lambda count: count
+        self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone
     ) -> dict[str, Tensor]:
         """Weighted losses of one batch."""
         output = self.network(batch.images)
@@ -69,6 +67,7 @@ class SegmentationTask(nn.Module):
                     batch.base,
                     batch.novel,
                     self.novel_classes,
+                    across_workers,
                 )
         return losses
 
@@ -83,7 +82,7 @@ class ClassificationTask(nn.Module):
         self.network = CamNetwork(options(CamConfig, config, split))
         self.num_classes = len(split.classes)
 
-    def forward(self, batch: WeakShotBatch, across_workers: Callable | None = None) -> dict[str, Tensor]:
+    def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone) -> dict[str, Tensor]:
         """The multi-label loss; `batch.novel` holds all image-level labels, for every class counts as novel."""
         present = torch.zeros(len(batch.novel), self.num_classes)
         for row, classes in zip(present, batch.novel, strict=True):
