@@ -16,6 +16,9 @@ from torch import Tensor, nn
 
 from simformer.backbones import Backbone
 
+# A class whose strongest activation is below this is never active.
+SILENT = 1e-5
+
 
 class CamConfig(BaseModel):
     """The classifier's sizes."""
@@ -82,7 +85,7 @@ class CamNetwork(nn.Module):
                 maps = maps.flip(-1) if mirrored else maps
                 total = total + resize(maps.relu(), size)
         maximum = total.amax((-2, -1), keepdim=True)
-        return total / (maximum + 1e-5), torch.stack(probabilities).mean(0)
+        return total / maximum.clamp(min=SILENT), torch.stack(probabilities).mean(0)
 
 
 def multilabel_loss(logits: Tensor, present: Tensor) -> Tensor:
