@@ -1,23 +1,46 @@
-"""segment: label maps and tables of photos."""
+"""segment: label maps and tables of photos, and of folders of photos."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simformer.errors import SimFormerError
+from simformer.errors import ConfigError, SimFormerError
 
 if TYPE_CHECKING:
-    from simformer.segmentation import Segmentation
+    from PIL import Image
+
+    from simformer.export import Annotation, Format
+    from simformer.folders import PhotoFile
+    from simformer.predictor import Predictor
+    from simformer.segmentation import ClassRow
+
+# Photos decoded while the network works on another; more would only fill memory, the network being slower.
+AHEAD = 1
+EXPORT_NAME = "annotations"
 
 
 def segment(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photos to segment.")],
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTO_OR_DIR...", help="Photos to segment, and folders of photos.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the results; made where it does not exist.")],
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Folders in the folders, too; OUT gets the same folders.")
+    ] = False,
+    format_name: Annotated[
+        str | None,
+        typer.Option("--format", help="Also write OUT/annotations for: png, coco, cvat, labelme, label-studio."),
+    ] = None,
+    min_area: Annotated[int, typer.Option(min=1, help="With --format: leave out regions of fewer pixels.")] = 1,
+    again: Annotated[bool, typer.Option("--again", help="Redo photos whose results are there.")] = False,
     model: Annotated[
         str, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file.")
     ] = "split1",
@@ -30,68 +53,189 @@ def segment(
 ) -> None:
     """Write NAME.png (palette PNG of class indices, 255 = unsure) and NAME.json (table, classes) per photo.
 
-    A photo that fails is reported, the others are still done, and the exit status is 1.
+    A photo that fails is reported, the others are still done, and the exit status is 1. An interrupted run goes
+    on where it stopped: results that are there from the same photo, weights and threshold are not made again.
     """
+    from simformer.checkpoint import find_weights
+    from simformer.folders import find_photos
+    from simformer.photo_results import digest
     from simformer.predictor import Predictor
 
-    predictor = Predictor.load(model, device)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SimFormerError(f"the folder {out} cannot be made: {error.strerror}") from error
-    taken: dict[str, Path] = {}
-    failures = 0
-    for photo in photos:
+    export = None if format_name is None else find_export(format_name, out, min_area)
+    if export is None and min_area > 1:
+        raise ConfigError("--min-area is for an export; choose one with --format")
+    found, problems = find_photos(photos, out, recursive=recursive)
+    report = Report()
+    for path, sentence in problems:
+        report.failure(path, "was not segmented", sentence)
+    if found:
         try:
-            check_name(photo, photos, out, taken)
-            result = predictor.segment(photo, threshold=threshold)
-            write_segmentation(result, out / photo.stem, photo)
-            # Names that differ only in case are one file on some systems.
-            taken[photo.stem.casefold()] = photo
-            typer.echo(f"{photo}: {summary(result)}")
-        except (SimFormerError, OSError) as error:
-            failures += 1
-            typer.echo(f"{photo} was not segmented: {error}", err=True)
-    if failures:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SimFormerError(f"the folder {out} cannot be made: {error.strerror}") from error
+        run = Run(Predictor.load(model, device), digest(find_weights(model)), threshold, out, report)
+        finished = run.segment(found, again=again, export=export)
+        if export is not None and finished:
+            export.write(finished, run.predictor.classes, out, report)
+    if report.failures:
         raise typer.Exit(1)
 
 
-def check_name(photo: Path, photos: list[Path], out: Path, taken: dict[str, Path]) -> None:
-    """Raise SimFormerError where the results of `photo` would replace another photo's results, or a photo."""
-    earlier = taken.get(photo.stem.casefold())
-    if earlier is not None:
-        raise SimFormerError(f"its results would replace those of {earlier}, which has the same name")
-    target = (out / f"{photo.stem}.png").resolve()
-    if any(other.resolve() == target for other in photos):
-        raise SimFormerError(
-            f"its label map would replace the photo {target}; choose another folder with --out"
-        )
+class Report:
+    """Lines on stdout and stderr that leave the progress bar whole, and a count of what failed."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def line(self, text: str, *, error: bool = False) -> None:
+        from tqdm import tqdm
+
+        # A file's name may hold bytes that are no text.
+        tqdm.write(text.encode(errors="replace").decode(), file=sys.stderr if error else sys.stdout)
+
+    def failure(self, path: Path, what: str, reason: object) -> None:
+        """One sentence on stderr."""
+        self.failures += 1
+        self.line(f"{path} {what}: {reason}", error=True)
 
 
-def write_segmentation(result: Segmentation, stem: Path, photo: Path) -> None:
-    """Write STEM.png and STEM.json, each at once or not at all."""
-    from simformer.files import atomic_write
+@dataclass
+class Run:
+    """The photos of one command with one model.
 
-    height, width = result.size
-    content = {
-        "photo": photo.name,
-        "model": result.model,
-        "size": {"width": width, "height": height},
-        "unsure": result.unsure,
-        "table": [asdict(row) for row in result.table()],
-        "classes": list(result.classes),
-        "roles": list(result.roles),
-    }
-    # A name may hold dots, so with_suffix would cut it short.
-    with atomic_write(stem.with_name(f"{stem.name}.png")) as file:
-        result.label_image().save(file, format="PNG")
-    with atomic_write(stem.with_name(f"{stem.name}.json")) as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode())
+    Attributes:
+        weights: SHA-256 of the model's file.
+        out: folder of the results.
+    """
+
+    predictor: Predictor
+    weights: str
+    threshold: float
+    out: Path
+    report: Report
+
+    def segment(self, photos: list[PhotoFile], *, again: bool, export: Export | None) -> list[PhotoFile]:
+        """Segment the photos whose results are not there, or all; returns those that have results in the end."""
+        from tqdm import tqdm
+
+        from simformer.photo_results import is_done, made_from, write_results
+
+        origins = {photo: made_from(photo.path, self.weights, self.threshold) for photo in photos}
+        done = {
+            photo: None
+            for photo in photos
+            if not again and is_done(self.out / photo.stem, photo.name, origins[photo])
+        }
+        if done:
+            self.report.line(f"{len(done)} of {len(photos)} photos are done already; --again would redo them.")
+        names = Names(self.out, photos)
+        if export is not None:
+            names.take(export.path.stem, export.path)
+        for photo in done:
+            names.take(photo.stem, photo.path)
+        todo = [photo for photo in photos if photo not in done]
+        for photo, image in tqdm(decoded_ahead(todo), total=len(todo), unit="photo", disable=None):
+            try:
+                names.check(photo)
+                result = self.predictor.segment(image.result(), threshold=self.threshold)
+                table = result.table()
+                write_results(result, table, self.out / photo.stem, photo.name, origins[photo])
+            except (SimFormerError, OSError) as error:
+                self.report.failure(photo.path, "was not segmented", error)
+                continue
+            names.take(photo.stem, photo.path)
+            done[photo] = None
+            self.report.line(f"{photo.path}: {summary(table, result.unsure)}")
+        return [photo for photo in photos if photo in done]
 
 
-def summary(result: Segmentation) -> str:
+def decoded_ahead(photos: Iterable[PhotoFile]) -> Iterator[tuple[PhotoFile, Future[Image.Image]]]:
+    """Each photo with its picture, which is decoded while the caller works on the photo before."""
+    from simformer.images import load_image
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending: deque[tuple[PhotoFile, Future[Image.Image]]] = deque()
+        for photo in photos:
+            pending.append((photo, pool.submit(load_image, photo.path)))
+            if len(pending) > AHEAD:
+                yield pending.popleft()
+        while pending:
+            yield pending.popleft()
+
+
+class Names:
+    """Which results would replace which: names are told apart without case, as some systems do."""
+
+    def __init__(self, out: Path, photos: Iterable[PhotoFile]):
+        self.out = out
+        self.photos = {photo.path.resolve() for photo in photos}
+        self.taken: dict[str, Path] = {}
+
+    def take(self, stem: str, path: Path) -> None:
+        """The results of the photo `path` are at STEM now."""
+        self.taken[stem.casefold()] = path
+
+    def check(self, photo: PhotoFile) -> None:
+        """Raise SimFormerError where the photo's results would replace another's, or a photo."""
+        from simformer.photo_results import label_file
+
+        earlier = self.taken.get(photo.stem.casefold())
+        if earlier is not None:
+            raise SimFormerError(f"its results would replace those of {earlier}, which has the same name")
+        target = label_file(self.out / photo.stem).resolve()
+        if target in self.photos:
+            raise SimFormerError(
+                f"its label map would replace the photo {target}; choose another folder with --out"
+            )
+        if not photo.name.isprintable():
+            raise SimFormerError("its name holds characters that cannot be printed; rename it")
+
+
+@dataclass(frozen=True)
+class Export:
+    """The file for an annotation tool that is made of the label maps in the end.
+
+    Attributes:
+        path: the file.
+        min_area: regions of fewer pixels are left out.
+    """
+
+    target: Format
+    path: Path
+    min_area: int
+
+    def write(self, photos: list[PhotoFile], classes: tuple[str, ...], out: Path, report: Report) -> None:
+        """Read the photos' label maps one by one and write the file."""
+        from tqdm import tqdm
+
+        bar = tqdm(photos, desc=self.target.label, unit="photo", disable=None)
+        files = self.target.write(_label_maps(bar, out, report), classes, self.path, min_area=self.min_area)
+        report.line(f"{self.target.label}: {', '.join(map(str, files))}")
+
+
+def find_export(format_name: str, out: Path, min_area: int) -> Export:
+    """The export of that name. ConfigError if there is none."""
+    from simformer.export import find_format
+
+    target = find_format(format_name)
+    return Export(target, out / f"{EXPORT_NAME}.{target.name}{target.extension}", min_area)
+
+
+def _label_maps(photos: Iterable[PhotoFile], out: Path, report: Report) -> Iterator[Annotation]:
+    from simformer.export import Annotation
+    from simformer.export.label_png import read_label_png
+    from simformer.photo_results import label_file
+
+    for photo in photos:
+        try:
+            yield Annotation(photo.name, read_label_png(label_file(out / photo.stem)))
+        except SimFormerError as error:
+            report.failure(photo.path, "is not in the export", error)
+
+
+def summary(table: list[ClassRow], unsure: float) -> str:
     """The largest classes and their shares, for one line of text."""
-    parts = [f"{row.name} {row.area:.0%}" for row in result.table()[:4]]
-    if result.unsure:
-        parts.append(f"unsure {result.unsure:.0%}")
+    parts = [f"{row.name} {row.area:.0%}" for row in table[:4]]
+    if unsure:
+        parts.append(f"unsure {unsure:.0%}")
     return ", ".join(parts)

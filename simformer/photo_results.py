@@ -1,0 +1,110 @@
+"""The results of one photo on disk, NAME.png and NAME.json, and how a later run knows that they are done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simformer.errors import SimFormerError
+from simformer.files import atomic_write
+
+if TYPE_CHECKING:
+    from simformer.segmentation import ClassRow, Segmentation
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """What a photo's results depend on; the same again would give the same results.
+
+    Attributes:
+        weights: SHA-256 of the weights file, in hex.
+        threshold: below which pixels are unsure.
+        photo_bytes, photo_modified_ns: size of the photo file, and when it was last written.
+    """
+
+    weights: str
+    threshold: float
+    photo_bytes: int
+    photo_modified_ns: int
+
+
+def made_from(photo: Path, weights: str, threshold: float) -> MadeFrom | None:
+    """What the results of a photo would be made from now; None if its file cannot be looked at."""
+    try:
+        state = photo.stat()
+    except OSError:
+        return None
+    return MadeFrom(weights, threshold, state.st_size, state.st_mtime_ns)
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def label_file(stem: Path) -> Path:
+    """STEM.png. A name may hold dots, which with_suffix would take for an extension."""
+    return stem.with_name(f"{stem.name}.png")
+
+
+def table_file(stem: Path) -> Path:
+    """STEM.json."""
+    return stem.with_name(f"{stem.name}.json")
+
+
+def is_done(stem: Path, name: str, origin: MadeFrom | None) -> bool:
+    """Whether STEM.png and STEM.json are there and were made from the photo `name` as it is now."""
+    if origin is None or not label_file(stem).is_file():
+        return False
+    content = _read(table_file(stem))
+    return content.get("photo") == name and content.get("made_from") == asdict(origin)
+
+
+def write_results(
+    result: Segmentation, table: list[ClassRow], stem: Path, name: str, origin: MadeFrom | None
+) -> None:
+    """Write STEM.png (palette PNG of class indices) and STEM.json, in folders made where they are missing.
+
+    The label map comes last, and an old one goes first: whenever the run stops, a label map that is there
+    belongs to the table beside it.
+
+    Raises:
+        SimFormerError: a STEM.png is there that no earlier run has written, or a file or its folder cannot be
+            written.
+    """
+    labels = label_file(stem)
+    if labels.exists() and "classes" not in _read(table_file(stem)):
+        raise SimFormerError(f"{labels} is not a label map of an earlier run, and is not replaced")
+    height, width = result.size
+    content = {
+        "photo": name,
+        "model": result.model,
+        "size": {"width": width, "height": height},
+        "unsure": result.unsure,
+        "table": [asdict(row) for row in table],
+        "classes": list(result.classes),
+        "roles": list(result.roles),
+        "made_from": None if origin is None else asdict(origin),
+    }
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        labels.unlink(missing_ok=True)
+    except OSError as error:
+        raise SimFormerError(f"cannot write {labels}: {(error.strerror or str(error)).lower()}") from error
+    with atomic_write(table_file(stem)) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode())
+    with atomic_write(labels) as file:
+        result.label_image().save(file, format="PNG")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The content of a table file; empty if there is none or it is something else."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
