@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from recorded import backbone_names, head_names, simnet_names
 
 from simformer.model import ModelConfig, SimFormer
 from simformer.released import network_name, simnet_name
 from simformer.similarity import SimNet
-from recorded import backbone_names, head_names, simnet_names
 
 
 def tensors(module: torch.nn.Module) -> set[str]:
