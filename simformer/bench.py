@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from simformer.cam import CamConfig
-from simformer.checkpoint import Card, available_models, build_network, load_checkpoint
+from simformer.checkpoint import Card, build_network, load_checkpoint
 from simformer.model import ModelConfig
 from simformer.predictor import Predictor
 from simformer.splits import dataset_classes
+from simformer.weights import available_models
 
 PHOTO_WIDTH, PHOTO_HEIGHT = 320, 240
 DEFAULT_IMAGE_SIZE = 224

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,8 +20,6 @@ from simformer.palette import VOID
 from simformer.validation import first_problem
 
 CARD_KEY = "card"
-WEIGHTS_VARIABLE = "SIMFORMER_WEIGHTS"
-SUFFIX = ".safetensors"
 
 
 class Inference(BaseModel):
@@ -216,35 +213,6 @@ def check_classes(data: Sequence[str], weights: Sequence[str]) -> None:
             f"the data has {len(data)} classes and the weights {len(weights)}: "
             f"only the {place} has class {first}, {longer[first]!r}"
         )
-
-
-def weights_folder() -> Path:
-    """Where named weights live: $SIMFORMER_WEIGHTS, else assets/weights beside the package."""
-    folder = os.environ.get(WEIGHTS_VARIABLE)
-    return Path(folder) if folder else Path(__file__).resolve().parents[1] / "assets" / "weights"
-
-
-def available_models() -> dict[str, Path]:
-    """Name -> file of every model in the weights folder, by name."""
-    return {path.stem: path for path in sorted(weights_folder().glob(f"*{SUFFIX}"))}
-
-
-def find_weights(name_or_path: str | Path) -> Path:
-    """The weights file of a model's name ("split1", "cam", "oracle"), or of a path.
-
-    Raises:
-        CheckpointError: neither a known name nor a file.
-    """
-    models = available_models()
-    if str(name_or_path) in models:
-        return models[str(name_or_path)]
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    known = ", ".join(models) or "none"
-    raise CheckpointError(
-        f"{name_or_path} is neither a weights file nor a model in {weights_folder()} (there: {known})"
-    )
 
 
 def _reason(path: Path, error: Exception) -> str:

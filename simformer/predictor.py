@@ -13,12 +13,13 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from simformer.checkpoint import Card, Inference, find_weights, load_network
+from simformer.checkpoint import Card, Inference, load_network
 from simformer.errors import ConfigError
 from simformer.images import load_image
 from simformer.model import compose_score_maps
 from simformer.segmentation import Queries, Segmentation, labels_from_scores
 from simformer.validation import first_problem
+from simformer.weights import find_weights
 
 # A longer photo is shrunk until its long side is this many times the card's image size: bounded work.
 MAX_ASPECT = 3

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from simformer.checkpoint import SUFFIX, load_checkpoint, save_checkpoint, weights_folder
+from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import CheckpointError, SimFormerError
 from simformer.results import RESULTS_FOLDER, read_results, write_result
+from simformer.weights import SUFFIX, weights_folder
 
 LARGEST = 20 * 2**20  # bytes; what a repository and a Space carry without large-file storage
 

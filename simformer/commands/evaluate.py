@@ -113,9 +113,10 @@ def composed_predictor(roles: str, without: list[str], device: str | None) -> Co
         ConfigError: a model in `without` is not shipped, or no class can be served.
         UnknownClassError: the roles are neither a split nor classes of the models.
     """
-    from simformer.checkpoint import available_models, load_checkpoint
+    from simformer.checkpoint import load_checkpoint
     from simformer.composition import ComposedPredictor
     from simformer.predictor import Predictor
+    from simformer.weights import available_models
 
     models = available_models()
     if unknown := sorted(set(without) - set(models)):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simformer.export import Annotation, Format
     from simformer.folders import PhotoFile
     from simformer.predictor import Predictor
+    from simformer.weights import find_weights
     from simformer.segmentation import ClassRow
 
 # Photos decoded while the network works on another; more would only fill memory, the network being slower.
@@ -56,7 +57,6 @@ def segment(
     A photo that fails is reported, the others are still done, and the exit status is 1. An interrupted run goes
     on where it stopped: results that are there from the same photo, weights and threshold are not made again.
     """
-    from simformer.checkpoint import find_weights
     from simformer.folders import find_photos
     from simformer.photo_results import digest
     from simformer.predictor import Predictor

@@ -8,16 +8,14 @@ from safetensors.torch import save_file
 
 from simformer.checkpoint import (
     Card,
-    available_models,
     build_network,
     check_classes,
-    find_weights,
     load_checkpoint,
     load_network,
     save_checkpoint,
-    weights_folder,
 )
 from simformer.errors import CheckpointError, ConfigError
+from simformer.weights import available_models, find_weights, weights_folder
 
 
 @pytest.fixture
