@@ -86,6 +86,7 @@ class WeakShotStream(Dataset):
         steps: int,
         seed: int = 0,
         start: int = 0,
+        share: tuple[int, int] = (0, 1),
     ):
         """
         Args:
@@ -100,9 +101,12 @@ class WeakShotStream(Dataset):
             steps: number of training steps in all; the stream holds steps `start` to `steps` - 1.
             seed: of everything random.
             start: step to begin with.
+            share: (rank, count): the part of every batch that this one of several training processes gets. Their
+                shares make up the batch that a single process would get; an input and its reference stay together.
 
         Raises:
-            ConfigError: an unknown pairing or kind of crop labels, an odd or empty batch, a negative start.
+            ConfigError: an unknown pairing or kind of crop labels, an odd or empty batch, one that the processes cannot
+                share evenly, a negative start.
             DatasetError: the classes are not the split's, or a photo without label map shows a base class.
         """
         if pairing not in ("cross", "self", "none"):
@@ -118,8 +122,15 @@ class WeakShotStream(Dataset):
         self.dataset = dataset
         self.transform = transform
         self.crop_labels = crop_labels
-        self.batch, self.steps, self.seed, self.start = batch, steps, seed, start
-        self.pairs = 0 if pairing == "none" else batch // 2
+        self.steps, self.seed, self.start = steps, seed, start
+        rank, processes = share
+        self._inputs = batch if pairing == "none" else batch // 2
+        if self._inputs % processes:
+            raise ConfigError(f"a batch of {batch} images cannot be shared evenly by {processes} processes")
+        own = self._inputs // processes
+        self.pairs = 0 if pairing == "none" else own
+        # Places in the whole batch: inputs first, then their references.
+        self._places = [place for place in range(batch) if place % self._inputs // own == rank]
         self._novel = split.novel
         # Lookup table: a base class stays what it is, all else becomes void.
         self._only_base = torch.full((256,), VOID, dtype=torch.uint8)
@@ -139,10 +150,12 @@ class WeakShotStream(Dataset):
             raise IndexError(f"item {item} of a stream of {len(self)} batches")
         step = self.start + item
         images = self._images(step)
+        samples = []
         with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed: it would seed the GPU's generator too, which is not restored.
-            torch.default_generator.manual_seed(int(self._random(_TRANSFORM, step).integers(2**63)))
-            samples = [self._sample(index) for index in images]
+            for place in self._places:
+                # Not torch.manual_seed: it would seed the GPU's generator too, which is not restored.
+                torch.default_generator.manual_seed(int(self._random(_TRANSFORM, step, place).integers(2**63)))
+                samples.append(self._sample(images[place]))
         pictures, base_labels, padding, novel = zip(*samples, strict=True)
         base_labels = torch.stack(base_labels).long()
         return WeakShotBatch(
@@ -154,19 +167,16 @@ class WeakShotStream(Dataset):
             pairs=self.pairs,
         )
 
-    def _random(self, purpose: int, number: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, purpose, number])
+    def _random(self, purpose: int, *numbers: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, purpose, *numbers])
 
     def _images(self, step: int) -> list[int]:
-        """Indices of the inputs, then of their references."""
-        count = self.pairs or self.batch
+        """Indices of the whole batch's inputs, then of their references."""
+        count = self._inputs
         size = len(self.dataset)
         epochs = {position // size for position in range(step * count, (step + 1) * count)}
         order = {epoch: self._random(_ORDER, epoch).permutation(size) for epoch in epochs}
-        inputs = [
-            int(order[position // size][position % size])
-            for position in range(step * count, (step + 1) * count)
-        ]
+        inputs = [int(order[position // size][position % size]) for position in range(step * count, (step + 1) * count)]
         if self._chooser is None:
             return inputs
         rng = self._random(_PAIRS, step)

@@ -66,9 +66,7 @@ def shuffled(maps: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str,
     return result
 
 
-@pytest.mark.parametrize(
-    "pairing, cache", [("cross", False), ("self", False), ("none", False), ("cross", True)]
-)
+@pytest.mark.parametrize("pairing, cache", [("cross", False), ("self", False), ("none", False), ("cross", True)])
 def test_shuffling_novel_and_void_pixels_changes_nothing(dataset_root, pairing, cache):
     maps = random_maps()
     root = dataset_root(maps)
@@ -182,9 +180,7 @@ def test_every_epoch_is_a_fresh_permutation(dataset, pairing, inputs_a_step):
     data = dataset(random_maps(count=7))
     steps = 7 * 4 // inputs_a_step  # four epochs, whose ends fall inside a batch
     order = [
-        index
-        for batch in stream(data, pairing=pairing, steps=steps)
-        for index in indices(batch, data)[:inputs_a_step]
+        index for batch in stream(data, pairing=pairing, steps=steps) for index in indices(batch, data)[:inputs_a_step]
     ]
     epochs = [order[start : start + 7] for start in range(0, 28, 7)]
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
@@ -228,6 +224,24 @@ def test_a_batch_depends_on_seed_and_step_alone(dataset):
         stream(data, transform, start=5)[3]
 
 
+@pytest.mark.parametrize("pairing, batch", [("cross", 8), ("none", 4)])
+def test_processes_share_a_batch(dataset, pairing, batch):
+    options = {"transform": TrainTransform(16), "pairing": pairing, "batch": batch, "steps": 2}
+    data = dataset(random_maps())
+    inputs = batch if pairing == "none" else batch // 2
+    for step, whole_batch in enumerate(stream(data, **options)):
+        for rank in range(2):
+            part = stream(data, share=(rank, 2), **options)[step]
+            places = list(range(rank * inputs // 2, (rank + 1) * inputs // 2))
+            places += [] if pairing == "none" else [inputs + place for place in places]
+            assert torch.equal(part.images, whole_batch.images[places])
+            assert torch.equal(part.base_labels, whole_batch.base_labels[places])
+            assert [part.novel[i].tolist() for i in range(len(places))] == [
+                whole_batch.novel[place].tolist() for place in places
+            ]
+            assert part.pairs == (0 if pairing == "none" else inputs // 2)
+
+
 def test_workers_see_the_same_batches(dataset):
     batches = stream(dataset(random_maps(), classes=CLASSES), TrainTransform(16), steps=4)
     for workers in (0, 2):
@@ -256,6 +270,7 @@ def test_torchs_own_randomness_is_left_alone(dataset):
     ({"batch": 0, "pairing": "none"}, "0 images"),
     ({"pairing": "random"}, "cross, self or none, not 'random'"),
     ({"crop_labels": "loose"}, "strict or crop, not 'loose'"),
+    ({"batch": 6, "share": (0, 2)}, "6 images cannot be shared evenly by 2 processes"),
     ({"start": 9}, "step 9 of 8"),
     ({"start": -1}, "step -1 of 8"),
 ])  # fmt: skip
