@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from simformer.export import Annotation, Format
     from simformer.folders import PhotoFile
     from simformer.predictor import Predictor
-    from simformer.weights import find_weights
     from simformer.segmentation import ClassRow
 
 # Photos decoded while the network works on another; more would only fill memory, the network being slower.
@@ -52,14 +51,16 @@ def segment(
         str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")
     ] = None,
 ) -> None:
-    """Write NAME.png (palette PNG of class indices, 255 = unsure) and NAME.json (table, classes) per photo.
+    """Write NAME.png (class indices, 255 = unsure) and NAME.json (table) per photo.
 
-    A photo that fails is reported, the others are still done, and the exit status is 1. An interrupted run goes
-    on where it stopped: results that are there from the same photo, weights and threshold are not made again.
+    A photo that fails is reported, the others are still done, and the exit status
+    is 1. An interrupted run goes on where it stopped: results that are there from
+    the same photo, weights and threshold are not made again.
     """
     from simformer.folders import find_photos
     from simformer.photo_results import digest
     from simformer.predictor import Predictor
+    from simformer.weights import find_weights
 
     export = None if format_name is None else find_export(format_name, out, min_area)
     if export is None and min_area > 1:
@@ -94,9 +95,12 @@ class Report:
         tqdm.write(text.encode(errors="replace").decode(), file=sys.stderr if error else sys.stdout)
 
     def failure(self, path: Path, what: str, reason: object) -> None:
-        """One sentence on stderr."""
+        """One sentence on stderr, in which the path stands once."""
         self.failures += 1
-        self.line(f"{path} {what}: {reason}", error=True)
+        text = str(reason)
+        if text.startswith(f"{path} "):
+            text = f"it {text.removeprefix(f'{path} ')}"
+        self.line(f"{path} {what}: {text}", error=True)
 
 
 @dataclass
