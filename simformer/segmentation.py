@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from simformer.palette import VOID, class_colors
+from simformer.label_maps import palette_image
+from simformer.palette import VOID
 from simformer.splits import class_index
 
 # Upsampled scores held at once: 8 MB, which is fastest too, being near the size of a processor's cache.
 TILE_VALUES = 2_000_000
-VOID_COLOR = (224, 224, 224)
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,7 @@ class Segmentation:
 
     def label_image(self) -> Image.Image:
         """Palette image (mode "P") whose pixel values are the label map; 255 is drawn in a light gray."""
-        palette = np.zeros((256, 3), dtype=np.uint8)
-        palette[: len(self.classes)] = class_colors(self.classes)
-        palette[VOID] = VOID_COLOR
-        image = Image.fromarray(self.labels)
-        image.putpalette(palette.tobytes())
-        return image
+        return palette_image(self.labels, self.classes)
 
     def table(self) -> list[ClassRow]:
         """The classes found, largest area first (equal areas in class order)."""

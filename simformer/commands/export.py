@@ -71,7 +71,7 @@ def _annotations(
     files: Iterable[Path], labels: Path, photos: Path | None, extension: str, url: str
 ) -> Iterator[Annotation]:
     from simformer.export import Annotation
-    from simformer.export.label_png import read_label_png
+    from simformer.label_maps import read_label_png
 
     found = {} if photos is None else _photos_by_stem(photos, labels)
     for path in files:

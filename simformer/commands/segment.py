@@ -227,7 +227,7 @@ def find_export(format_name: str, out: Path, min_area: int) -> Export:
 
 def _label_maps(photos: Iterable[PhotoFile], out: Path, report: Report) -> Iterator[Annotation]:
     from simformer.export import Annotation
-    from simformer.export.label_png import read_label_png
+    from simformer.label_maps import read_label_png
     from simformer.photo_results import label_file
 
     for photo in photos:

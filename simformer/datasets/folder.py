@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from simformer.errors import DatasetError, ImageError
 from simformer.images import load_image
+from simformer.label_maps import read_label_png
 from simformer.palette import VOID
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -96,7 +96,7 @@ class FolderDataset:
         if not self.has_label_map(index):
             return None
         path = self._label_path(self.names[index])
-        labels = _read_label_map(path)
+        labels = torch.from_numpy(read_label_png(path))
         for value in _values(labels):
             if value != VOID and value >= len(self.classes):
                 raise DatasetError(
@@ -193,18 +193,6 @@ class FolderDataset:
             name = photo if photo in self._photos else Path(photo).stem
             labels.setdefault(name, set()).add(index_of[class_name])
         return labels
-
-
-def _read_label_map(path: Path) -> Tensor:
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            if image.mode not in ("L", "P"):
-                raise DatasetError(f"{path} is of mode {image.mode}; a label map is 8-bit gray or palette")
-            return torch.from_numpy(np.array(image))
-    except DatasetError:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
-        raise DatasetError(f"{path} cannot be read as a PNG label map ({error})") from error
 
 
 def _values(labels: Tensor) -> list[int]:

@@ -7,18 +7,14 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from simformer.errors import DatasetError
 from simformer.export.annotation import Annotation, distinct
 from simformer.export.tree import open_tree
-from simformer.palette import VOID, class_colors, hex_colors
+from simformer.label_maps import VOID_COLOR, palette_image
+from simformer.palette import VOID, hex_colors
 
 CLASSES_FILE = "classes.csv"
 VOID_NAME = "unsure"
-VOID_COLOR = (224, 224, 224)
 
 
 def write(annotations: Iterable[Annotation], classes: Sequence[str], out: Path) -> list[Path]:
@@ -36,16 +32,6 @@ def write(annotations: Iterable[Annotation], classes: Sequence[str], out: Path) 
     return tree.paths
 
 
-def palette_image(labels: NDArray[np.uint8], classes: Sequence[str]) -> Image.Image:
-    """Image of mode "P" whose values are the label map (uint8, H x W); 255 is light gray."""
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    palette[: len(classes)] = class_colors(classes)
-    palette[VOID] = VOID_COLOR
-    image = Image.fromarray(labels)
-    image.putpalette(palette.tobytes())
-    return image
-
-
 def class_csv(classes: Sequence[str]) -> str:
     """index,class,color lines for the values in the PNGs, 255 included; color is #rrggbb."""
     text = io.StringIO()
@@ -55,22 +41,6 @@ def class_csv(classes: Sequence[str]) -> str:
     rows.writerows((index, name, colors[name]) for index, name in enumerate(classes))
     rows.writerow((VOID, VOID_NAME, "#{:02x}{:02x}{:02x}".format(*VOID_COLOR)))
     return text.getvalue()
-
-
-def read_label_png(path: Path) -> NDArray[np.uint8]:
-    """The values of an 8-bit gray or palette PNG: uint8, H x W.
-
-    Raises:
-        DatasetError: the file is not such a PNG.
-    """
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            mode, values = image.mode, np.array(image)
-    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
-        raise DatasetError(f"{path} cannot be read as a PNG label map ({error})") from error
-    if mode not in ("L", "P"):
-        raise DatasetError(f"{path} is of the kind {mode}; a label map is 8-bit gray or palette")
-    return values
 
 
 def read_classes(path: Path) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from simformer import segmentation
 from simformer.errors import UnknownClassError
+from simformer.label_maps import VOID_COLOR
 from simformer.palette import class_colors
 from simformer.segmentation import Segmentation, labels_from_scores
 
@@ -148,4 +149,4 @@ def test_label_image_holds_the_indices_and_the_class_colors():
     assert np.array_equal(np.asarray(image), result.labels)
     drawn = np.asarray(image.convert("RGB"))
     assert drawn[0, 0].tolist() == class_colors(result.classes)[0].tolist()
-    assert drawn[0, 1].tolist() == list(segmentation.VOID_COLOR)
+    assert drawn[0, 1].tolist() == list(VOID_COLOR)
