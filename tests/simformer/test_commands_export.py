@@ -142,7 +142,7 @@ def test_mistakes_end_in_one_sentence(labels, tmp_path):
     assert "--classes" in fails(labels, "--out", out)
     Image.new("RGB", (3, 2)).save(labels / "a.v2.png")
     (labels / "classes.txt").write_text("sky\ntraffic light\n")
-    assert "a.v2.png is of the kind RGB" in fails(labels, "--out", out)
+    assert "a.v2.png is of mode RGB" in fails(labels, "--out", out)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "classes.txt").write_text("sky\n")
     assert "no PNGs" in fails(tmp_path / "empty", "--out", out)
