@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def main(
-    config: Annotated[Path, typer.Argument(help="a YAML file, for example train/configs/msrc21_simformer.yaml")],
+    config: Annotated[Path, typer.Argument(help="a YAML file, for example train/configs/msrc21.yaml")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value settings over those of the file")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from OUT/state.pt if it is there")] = False,
 ) -> None:
@@ -28,6 +28,8 @@ def main(
     try:
         settings = load_config(config, overrides)
         outcome = train(settings, resume=resume)
+        if outcome is None:  # one of several processes; the first reports
+            return
         cell = result_cell(settings, outcome, command_line(settings, config, overrides or []))
         path = write_result(cell, settings.out)
     except SimFormerError as problem:

@@ -17,7 +17,7 @@ Pairing = Literal["cross", "self", "none"]
 class TrainConfig(BaseModel):
     """Everything a run depends on. Defaults are the paper's where the paper has the setting."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     # what is trained, on what
     method: Literal["simformer", "cam"] = "simformer"
@@ -65,7 +65,7 @@ class TrainConfig(BaseModel):
     )
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(0.01, gt=0, description="norm of the gradient of the whole model")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=1_000_000)
     precision: Literal["no", "bf16"] = "no"
     channels_last: bool = False
 
@@ -122,8 +122,10 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainCo
         raise ConfigError(f"{path}: {first_problem(error)}") from error
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """One YAML mapping, laid over the one its `base` names."""
+def read_yaml(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """One YAML mapping, laid over the one its `base` names. `above`: the files that led to it."""
+    if path.resolve() in above:
+        raise ConfigError(f"{path} is its own base")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError as error:
@@ -135,6 +137,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    below = read_yaml(path.parent / base)
-    below["model"] = {**below.get("model", {}), **values.pop("model", {})}
-    return {**below, **values}
+    below = read_yaml(path.parent / str(base), (*above, path.resolve()))
+    if isinstance(values.get("model"), dict) and isinstance(below.get("model"), dict):
+        values["model"] = below["model"] | values["model"]
+    return below | values

@@ -52,8 +52,13 @@ def load_split_of(config: TrainConfig, dataset: FolderDataset) -> Split:
     return load_split(config.dataset, config.split)
 
 
-def training_stream(config: TrainConfig, dataset: FolderDataset, split: Split, start: int) -> WeakShotStream:
-    """The batches from step `start` on. CAM's classifier gets the image-level labels of every class and no mask."""
+def training_stream(
+    config: TrainConfig, dataset: FolderDataset, split: Split, start: int, share: tuple[int, int] = (0, 1)
+) -> WeakShotStream:
+    """The batches from step `start` on, or the share (rank, count) of one of several processes.
+
+    CAM's classifier gets the image-level labels of every class and no mask.
+    """
     cam = config.method == "cam"
     roles = Split(split.dataset, split.name, split.classes, tuple(range(len(split.classes)))) if cam else split
     return WeakShotStream(
@@ -66,4 +71,5 @@ def training_stream(config: TrainConfig, dataset: FolderDataset, split: Split, s
         steps=config.steps,
         seed=config.seed,
         start=start,
+        share=share,
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
+import math
 import time
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import reduce
-from torch import Tensor
+from accelerate.utils import DistributedDataParallelKwargs
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -23,32 +22,39 @@ from simformer.splits import Split
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, training_stream
 from train.optimization import make_optimizer, poly_schedule
+from train.processes import StopSignal, ignore_signals, mean_over_workers
 from train.provenance import commit_id, device_name
 from train.state import load_state, save_state
 from train.tasks import evaluation_views, make_card, make_task
 
 
 class Interrupted(SystemExit):
-    """A signal came; the state is saved. The exit code is that of a process the signal ended (143 for SIGTERM)."""
+    """A signal came; the state is saved. Exit code as of a process that the signal ended: 143 for SIGTERM."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(128 + signal_number)
 
 
-def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
+def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None:
     """Trains until `config.steps`, evaluates with the last weights, writes weights and state under `config.out`.
+
+    Several processes (`accelerate launch`, `torchrun`) share every batch and take the steps that one would take.
 
     Args:
         resume: go on from the last saved state, bit-equal on one CPU process.
 
     Returns:
         What `train.provenance.result_cell` needs: scores, wall_seconds, seconds_per_image, device, commit, split.
+        None in all processes but the first.
 
     Raises:
-        SimFormerError: unusable data, configuration or state. Interrupted: SIGTERM, after saving.
+        SimFormerError: unusable data, configuration or state, or the training diverges.
+        Interrupted: SIGTERM or Ctrl-C, after saving.
     """
     commit = commit_id()  # now: the history may move on while the run goes
-    accelerator = Accelerator(mixed_precision=config.precision)
+    # Some backbones have layers behind the maps that are used here; DDP must not wait for their gradients.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(mixed_precision=config.precision, kwargs_handlers=[unused])
     torch.manual_seed(config.seed)
     train_set, val_set = open_datasets(config)
     split = load_split_of(config, train_set)
@@ -63,7 +69,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
 
     config.out.mkdir(parents=True, exist_ok=True)
     writer = SummaryWriter(config.out / "tensorboard") if accelerator.is_main_process else None
-    stream = training_stream(config, train_set, split, start)
+    share = (accelerator.process_index, accelerator.num_processes)
+    stream = training_stream(config, train_set, split, start, share)
     on_gpu = accelerator.device.type == "cuda"
     loader = DataLoader(
         stream,
@@ -71,6 +78,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         num_workers=config.workers,
         pin_memory=on_gpu,
         prefetch_factor=4 if config.workers else None,
+        worker_init_fn=ignore_signals,
     )
     begun = time.monotonic() - seconds
     bar = tqdm(loader, initial=start, total=config.steps, unit="step", disable=not accelerator.is_main_process)
@@ -87,26 +95,30 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
-            if step % 50 == 0 and writer:
+            if step % 50 == 0:
                 report(bar, writer, losses, schedule, step, config)
             if config.evaluate_every and step % config.evaluate_every == 0 and step < config.steps and writer:
                 scores, _ = evaluate_task(task, config, split, val_set)
                 log_scores(writer, scores, step)
                 bar.write(f"step {step}: {describe(scores)}")
-            if stop.signal or step % config.checkpoint_every == 0 or step == config.steps:
+            signal_number = stop.agreed(accelerator)
+            if signal_number or step % config.checkpoint_every == 0 or step == config.steps:
                 if accelerator.is_main_process:
                     save_state(state_path, task, optimizer, schedule, config, step, time.monotonic() - begun)
-                if stop.signal and step < config.steps:
-                    raise Interrupted(stop.signal)
+                    writer.flush()
+                accelerator.wait_for_everyone()
+                if signal_number and step < config.steps:
+                    raise Interrupted(signal_number)
 
     seconds = time.monotonic() - begun
+    accelerator.end_training()
+    if not accelerator.is_main_process:
+        return None
     scores, per_image = evaluate_task(task, config, split, val_set)
-    facts = {"step": config.steps, "commit": commit, "metrics": asdict(scores)}
-    if accelerator.is_main_process:
-        card = make_card(task, config, split, **facts)
-        save_checkpoint(config.out / "weights.safetensors", task.network.state_dict(), card)
-        log_scores(writer, scores, config.steps)
-        writer.close()
+    card = make_card(task, config, split, step=config.steps, commit=commit, metrics=asdict(scores))
+    save_checkpoint(config.out / "weights.safetensors", task.network.state_dict(), card)
+    log_scores(writer, scores, config.steps)
+    writer.close()
     return {
         "scores": scores,
         "wall_seconds": seconds,
@@ -128,19 +140,18 @@ def evaluate_task(task, config: TrainConfig, split: Split, dataset) -> tuple[Sco
     return scores
 
 
-def mean_over_workers(counts: Tensor) -> Tensor:
-    return reduce(counts, "mean")
-
-
 def report(bar, writer, losses, schedule, step: int, config: TrainConfig) -> None:
     """Losses to the progress bar and to TensorBoard. Raises SimFormerError if the training has diverged."""
+    losses = mean_over_workers({name: loss.detach() for name, loss in losses.items()})
     values = {name: loss.item() for name, loss in losses.items()}
     total = sum(values.values())
-    if total != total:
-        raise SimFormerError(f"the loss is not a number at step {step}: lower learning_rate or use precision=no")
+    if not math.isfinite(total):
+        raise SimFormerError(f"the loss is not a number at step {step}: lower the learning rate, or train without bf16")
+    if writer is None:
+        return
     for name, value in values.items():
         writer.add_scalar(f"loss/{name}", value, step)
-    writer.add_scalar("learning_rate", schedule.get_last_lr()[0], step)
+    writer.add_scalar("learning_rate", max(schedule.get_last_lr()), step)
     rate = config.batch * bar.format_dict["rate"] if bar.format_dict["rate"] else 0.0
     bar.set_postfix_str(f"loss {total:.3f}, {rate:.0f} img/s")
 
@@ -155,24 +166,3 @@ def describe(scores: Scores) -> str:
     """mIoU of all, base and novel classes in one line."""
     parts = {"mIoU": scores.miou, "base": scores.base, "novel": scores.novel}
     return ", ".join(f"{name} {value:.1f}" for name, value in parts.items() if value is not None)
-
-
-class StopSignal:
-    """While it is entered, remembers SIGTERM or Ctrl-C, so that the loop can end its step and save.
-
-    Attributes:
-        signal: the signal's number, 0 while none came.
-    """
-
-    def __enter__(self) -> StopSignal:
-        self.signal = 0
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        self._before = {number: signal.signal(number, self._remember) for number in numbers}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _remember(self, number: int, _: object) -> None:
-        self.signal = number

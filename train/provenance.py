@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +39,12 @@ def device_name(device: torch.device) -> str:
 def command_line(config: TrainConfig, config_path: Path, overrides: list[str]) -> str:
     """The command that makes this cell again, with the data folder left to the reader."""
     kept = [o for o in overrides if o.split("=")[0] not in {"data", "out", "workers", "evaluate_every"}]
-    return " ".join(["python -m train", config_path.as_posix(), "data=DATA", *kept])
+    return " ".join(["python -m train", *map(shlex.quote, [config_path.as_posix(), "data=DATA", *kept])])
+
+
+def table_name(config: TrainConfig) -> str:
+    """The results table a run belongs to. Scores on held-out training photos never stand beside scores on val."""
+    return f"{config.schedule}_held_out" if config.hold_out else config.schedule
 
 
 def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> ResultCell:
@@ -68,6 +74,6 @@ def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> R
         device=outcome["device"],
         wall_seconds=outcome["wall_seconds"],
         date=datetime.now(UTC),
-        schedule=config.schedule,
+        schedule=table_name(config),
         label_rule=config.label_rule,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -52,19 +53,32 @@ def load_state(
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         saved, step, seconds = state["config"], state["step"], state["seconds"]
+        parts = [(task, state["task"]), (optimizer, state["optimizer"]), (schedule, state["schedule"])]
     except Exception as problem:  # torch.load raises nearly anything on a damaged file
         raise CheckpointError(f"The training state {path} is damaged: delete it to start again.") from problem
-    now = fixed_settings(config)
-    for key in sorted(now.keys() | saved.keys()):
-        if now.get(key) != saved.get(key):
-            raise CheckpointError(
-                f"{path} was saved with {key}={saved.get(key)}, this run has {key}={now.get(key)}; use another `out`."
-            )
-    task.load_state_dict(state["task"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
+    if (key := first_difference(saved, config)) is not None:
+        now = fixed_settings(config)
+        raise CheckpointError(
+            f"{path} was saved with {key}={saved.get(key)}, this run has {key}={now.get(key)}; use another `out`."
+        )
+    try:
+        for part, values in parts:
+            part.load_state_dict(values)
+    except (RuntimeError, ValueError, KeyError) as problem:
+        raise CheckpointError(f"{path} is of another version of this network; use another `out`.") from problem
     return step, seconds
 
 
-def fixed_settings(config: TrainConfig) -> dict:
+def first_difference(saved: dict[str, Any], config: TrainConfig) -> str | None:
+    """The first setting, by name, in which a saved run differs from `config`; None if it is the same run.
+
+    A setting that is younger than the run had its default.
+    """
+    then, now = fixed_settings(TrainConfig.model_construct()) | saved, fixed_settings(config)
+    keys = (then.keys() | now.keys()) - FREE_TO_CHANGE
+    return min((key for key in keys if then.get(key) != now.get(key)), default=None)
+
+
+def fixed_settings(config: TrainConfig) -> dict[str, Any]:
+    """Settings that make a run what it is, as JSON has them."""
     return config.model_dump(mode="json", exclude=FREE_TO_CHANGE)

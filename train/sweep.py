@@ -1,9 +1,9 @@
 """python -m train.sweep TABLE.yaml [key=value ...]: runs the cells of a table that are missing.
 
-One process per cell, several at a time; a cell whose result is there is skipped, a killed one goes on from its state.
-A table names a configuration and cells; a cell with several splits or seeds is one cell for each:
+One process per cell, several at a time; a cell whose result is there is skipped, a stopped one goes on from its state.
+A table names a configuration beside it, and cells; one with several splits or seeds is one cell for each:
 
-    config: configs/msrc21.yaml
+    config: msrc21.yaml
     settings: {steps: 4000}
     cells:
       - {name: simformer, splits: [s1, s2]}
@@ -15,23 +15,29 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from simformer.errors import ConfigError, SimFormerError
+from simformer.results import ResultCell, read_results, write_result
 from simformer.validation import first_problem
-from train.config import load_config, read_yaml
+from train.config import TrainConfig, load_config, read_yaml
+from train.provenance import table_name
+from train.state import first_difference
 
 app = typer.Typer(add_completion=False)
+
+# Exit codes of a run that saved its state and stopped: 128 + SIGTERM, 128 + SIGINT.
+STOPPED = (143, 130)
 
 
 class CellGroup(BaseModel):
@@ -58,40 +64,57 @@ class Table(BaseModel):
 
 @dataclass
 class Cell:
-    """One training run of the table."""
+    """One training run of the table.
+
+    Attributes:
+        config, overrides, settings: the run's configuration file, what is laid over it, and the outcome.
+        out: folder of the run.
+        result: once it is there.
+        process: while it runs, and after.
+    """
 
     name: str
     config: Path
     overrides: list[str]
+    settings: TrainConfig
     out: Path
+    result: ResultCell | None = None
     process: subprocess.Popen | None = None
-    started: float = field(default_factory=time.monotonic)
 
-    @property
-    def result(self) -> Path | None:
-        """The result's JSON, once there is one."""
-        return next(self.out.glob("*_seed*.json"), None)
+    def find_result(self, measured: list[ResultCell]) -> None:
+        """Takes the result that was measured with just these settings, if there is one."""
+        for cell in measured:
+            if cell.schedule == table_name(self.settings) and first_difference(cell.config, self.settings) is None:
+                self.result = cell
 
-    def start(self) -> None:
+    def start(self, threads: int) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
-        self.started = time.monotonic()
         with (self.out / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "train", str(self.config), *self.overrides, f"out={self.out}", "--resume"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
+                env={"OMP_NUM_THREADS": str(threads)} | os.environ,
             )
+
+    def finish(self) -> None:
+        """Reads what the ended process left."""
+        self.process.wait()
+        if self.process.returncode == 0:
+            self.find_result(read_results(self.out))
 
     def row(self) -> str:
         """Its line of the printed table."""
-        if self.result is None:
-            state = "waiting" if self.process is None else f"failed ({self.process.poll()}), see {self.out / 'log.txt'}"
-            return f"{self.name:32} {state}"
-        cell = json.loads(self.result.read_text())
-        scores = cell["scores"]
-        shown = " ".join(f"{scores[k]:6.1f}" if scores[k] is not None else "     -" for k in ("miou", "base", "novel"))
-        return f"{self.name:32} {shown} {cell['steps']:6} steps {cell['wall_seconds']:6.0f} s"
+        if self.result is not None:
+            scores = self.result.scores
+            values = (scores.miou, scores.base, scores.novel)
+            shown = " ".join("     -" if value is None else f"{value:6.1f}" for value in values)
+            return f"{self.name:32} {shown} {self.result.steps:6} steps {self.result.wall_seconds:6.0f} s"
+        if self.process is None:
+            return f"{self.name:32} waiting"
+        if self.process.returncode in STOPPED:
+            return f"{self.name:32} stopped, will go on from its state"
+        return f"{self.name:32} failed ({self.process.returncode}), see {self.out / 'log.txt'}"
 
 
 def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
@@ -104,23 +127,26 @@ def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
         table = Table.model_validate(read_yaml(path))
     except ValidationError as error:
         raise ConfigError(f"{path}: {first_problem(error)}") from error
-    cells = []
+    cells: dict[str, Cell] = {}
     for group in table.cells:
         for split, seed in itertools.product(group.splits, group.seeds):
-            settings = {**table.settings, **group.settings, "split": split, "seed": seed}
-            config = path.parent / (group.config or table.config)
             name = f"{group.name}_{split}" + (f"_seed{seed}" if seed else "")
-            given = [
-                f"{key}={yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}"
-                for key, value in settings.items()
-            ]
-            load_config(config, [*given, *overrides])
-            cells.append(Cell(name, config, [*given, *overrides], runs / name))
-    names = [cell.name for cell in cells]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"{path} has two cells called {name}")
-    return cells
+            if name in cells:
+                raise ConfigError(f"{path} has two cells called {name}")
+            config = path.parent / (group.config or table.config)
+            given = [*as_overrides(table.settings), *as_overrides(group.settings), f"split={split}", f"seed={seed}"]
+            given += overrides
+            cells[name] = Cell(name, config, given, load_config(config, given), runs / name)
+    return list(cells.values())
+
+
+def as_overrides(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """{"steps": 4, "model": {"width": 64}} -> steps=4, model.width=64. JSON is YAML on one line."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from as_overrides(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}={json.dumps(value)}"
 
 
 def run_cells(cells: list[Cell], jobs: int, minutes: float) -> None:
@@ -134,24 +160,24 @@ def run_cells(cells: list[Cell], jobs: int, minutes: float) -> None:
                 return
             while waiting and len(running) < jobs:
                 running.append(waiting.pop(0))
-                running[-1].start()
-            time.sleep(1)
+                running[-1].start(threads=max(1, (os.cpu_count() or 1) // jobs))
+            time.sleep(0.5)
             for cell in [c for c in running if c.process.poll() is not None]:
                 running.remove(cell)
+                cell.finish()
                 finished += 1
-                spent = time.monotonic() - begun
-                left = spent / finished * len(waiting + running)
+                left = (time.monotonic() - begun) / finished * len(waiting + running)
                 print(f"{cell.row()}   [{len(waiting + running)} cells, about {left / 60:.0f} min left]", flush=True)
     finally:
         for cell in running:
             cell.process.terminate()
         for cell in running:
-            cell.process.wait()
+            cell.finish()
 
 
 @app.command()
 def main(
-    table: Annotated[Path, typer.Argument(help="the table, for example train/configs/table_msrc21.yaml")],
+    table: Annotated[Path, typer.Argument(help="the table, a YAML file")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value settings for every cell")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="cells at a time")] = 1,
     runs: Annotated[Path, typer.Option(help="where the cells' folders go")] = Path("runs"),
@@ -159,8 +185,13 @@ def main(
     minutes: Annotated[float, typer.Option(help="stop after this long; what runs is saved")] = float("inf"),
 ) -> None:
     """Run the missing cells of a table and print it."""
+    # As with Ctrl-C, the running cells must be asked to save.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         cells = read_table(table, overrides or [], runs)
+        measured = read_results(results) if results else []
+        for cell in cells:
+            cell.find_result([*measured, *read_results(cell.out)])
         run_cells(cells, jobs, minutes)
     except SimFormerError as problem:
         print(f"error: {problem}", file=sys.stderr)
@@ -169,8 +200,7 @@ def main(
     for cell in cells:
         print(cell.row())
         if results and cell.result:
-            results.mkdir(parents=True, exist_ok=True)
-            shutil.copy(cell.result, results)
+            write_result(cell.result, results)
     if any(cell.result is None for cell in cells):
         raise typer.Exit(1)
 

@@ -46,9 +46,7 @@ class SegmentationTask(nn.Module):
             )
         self.register_buffer("novel_classes", torch.tensor(split.novel, dtype=torch.int64), persistent=False)
 
-    def forward(
-        self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone
-    ) -> dict[str, Tensor]:
+    def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone) -> dict[str, Tensor]:
         """Weighted losses of one batch."""
         output = self.network(batch.images)
         # Matching and losses sum over thousands of pixels: full precision whatever the network ran in.
@@ -100,6 +98,8 @@ def make_task(config: TrainConfig, split: Split) -> SegmentationTask | Classific
 
 def options(kind: type[ModelConfig] | type[CamConfig], config: TrainConfig, split: Split):
     """The network's configuration. Raises ConfigError on an unknown or bad key under `model`."""
+    if "num_classes" in config.model:
+        raise ConfigError("model.num_classes is not a setting: the classes of the data set decide")
     try:
         return kind(num_classes=len(split.classes), **config.model)
     except ValidationError as error:

@@ -1,0 +1,241 @@
+"""Whole runs: stopped and resumed, every method, and what a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import TINY
+from typer.testing import CliRunner
+
+from simformer.checkpoint import load_checkpoint
+from simformer.errors import SimFormerError
+from simformer.predictor import Predictor
+from simformer.results import read_results
+from train import engine
+from train.__main__ import app
+from train.config import load_config
+from train.engine import Interrupted, train
+from train.processes import StopSignal
+from train.provenance import result_cell
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = {"simformer": TINY, "cam": {"backbone": TINY["backbone"]}}
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(out / "weights.safetensors")[0]
+
+
+def saved(out: Path) -> dict:
+    return torch.load(out / "state.pt", weights_only=True)
+
+
+def equal(first, second) -> bool:
+    """Bit-equal tensors in equal nests."""
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(equal, first, second))
+    return first == second
+
+
+def stop_after(monkeypatch, step: int) -> None:
+    """A SIGTERM comes during this step."""
+    asked = iter([0] * (step - 1) + [signal.SIGTERM])
+    monkeypatch.setattr(StopSignal, "agreed", lambda self, accelerator: next(asked, 0))
+
+
+# --- resuming ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["simformer", "cam"])
+def test_a_resumed_run_is_bit_equal(settings, tmp_path, monkeypatch, method):
+    options = {"method": method, "steps": 12, "learning_rate": 1e-3, "clip": 1.0, "model": MODELS[method]}
+    train(settings(**options, out=tmp_path / "whole"))
+    halves = settings(**options, out=tmp_path / "halves")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 6)
+        with pytest.raises(Interrupted) as caught:
+            train(halves)
+    assert caught.value.code == 143
+    assert saved(halves.out)["step"] == 6 and not (halves.out / "weights.safetensors").exists()
+    train(halves, resume=True)
+    whole, resumed = saved(tmp_path / "whole"), saved(halves.out)
+    assert whole["step"] == resumed["step"] == 12
+    for part in ("task", "optimizer", "schedule"):
+        assert equal(whole[part], resumed[part]), part
+    assert equal(weights(tmp_path / "whole"), weights(halves.out))
+
+
+def test_that_test_can_fail(settings, tmp_path):
+    runs = [
+        settings(steps=3, learning_rate=1e-3, seed=seed, out=tmp_path / name) for seed, name in ((0, "a"), (1, "b"))
+    ]
+    for config in runs:
+        train(config)
+    assert not equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_evaluating_on_the_way_changes_nothing(settings, tmp_path, monkeypatch):
+    evaluated = []
+    evaluate = engine.evaluate_task
+    monkeypatch.setattr(engine, "evaluate_task", lambda *given: (evaluated.append(1), evaluate(*given))[1])
+    train(settings(steps=4, out=tmp_path / "a"))
+    train(settings(steps=4, evaluate_every=2, out=tmp_path / "b"))
+    assert len(evaluated) == 1 + 2
+    assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_without_resume_a_run_starts_again(settings, tmp_path):
+    train(settings(steps=2))
+    first = weights(tmp_path / "run")
+    train(settings(steps=2))
+    assert equal(first, weights(tmp_path / "run"))
+    assert train(settings(steps=2), resume=True)["wall_seconds"] >= 0  # nothing is left to do
+
+
+def write_config(path: Path, config) -> Path:
+    """JSON is YAML."""
+    path.write_text(json.dumps(config.model_dump(mode="json")))
+    return path
+
+
+def test_sigterm_saves_before_leaving(settings, tmp_path, capsys):
+    """In a process of its own, through the command line, with the default backbone's ImageNet weights."""
+    options = {
+        "crop": 32,
+        "image_size": 32,
+        "steps": 30,
+        "workers": 1,
+        "checkpoint_every": 1000,
+        "frozen_backbone": True,
+    }
+    model = {"width": 32, "decoder_layers": 1, "queries": 5, "heads": 4}
+    config = write_config(tmp_path / "config.yaml", settings(model=model, **options))
+    log = tmp_path / "log.txt"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "train", str(config)],
+            cwd=ROOT,
+            stdout=file,
+            stderr=file,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+        while process.poll() is None and "/30 [" not in log.read_text().replace(" 0/30 [", ""):
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGTERM)  # the processes that load photos get it too
+        assert process.wait(timeout=200) == 143, log.read_text()
+    step = saved(tmp_path / "run")["step"]
+    assert 0 < step < 30
+    assert not list((tmp_path / "run").glob(".*.tmp"))
+    train(load_config(config), resume=True)
+    assert f" {step}/30" in capsys.readouterr().err
+    assert saved(tmp_path / "run")["step"] == 30
+
+
+def test_stop_signal_remembers_and_gives_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignal() as stop:
+        assert stop.number == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.number == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# --- methods ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes, method", [
+    ({"pairing": "cross"}, "SimFormer"),
+    ({"pairing": "self", "loss_resolution": "prediction"}, "Self-Pair"),
+    ({"pairing": "none", "batch": 3, "channels_last": True}, "Basic Model"),
+    ({"label_rule": "crop", "distillation": "ce", "precision": "bf16"}, "SimFormer"),
+    ({"novel": None, "split": "all_base", "frozen_backbone": True}, "FullyOracle"),
+    ({"method": "cam", "batch": 3, "model": MODELS["cam"]}, "CAM"),
+])  # fmt: skip
+def test_every_method_trains(settings, changes, method):
+    config = settings(**changes)
+    outcome = train(config)
+    cell = result_cell(config, outcome, "command")
+    assert cell.method == method
+    assert cell.scores.miou is not None and cell.images == 2
+    assert (cell.scores.novel is None) == (method in ("CAM", "FullyOracle"))
+    assert all(value.isfinite().all() for value in weights(config.out).values())
+
+
+def test_diverged_training_is_one_sentence(settings):
+    with pytest.raises(SimFormerError, match="lower the learning rate"):
+        train(settings(steps=60, learning_rate=1e30, clip=1e30))
+
+
+# --- what a run leaves ------------------------------------------------------------------------------------
+
+
+def run(config: Path, *arguments: str):
+    return CliRunner().invoke(app, [str(config), *arguments])
+
+
+def test_a_run_leaves_weights_and_a_result(settings, tmp_path):
+    config = write_config(tmp_path / "tiny.yaml", settings())
+    result = run(config, "seed=3", "model.width=64")
+    assert result.exit_code == 0, result.output
+    problems = []
+    [cell] = read_results(tmp_path / "run", report=problems.append)
+    assert not problems and result.stdout.startswith("SimFormer, split custom: mIoU")
+    assert str(tmp_path / "run" / cell.file) in result.output
+    assert (cell.seed, cell.steps, cell.points, cell.schedule, cell.label_rule) == (3, 2, 10, "default", "strict")
+    assert cell.config["model"]["width"] == 64
+    assert cell.novel == ["sky", "disc", "star"] and cell.images == 2
+    assert cell.command.endswith("data=DATA seed=3 model.width=64") and "tiny.yaml" in cell.command
+    predictor = Predictor.load(tmp_path / "run" / "weights.safetensors", "cpu")
+    assert predictor.card.step == 2 and predictor.card.training["seed"] == 3
+    assert predictor.card.metrics["miou"] == pytest.approx(cell.scores.miou)
+    segmentation = predictor.segment(torch.full((40, 56, 3), 200, dtype=torch.uint8).numpy())
+    assert segmentation.labels.shape == (40, 56) and segmentation.roles.count("novel") == 3
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize("argument, words", [
+    ("learning_rat=1", "learning_rat"),
+    ("model.widht=64", "model: widht"),
+    ("data=/no/such/folder", "/no/such/folder"),
+    ("novel=[unicorn]", "unicorn"),
+    ("batch=3", "batch must be even"),
+    ("model.backbone=no_such_net", "no_such_net"),
+])  # fmt: skip
+def test_a_wrong_setting_is_one_sentence(settings, tmp_path, argument, words):
+    result = run(write_config(tmp_path / "tiny.yaml", settings()), argument)
+    assert result.exit_code == 1
+    assert result.output.startswith("error: ") and words in result.output and result.output.count("\n") == 1
+
+
+def test_other_settings_are_refused_on_resume(settings, tmp_path):
+    config = write_config(tmp_path / "tiny.yaml", settings())
+    assert run(config).exit_code == 0
+    result = run(config, "seed=1", "--resume")
+    assert result.exit_code == 1 and "was saved with seed=0, this run has seed=1" in result.output
+    assert run(config, "workers=1", "evaluate_every=5", "--resume").exit_code == 0
+
+
+def test_held_out_photos_and_val_never_meet(settings, scenes, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(scenes, root)
+    (root / "val.txt").unlink()
+    outcome = train(settings(data=root, hold_out=0.25))
+    assert outcome["scores"].images == 2  # a quarter of the eight photos in train.txt
+    cell = result_cell(settings(data=root, hold_out=0.25), outcome, "command")
+    assert cell.schedule == "default_held_out"
+    with pytest.raises(SimFormerError, match=r"val\.txt"):
+        train(settings(data=root))
