@@ -11,12 +11,16 @@ import typer
 
 if TYPE_CHECKING:
     from simformer.bench import Row
+    from simformer.bench_page import PageTimes
 
 
 def bench(
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each network.")] = 20,
     paper: Annotated[bool, typer.Option(help="Measure the paper-size network too.")] = True,
+    page: Annotated[
+        bool, typer.Option("--page", help="Measure the page's cold start, and 40 requests from 8 clients, too.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Time SimFormer, CAM, both, and the paper-size network on one 320x240 photo, on the CPU, in one run."""
@@ -25,14 +29,33 @@ def bench(
     from simformer.bench import PHOTO_HEIGHT, PHOTO_WIDTH, measure, subjects
 
     rows = measure(subjects(paper=paper), threads=threads, repeats=repeats)
+    times = None
+    if page:
+        from simformer.bench_page import measure_page
+
+        times = measure_page()
     if as_json:
         setting = {"photo": [PHOTO_WIDTH, PHOTO_HEIGHT], "threads": threads, "torch": torch.__version__}
-        typer.echo(json.dumps({**setting, "rows": [asdict(row) for row in rows]}, indent=2))
+        measured = {"rows": [asdict(row) for row in rows], "page": asdict(times) if times else None}
+        typer.echo(json.dumps({**setting, **measured}, indent=2))
         return
     typer.echo(f"One {PHOTO_WIDTH}x{PHOTO_HEIGHT} photo, {threads} threads, torch {torch.__version__}, CPU")
     typer.echo(table(rows))
     if any(row.random for row in rows):
         typer.echo("* random weights: the cost of the network, not a trained model")
+    if times:
+        typer.echo(page_text(times))
+
+
+def page_text(times: PageTimes) -> str:
+    """The page's measurements in two lines."""
+    return (
+        f"Page: answers {times.first_page:.1f} s after the start of its process, "
+        f"with a first photo after {times.first_answer:.1f} s.\n"
+        f"{times.requests} photos from {times.clients} clients at once: {times.failures} failed, "
+        f"{times.seconds:.1f} s; "
+        f"memory {times.memory_early:.0f} MiB after the first {times.clients}, {times.memory_end:.0f} MiB at the end."
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
