@@ -30,7 +30,7 @@ def main(
         outcome = train(settings, resume=resume)
         if outcome is None:  # one of several processes; the first reports
             return
-        cell = result_cell(settings, outcome, command_line(settings, config, overrides or []))
+        cell = result_cell(settings, outcome, command_line(config, overrides or []))
         path = write_result(cell, settings.out)
     except SimFormerError as problem:
         print(f"error: {problem}", file=sys.stderr)

@@ -36,7 +36,7 @@ def device_name(device: torch.device) -> str:
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 
-def command_line(config: TrainConfig, config_path: Path, overrides: list[str]) -> str:
+def command_line(config_path: Path, overrides: list[str]) -> str:
     """The command that makes this cell again, with the data folder left to the reader."""
     kept = [o for o in overrides if o.split("=")[0] not in {"data", "out", "workers", "evaluate_every"}]
     return " ".join(["python -m train", *map(shlex.quote, [config_path.as_posix(), "data=DATA", *kept])])
