@@ -6,6 +6,7 @@ A cell is one trained model scored once: a method, on a data set, on a split, wi
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -19,7 +20,10 @@ from simformer.files import atomic_write
 from simformer.splits import ALL_BASE, Split, load_split
 from simformer.validation import first_problem
 
-RESULTS_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "results"
+RESULTS_FOLDER = Path(
+    os.environ.get("SIMFORMER_RESULTS") or Path(__file__).resolve().parent.parent / "assets" / "results"
+)
+"""Where measured results live: $SIMFORMER_RESULTS, else assets/results beside the package."""
 
 ALL = "all"
 """The split of a method trained once, whatever the roles: CAM (image-level labels), FullyOracle (masks)."""
