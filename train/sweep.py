@@ -36,8 +36,8 @@ from train.state import first_difference
 
 app = typer.Typer(add_completion=False)
 
-# Exit codes of a run that saved its state and stopped: 128 + SIGTERM, 128 + SIGINT.
-STOPPED = (143, 130)
+# How a run ends that was asked to stop: with its state saved, or before it had begun.
+STOPPED = {code for number in (signal.SIGTERM, signal.SIGINT) for code in (128 + number, -number)}
 
 
 class CellGroup(BaseModel):

@@ -1,0 +1,220 @@
+"""The table runner: what it runs, skips, reports and leaves for later."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from simformer.datasets.folder import FolderDataset
+from simformer.errors import ConfigError
+from simformer.evaluation import Scores
+from simformer.results import read_results, write_result
+from simformer.splits import custom_split
+from train import sweep
+from train.config import load_config
+from train.provenance import result_cell
+from train.sweep import Cell, app, as_overrides, read_table
+
+CONFIGS = Path(__file__).resolve().parents[2] / "train" / "configs"
+
+
+@pytest.fixture
+def table(settings, tmp_path):
+    """Writes a table over a tiny configuration beside it; its path."""
+    (tmp_path / "tiny.yaml").write_text(json.dumps(settings().model_dump(mode="json", exclude={"out"})))
+
+    def write(*cells: dict, **settings_of_all) -> Path:
+        path = tmp_path / "table.yaml"
+        path.write_text(json.dumps({"config": "tiny.yaml", "settings": settings_of_all, "cells": list(cells)}))
+        return path
+
+    return write
+
+
+class Runs:
+    """In the place of `python -m train`: writes the result, or fails, or goes on until it is stopped.
+
+    Attributes:
+        started: names of the cells that were started.
+        fails, lasts: those that fail, those that run until they are asked to stop.
+        together: the largest number that ran at a time.
+    """
+
+    def __init__(self, scenes: Path):
+        self.started, self.fails, self.lasts, self.together = [], set(), set(), 0
+        self.processes = []
+        self.classes = FolderDataset(scenes).classes
+
+    def start(self, cell: Cell, threads: int) -> None:
+        self.started.append(cell.name)
+        code = "pass"
+        if cell.name in self.fails:
+            code = "raise SystemExit(1)"
+        elif cell.name in self.lasts:
+            code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); time.sleep(60)"
+        else:
+            write_result(self.result(load_config(cell.config, [*cell.overrides, f"out={cell.out}"])), cell.out)
+        cell.process = subprocess.Popen([sys.executable, "-c", code])
+        self.processes.append(cell.process)
+        self.together = max(self.together, sum(process.poll() is None for process in self.processes))
+
+    def result(self, config):
+        split = custom_split(self.classes, config.novel)
+        values = [10.0 + config.seed] * len(self.classes)
+        scores = Scores(miou=values[0], base=values[0], novel=values[0], per_class=values, pixels=9, images=2)
+        facts = {"scores": scores, "wall_seconds": 3.0, "commit": "", "device": "", "split": split}
+        return result_cell(config, facts, "")
+
+
+@pytest.fixture
+def runs(scenes, monkeypatch) -> Runs:
+    runs = Runs(scenes)
+    monkeypatch.setattr(Cell, "start", lambda cell, threads: runs.start(cell, threads))
+    monkeypatch.setattr(sweep.time, "sleep", lambda seconds, sleep=time.sleep: sleep(0.01))
+    monkeypatch.setattr(sweep.signal, "signal", lambda *_: None)
+    return runs
+
+
+def run(table: Path, *arguments: str):
+    return CliRunner().invoke(app, [str(table), "--runs", str(table.parent / "runs"), *arguments])
+
+
+def rows(output: str) -> dict[str, str]:
+    """The printed table: name -> the rest of its line."""
+    lines = output[output.index("mIoU") :].splitlines()[1:]
+    return {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line.strip()}
+
+
+# --- tables -----------------------------------------------------------------------------------------------
+
+
+def test_a_table_becomes_cells(table, tmp_path):
+    path = table(
+        {"name": "ours", "splits": ["s1", "s2"]},
+        {"name": "basic", "seeds": [0, 3], "settings": {"pairing": "none", "model": {"queries": 9}}},
+        steps=7,
+    )
+    cells = read_table(path, ["learning_rate=0.5"], tmp_path / "runs")
+    assert [cell.name for cell in cells] == ["ours_s1", "ours_s2", "basic_s1", "basic_s1_seed3"]
+    assert [cell.settings.split for cell in cells] == ["s1", "s2", "s1", "s1"]
+    assert [cell.settings.seed for cell in cells] == [0, 0, 0, 3]
+    assert {cell.settings.steps for cell in cells} == {7} and {cell.settings.learning_rate for cell in cells} == {0.5}
+    assert [cell.settings.pairing for cell in cells] == ["cross", "cross", "none", "none"]
+    assert cells[2].settings.model == cells[0].settings.model | {"queries": 9}  # the width stays tiny
+    assert cells[0].out == tmp_path / "runs" / "ours_s1"
+
+
+def test_settings_become_overrides(table, tmp_path):
+    names = [f"class number {number}" for number in range(40)]  # longer than a line of YAML
+    given = {"novel": names, "scale": [0.5, 1], "model": {"width": 64}, "split": "1e3", "hold_out": 1e-5}
+    overrides = list(as_overrides(given))
+    assert overrides[2] == "model.width=64"
+    config = load_config(tmp_path / "tiny.yaml", overrides)
+    assert config.novel == names and config.split == "1e3" and config.hold_out == 1e-5
+
+
+@pytest.mark.parametrize("cells, words", [
+    ([{"name": "a"}, {"name": "a"}], "two cells called a_s1"),
+    ([{"name": "a", "splitz": ["s1"]}], "splitz"),
+    ([{"name": "a", "settings": {"stepz": 1}}], "stepz"),
+    ([{"name": "a", "config": "none.yaml"}], r"none\.yaml"),
+    ([{"splits": ["s1"]}], "name"),
+])  # fmt: skip
+def test_a_wrong_table_runs_nothing(table, runs, cells, words):
+    with pytest.raises(ConfigError, match=words):
+        read_table(table(*cells), [], Path("runs"))
+    result = run(table(*cells))
+    assert result.exit_code == 1 and re.search(words, result.output) and not runs.started
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("table_*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_table_is_valid(path):
+    assert read_table(path, [], Path("runs"))
+
+
+# --- running ----------------------------------------------------------------------------------------------
+
+
+def test_finished_cells_are_skipped_and_everything_is_printed(table, runs):
+    path = table({"name": "ours", "seeds": [0, 1]}, {"name": "basic", "settings": {"pairing": "none"}})
+    first = run(path)
+    assert first.exit_code == 0, first.output
+    assert runs.started == ["ours_s1", "ours_s1_seed1", "basic_s1"]
+    assert rows(first.output) == {
+        "ours_s1": "10.0   10.0   10.0      2 steps      3 s",
+        "ours_s1_seed1": "11.0   11.0   11.0      2 steps      3 s",
+        "basic_s1": "10.0   10.0   10.0      2 steps      3 s",
+    }
+    again = run(path)
+    assert again.exit_code == 0 and len(runs.started) == 3
+    assert rows(again.output) == rows(first.output)
+
+
+def test_a_cell_of_other_settings_is_not_finished(table, runs):
+    path = table({"name": "ours"})
+    run(path)
+    run(path, "workers=3", "evaluate_every=1")  # the same run
+    assert runs.started == ["ours_s1"]
+    run(path, "steps=3")
+    assert runs.started == ["ours_s1", "ours_s1"]
+
+
+def test_results_are_copied_and_found_again(table, runs, tmp_path):
+    path, results = table({"name": "ours"}), tmp_path / "results"
+    assert run(path, "--results", str(results)).exit_code == 0
+    [cell] = read_results(results)
+    assert cell.method == "SimFormer"
+    again = run(path, "--runs", str(tmp_path / "elsewhere"), "--results", str(results))
+    assert again.exit_code == 0 and runs.started == ["ours_s1"]
+    run(path, "--runs", str(tmp_path / "elsewhere"), "schedule=another")  # of another table
+    assert runs.started == ["ours_s1", "ours_s1"]
+
+
+def test_a_failed_cell_does_not_stop_the_others(table, runs):
+    runs.fails = {"a_s1"}
+    result = run(table({"name": "a"}, {"name": "b"}))
+    assert result.exit_code == 1 and runs.started == ["a_s1", "b_s1"]
+    assert re.match(r"failed \(1\), see .*a_s1/log\.txt", rows(result.output)["a_s1"])
+    assert rows(result.output)["b_s1"].startswith("10.0")
+    runs.fails = set()
+    assert run(table({"name": "a"}, {"name": "b"})).exit_code == 0  # only what is missing
+    assert runs.started == ["a_s1", "b_s1", "a_s1"]
+
+
+def test_jobs_at_a_time(table, runs):
+    cells = [{"name": name} for name in "abcd"]
+    runs.lasts = {"a_s1", "b_s1"}
+    run(table(*cells), "--jobs", "2", "--minutes", "0.005")
+    assert runs.started == ["a_s1", "b_s1"] and runs.together == 2
+
+
+def test_when_time_is_up_cells_are_asked_to_save(table, runs):
+    runs.lasts = {"b_s1"}
+    result = run(table({"name": "a"}, {"name": "b"}, {"name": "c"}), "--minutes", "0.02")
+    assert result.exit_code == 1
+    table_rows = rows(result.output)
+    assert table_rows["a_s1"].startswith("10.0")
+    assert table_rows["b_s1"] == "stopped, will go on from its state"
+    assert table_rows["c_s1"] == "waiting"
+    assert all(process.poll() is not None for process in runs.processes)
+
+
+# --- for real ---------------------------------------------------------------------------------------------
+
+
+def test_a_real_cell(settings, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep.signal, "signal", lambda *_: None)
+    config = settings(method="cam", model={}, frozen_backbone=True, crop=32, image_size=32, cam_scales=[1.0])
+    (tmp_path / "cam.yaml").write_text(json.dumps(config.model_dump(mode="json", exclude={"out"})))
+    result = run(table({"name": "cam", "config": "cam.yaml"}))
+    out = tmp_path / "runs" / "cam_s1"
+    assert result.exit_code == 0, (result.output, (out / "log.txt").read_text())
+    assert "2 steps" in rows(result.output)["cam_s1"]
+    assert (out / "state.pt").is_file() and (out / "weights.safetensors").is_file()
