@@ -1,0 +1,55 @@
+"""Small pieces of HTML that several tabs use."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+
+DATASET_TITLES = {"msrc21": "MSRC-21", "coco_stuff_10k": "COCO-Stuff-10K", "ade20k": "ADE20K"}
+
+
+def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+    """A table that scrolls sideways by itself where the screen is narrow.
+
+    Args:
+        caption, head: plain text.
+        rows: cells as HTML, in the order of `head`; the first cell of a row is its heading.
+        numbers: columns that are set flush right.
+    """
+
+    def kind(column: int) -> str:
+        return ' class="number"' if column in numbers else ""
+
+    lines = "".join(
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f"<td{kind(column)}>{cell}</td>" for column, cell in enumerate(row[1:], start=1))
+        + "</tr>"
+        for row in rows
+    )
+    heading = "".join(f'<th scope="col"{kind(column)}>{escape(text)}</th>' for column, text in enumerate(head))
+    return (
+        f'<div class="sideways" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="data">'
+        f"<caption>{escape(caption)}</caption><thead><tr>{heading}</tr></thead><tbody>{lines}</tbody></table></div>"
+    )
+
+
+def download_link(label: str, name: str, text: str, kind: str = "text/csv") -> str:
+    """A link that saves `text` as the file `name`; nothing is written on the server."""
+    data = base64.b64encode(text.encode()).decode()
+    return f'<a class="download" download="{escape(name)}" href="data:{kind};base64,{data}">{escape(label)}</a>'
+
+
+def hint(text: str) -> str:
+    """A sentence (HTML) beside the numbers: a note, or what to do where there are none."""
+    return f'<p class="hint">{text}</p>'
+
+
+def wrapped(text: str) -> str:
+    """Plain text for a table cell that may run over several lines."""
+    return f'<span class="wrap">{escape(text)}</span>'
+
+
+def percent(value: float | None) -> str:
+    """An IoU in percent, or "missing"."""
+    return '<span class="missing">missing</span>' if value is None else f"{value:.1f}"
