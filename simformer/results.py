@@ -33,6 +33,7 @@ from simformer.splits import ALL_BASE, Role, Split, load_split
 
 __all__ = [
     "ALL",
+    "METHOD_ORDER",
     "RESULTS_FOLDER",
     "CellScores",
     "ClassRow",
@@ -57,6 +58,9 @@ __all__ = [
 Group = Literal["all", "base", "novel"]
 GROUPS: tuple[Group, ...] = ("all", "base", "novel")
 # Methods that are trained once, in which no class is base or novel.
+METHOD_ORDER = ("CAM", "RETAB", "RETAB*", "Basic Model", "Self-Pair", "SimFormer", "SimFormer*", "FullyOracle")
+"""From what knows least to what knows most; tables and plots list methods so."""
+
 _ROLE_OF_METHOD = {"CAM": "cam", "FullyOracle": "oracle"}
 _PUBLISHED = Path(__file__).parent / "data" / "published.json"
 

@@ -13,6 +13,7 @@ from simformer.errors import ConfigError, SimFormerError
 from simformer.files import atomic_write
 from simformer.results import (
     GROUPS,
+    METHOD_ORDER,
     RESULTS_FOLDER,
     Group,
     MiouRow,
@@ -53,7 +54,7 @@ def grid(rows: Iterable[MiouRow], group: Group) -> str:
     """One Markdown table: a line per method, a column per split; several seeds as mean (lowest to highest)."""
     chosen = [row for row in rows if row.group == group]
     splits = list(dict.fromkeys(row.split for row in chosen))
-    methods = list(dict.fromkeys((row.method, row.points) for row in chosen))
+    methods = sorted({(row.method, row.points) for row in chosen}, key=place)
     found = {(row.method, row.points, row.split): row for row in chosen if row.miou is not None}
     lines = [f"| {TITLES[group]} | {' | '.join(splits)} |", f"| --- |{' ---: |' * len(splits)}"]
     for method, points in methods:
@@ -61,6 +62,13 @@ def grid(rows: Iterable[MiouRow], group: Group) -> str:
         values = [show(found.get((method, points, split))) for split in splits]
         lines.append(f"| {name} | {' | '.join(values)} |")
     return "\n".join(lines)
+
+
+def place(variant: tuple[str, int | None]) -> tuple[int, str, int]:
+    """Where a method stands in a table: as in METHOD_ORDER, unknown ones behind, small J first."""
+    method, points = variant
+    known = METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER)
+    return known, method, points or 0
 
 
 def show(row: MiouRow | None) -> str:

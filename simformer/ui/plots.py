@@ -15,7 +15,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from simformer.palette import BASE_COLOR, NOVEL_COLOR
-from simformer.results import ClassRow, MiouRow
+from simformer.results import METHOD_ORDER, ClassRow, MiouRow
 from simformer.splits import load_split
 
 # Okabe and Ito's colors, which color-blind people tell apart; gray and a darker yellow instead of black and
@@ -30,7 +30,6 @@ METHOD_COLORS = {
     "SimFormer*": "#56b4e9",
     "FullyOracle": "#7f7f7f",
 }
-METHOD_ORDER = tuple(METHOD_COLORS)
 _SYMBOLS = dict(
     zip(METHOD_ORDER, ("x", "square", "square-open", "triangle-up", "cross", "circle", "star", "diamond"), strict=True)
 )
