@@ -49,6 +49,14 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
         raise
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder and those above it, where they are missing; SimFormerError where that fails."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SimFormerError(f"the folder {path} cannot be made: {_reason(error)}") from error
+
+
 def _replace(temporary: Path, target: Path) -> None:
     try:
         os.replace(temporary, target)

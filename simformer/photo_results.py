@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simformer.errors import SimFormerError
-from simformer.files import atomic_write
+from simformer.files import atomic_write, make_folder
 
 if TYPE_CHECKING:
     from simformer.segmentation import ClassRow, Segmentation
@@ -73,8 +73,8 @@ def write_results(
     belongs to the table beside it.
 
     Raises:
-        SimFormerError: a STEM.png is there that no earlier run has written, or a file or its folder cannot be
-            written.
+        SimFormerError: a STEM.png is there that no earlier run has written; a file or folder cannot be written.
+        OSError: the old STEM.png cannot be removed.
     """
     labels = label_file(stem)
     if labels.exists() and "classes" not in _read(table_file(stem)):
@@ -90,11 +90,8 @@ def write_results(
         "roles": list(result.roles),
         "made_from": None if origin is None else asdict(origin),
     }
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        labels.unlink(missing_ok=True)
-    except OSError as error:
-        raise SimFormerError(f"cannot write {labels}: {(error.strerror or str(error)).lower()}") from error
+    make_folder(stem.parent)
+    labels.unlink(missing_ok=True)
     with atomic_write(table_file(stem)) as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False).encode())
     with atomic_write(labels) as file:

@@ -92,15 +92,13 @@ def _stem(path: Path, folder: Path) -> str:
 
 def _photos_by_stem(photos: Path, labels: Path) -> dict[str, Path]:
     """The photos under a folder by their name in it, without extension."""
-    from PIL import Image
-
-    from simformer.images import FORMATS
+    from simformer.folders import photo_suffixes
 
     if not photos.is_dir():
         raise DatasetError(f"there is no folder {photos}")
-    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+    suffixes = photo_suffixes()
     if photos.resolve() == labels.resolve():
-        suffixes.remove(".png")  # those are the label maps
+        suffixes -= {".png"}  # those are the label maps
     found: dict[str, Path] = {}
     for path in sorted(photos.rglob("*")):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):

@@ -57,6 +57,7 @@ def segment(
     is 1. An interrupted run goes on where it stopped: results that are there from
     the same photo, weights and threshold are not made again.
     """
+    from simformer.files import make_folder
     from simformer.folders import find_photos
     from simformer.photo_results import digest
     from simformer.predictor import Predictor
@@ -70,10 +71,7 @@ def segment(
     for path, sentence in problems:
         report.failure(path, "was not segmented", sentence)
     if found:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SimFormerError(f"the folder {out} cannot be made: {error.strerror}") from error
+        make_folder(out)
         run = Run(Predictor.load(model, device), digest(find_weights(model)), threshold, out, report)
         finished = run.segment(found, again=again, export=export)
         if export is not None and finished:

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from simformer.errors import SimFormerError
-from simformer.files import atomic_write
+from simformer.files import atomic_write, make_folder
 
 
 class Tree(Protocol):
@@ -37,14 +36,6 @@ def open_tree(out: Path) -> Iterator[Tree]:
     make_folder(out.parent)
     with atomic_write(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         yield _Zip(out, archive)
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it, where they are missing; SimFormerError where that fails."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SimFormerError(f"the folder {path} cannot be made: {error.strerror}") from error
 
 
 class _Folder:

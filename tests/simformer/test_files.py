@@ -8,7 +8,7 @@ import os
 import pytest
 
 from simformer.errors import SimFormerError
-from simformer.files import atomic_write
+from simformer.files import atomic_write, make_folder
 
 
 def test_writes_bytes_and_text(tmp_path):
@@ -71,3 +71,12 @@ def test_symbolic_link_stays_and_permissions_follow_the_umask(tmp_path):
 def test_other_modes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="'ab'"), atomic_write(tmp_path / "x", "ab"):
         pass
+
+
+def test_make_folder(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(SimFormerError, match=r"the folder .*file cannot be made: file exists"):
+        make_folder(tmp_path / "file")
