@@ -1,0 +1,174 @@
+"""The endpoints `/results` and `/costs`: the tables and the planner for programs, without a page."""
+
+# Without `from __future__ import annotations`: gr.api reads the return type as an object to describe the answer.
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+import gradio as gr
+
+from simformer import costs as planner
+from simformer.errors import SimFormerError
+from simformer.results import (
+    RESULTS_FOLDER,
+    ClassRow,
+    MiouRow,
+    miou_table,
+    per_class_table,
+    published,
+    published_note,
+    read_results,
+)
+from simformer.splits import load_split
+from simformer.ui.calculator import expectation, expectation_choices, make_plan, matching_datasets
+from simformer.ui.inputs import failure
+
+
+class ResultsAnswer(TypedDict):
+    """Rows of mean IoU and of per-class IoU; a value that is null was never measured."""
+
+    miou: list[MiouRow]
+    per_class: list[ClassRow]
+    note: str
+
+
+class CostsAnswer(TypedDict):
+    """The planner's answers; expected mIoU in percent, null = missing."""
+
+    scenarios: list[planner.Scenario]
+    best_for_budget: planner.Scenario | None
+    frontier: list[planner.Scenario]
+    sensitivity: list[planner.Sensitivity]
+    kinds: list[planner.KindCost]
+    plan: list[planner.PlanRow]
+    expected_from: str
+
+
+class ClassShare(TypedDict, total=False):
+    """A class: the share (0 to 1) of the photos that show it, and its mean number of instances in those."""
+
+    name: str
+    share: float
+    instances: float | None
+
+
+class Endpoints:
+    """The endpoints' functions, over one folder of results."""
+
+    def __init__(self, results_folder: str | Path = RESULTS_FOLDER):
+        self.folder = results_folder
+
+    def results(
+        self,
+        dataset: str = "msrc21",
+        origin: Literal["measured", "published", "both"] = "both",
+        methods: list[str] | None = None,
+        splits: list[str] | None = None,
+        group: Literal["all", "base", "novel"] | None = None,
+    ) -> ResultsAnswer:
+        """Mean and per-class IoU in percent, measured by this project and published in the paper.
+
+        Args:
+            dataset: msrc21, coco_stuff_10k or ade20k.
+            origin: measured, published or both.
+            methods: only these, such as SimFormer or CAM; null for all.
+            splits: only these, such as s1; null for all.
+            group: mean over these classes; null for all three groups.
+
+        Returns:
+            Rows of mean IoU, rows of per-class IoU (measured only), and what the published numbers are.
+        """
+        cells = [cell for cell in read_results(self.folder) if cell.dataset == dataset and origin != "published"]
+        miou = miou_table(cells)
+        if origin != "measured":
+            miou += [row for row in published() if row.dataset == dataset]
+
+        def wanted(row: MiouRow | ClassRow) -> bool:
+            return (methods is None or row.method in methods) and (splits is None or row.split in splits)
+
+        return ResultsAnswer(
+            miou=[asdict(row) for row in miou if wanted(row) and group in (None, row.group)],
+            per_class=[asdict(row) for row in per_class_table(cells) if wanted(row)],
+            note=published_note(),
+        )
+
+    def costs(
+        self,
+        images: int = 1000,
+        split: str | None = "s1",
+        masked: list[str] | None = None,
+        classes: list[ClassShare] | None = None,
+        seconds: dict[str, float] | None = None,
+        hourly_rate: float = 15.0,
+        quality_control: float = 0.0,
+        currency: str = "USD",
+        budget: float | None = None,
+        expected_from: str | None = None,
+    ) -> CostsAnswer:
+        """What annotation costs, what mIoU to expect of it, and which classes to mask for a budget.
+
+        Args:
+            images: Photos to annotate.
+            split: The classes that get masks are the base classes of this split; not used where masked is given.
+            masked: The classes that get masks.
+            classes: Every class with its share (0 to 1) of the photos and its instances; null for MSRC-21's.
+            seconds: Per annotation, by image_label, point, scribble, box, mask; those left out keep their defaults.
+            hourly_rate: Price of an hour.
+            quality_control: Share of the annotation time that checking adds; 0.2 is 20 % more.
+            currency: Shown beside amounts.
+            budget: Find the best classes to mask for this money; null for none.
+            expected_from: DATASET/TABLE of measured results, or "paper" (COCO-Stuff-10K); null for the first there is.
+
+        Returns:
+            Three scenarios, the best classes for the budget, the frontier of mIoU against money, the sensitivity to
+            the time a mask takes, the cost of each kind of annotation, and the plan class by class.
+        """
+        try:
+            inputs = planner.cost_inputs(
+                images=images,
+                classes=planner.shipped_frequency() if classes is None else classes,
+                seconds=seconds or {},
+                hourly_rate=hourly_rate,
+                quality_control=quality_control,
+                currency=currency,
+            )
+            cells = read_results(self.folder)
+            source = expected_from or expectation_choices(cells)[0][1]
+            chosen = masked if masked is not None else _base_classes(inputs, split)
+            plan = make_plan(inputs, chosen, expectation(cells, source), budget)
+            if plan.problem:
+                raise SimFormerError(plan.problem)
+        except SimFormerError as error:
+            raise failure(error) from error
+        answer = CostsAnswer(
+            scenarios=plan.scenarios,
+            best_for_budget=plan.best,
+            frontier=plan.efficient,
+            sensitivity=plan.sensitivity,
+            kinds=plan.kinds,
+            plan=plan.rows,
+            expected_from=source,
+        )
+        return {key: _plain(value) for key, value in answer.items()}
+
+
+def build(results_folder: str | Path = RESULTS_FOLDER) -> None:
+    """Put both endpoints into the open Blocks context."""
+    endpoints = Endpoints(results_folder)
+    gr.api(endpoints.results, api_name="results")
+    gr.api(endpoints.costs, api_name="costs")
+
+
+def _base_classes(inputs: planner.CostInputs, split: str | None) -> list[str]:
+    fitting = matching_datasets(inputs.names)
+    if split is None or not fitting:
+        raise SimFormerError("name the classes that get masks in masked; the splits are for the shipped classes")
+    roles = load_split(fitting[0], split)
+    return [roles.classes[index] for index in roles.base]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
