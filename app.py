@@ -1,0 +1,50 @@
+"""Starts the page. `demo` is also what a Hugging Face Space serves."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    """The command line's arguments."""
+    parser = argparse.ArgumentParser(description="SimFormer Studio, the page.")
+    parser.add_argument("--host", help="address to listen at; 0.0.0.0 lets other machines in (default: only this one)")
+    parser.add_argument("--port", type=int, help="port to listen at (default: the first free one from 7860 on)")
+    parser.add_argument("--share", action="store_true", help="also make a public link that goes through gradio.live")
+    parser.add_argument("--mcp", action="store_true", help="also serve the endpoints as tools for MCP clients")
+    options = parser.parse_args(words)
+    if options.mcp and importlib.util.find_spec("mcp") is None:
+        parser.error('--mcp needs the package mcp: pip install "gradio[mcp]"')
+    return options
+
+
+options = arguments(sys.argv[1:] if __name__ == "__main__" else [])
+
+from simformer.ui.page import build_page  # noqa: E402  (--help need not wait for gradio)
+from simformer.ui.theme import STYLE, theme  # noqa: E402
+
+demo = build_page()
+
+if __name__ == "__main__":
+    try:
+        demo.queue(max_size=64).launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=options.share,
+            mcp_server=options.mcp,
+            theme=theme(),
+            css_paths=STYLE,
+            ssr_mode=False,
+            max_file_size="20mb",
+            allowed_paths=[],
+            enable_monitoring=False,
+            run_history=False,
+            footer_links=["api", "settings"],
+        )
+    except OSError as error:
+        sys.exit(f"Error: {error}")

@@ -1,0 +1,32 @@
+"""What several tabs need to take photos in and to say what went wrong."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+from gradio.data_classes import ImageData
+
+from simformer.errors import SimFormerError
+
+# Every handler that runs a network shares this queue: two at once on two cores would only slow each other down.
+MODEL_QUEUE = "models"
+
+
+class PhotoInput(gr.Image):
+    """An image input that hands on the path of the file as it was sent; use it with `type="filepath"`.
+
+    `gr.Image` opens the file before the handler can: a damaged one would end in its error instead of one sentence.
+    """
+
+    # Gradio draws it as the image input it is. (For subclasses it also writes inputs.pyi, which git ignores.)
+    is_template = True
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """The path of the uploaded file, None if there is none."""
+        return payload.path if payload is not None and payload.path else super().preprocess(payload)
+
+
+def failure(error: SimFormerError) -> gr.Error:
+    """The error as the page shows it: its sentence. Messages are rendered as HTML, hence the escaping."""
+    return gr.Error(escape(str(error), quote=False), title="This did not work", print_exception=False)

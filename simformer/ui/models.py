@@ -1,0 +1,142 @@
+"""The shipped models: loaded once in the background, asked photo by photo, their answers remembered for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from simformer.errors import CheckpointError
+from simformer.ui.cache import Cache
+from simformer.ui.photos import Photo, Shown, show
+from simformer.ui.zerogpu import on_gpu, on_zerogpu
+from simformer.weights import available_models
+
+if TYPE_CHECKING:
+    from simformer.predictor import Predictor
+    from simformer.segmentation import Segmentation
+
+CAM, ORACLE = "cam", "oracle"
+# Not a model but a kind: the one of the chosen split.
+SIMFORMER = "simformer"
+# Answers for about ten photos. Losing one costs a tenth of a second, so more memory would be wasted.
+CACHE_BYTES = 96 * 2**20
+WAITING_SECONDS = 0.3
+TRAINING = {
+    CAM: "python -m train train/configs/msrc21_cam.yaml",
+    ORACLE: "python -m train train/configs/msrc21.yaml split=all_base",
+    "split1": "python -m train train/configs/msrc21.yaml",
+}
+
+
+def title(name: str) -> str:
+    """What people call a model: "split1" is "SimFormer, split 1"."""
+    known = {CAM: "CAM", ORACLE: "FullyOracle", SIMFORMER: "SimFormer"}
+    number = name.removeprefix("split")
+    return known.get(name) or (f"SimFormer, split {number}" if number.isdecimal() else name)
+
+
+class Models:
+    """Models by name. Nothing is loaded before `start`.
+
+    Args:
+        names: "cam", "oracle", and the SimFormers: every other name. None takes all that are in the weights folder.
+    """
+
+    def __init__(self, names: Sequence[str] | None = None):
+        self.names = tuple(available_models() if names is None else names)
+        self._loading: dict[str, Future[Predictor]] = {}
+        self._segmentations: Cache[Segmentation] = Cache(CACHE_BYTES)
+        self._shown: Cache[Shown] = Cache(CACHE_BYTES // 8)
+        self._predict = on_gpu(self._predict_here)
+
+    @property
+    def simformers(self) -> tuple[str, ...]:
+        """Names of the SimFormer models, one a split."""
+        return tuple(name for name in self.names if name not in (CAM, ORACLE))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the page would like to show and cannot: "split1" (if there is no SimFormer at all), "cam", "oracle"."""
+        wanted = (() if self.simformers else ("split1",)) + (CAM, ORACLE)
+        return tuple(name for name in wanted if name not in self.names)
+
+    def start(self) -> None:
+        """Begin to load: first what most visitors see first. Returns at once, except on a ZeroGPU Space."""
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
+        first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names), *self.simformers[1:]]
+        for name in first:
+            self._loading[name] = pool.submit(_load, name)
+        pool.shutdown(wait=on_zerogpu())
+
+    def waiting(self, name: str) -> Iterator[str]:
+        """Progress in words, again and again until the model is loaded or has failed to load."""
+        while not self._future(name).done():
+            ready = sum(future.done() for future in self._loading.values())
+            yield f"The models are being loaded: {ready} of {len(self._loading)} are ready."
+            wait([self._future(name)], timeout=WAITING_SECONDS)
+
+    def predictor(self, name: str) -> Predictor:
+        """The loaded model; waits for it. Raises CheckpointError if there is none, or its file cannot be used."""
+        return self._future(name).result()
+
+    def shown(self, photo: Photo) -> Shown:
+        """The picture of a photo for the page. Raises ImageError."""
+        known = self._shown.get(photo.key)
+        if known is None:
+            known = show(photo.image)
+            self._shown.put(photo.key, known, len(known.uri))
+        return known
+
+    def knows(self, name: str, photo: Photo) -> bool:
+        """Whether `segment` would answer without running the network."""
+        return self._segmentations.get((name, photo.key)) is not None
+
+    def segment(self, name: str, photo: Photo, threshold: float = 0.0) -> Segmentation:
+        """One model's segmentation; its label map has the size of the picture on the page.
+
+        The score maps are those that `Predictor.segment` gives of the whole photo.
+
+        Args:
+            threshold: pixels whose best score is below it are unsure, 255; another one runs no network.
+
+        Raises:
+            CheckpointError: the model cannot be used. ImageError: the photo cannot be read.
+        """
+        key = (name, photo.key)
+        known = self._segmentations.get(key)
+        if known is None:
+            from simformer.predictor import input_size
+            from simformer.segmentation import labels_from_scores
+
+            size = input_size(photo.image.size, self.predictor(name).card.image_size)
+            # At the network's input size already: no label map of many megapixels that nobody looks at.
+            found = self._predict(name, photo.image.resize(size, Image.Resampling.BILINEAR))
+            known = replace(found, labels=labels_from_scores(found.score_maps, self.shown(photo).size))
+            self._segmentations.put(key, known, _bytes(known))
+        return known.with_threshold(threshold) if threshold else known
+
+    def _predict_here(self, name: str, image: Image.Image) -> Segmentation:
+        return self.predictor(name).segment(image)
+
+    def _future(self, name: str) -> Future[Predictor]:
+        if name not in self._loading:
+            there = ", ".join(self.names) or "none"
+            raise CheckpointError(f"there is no model {name!r} here; there is {there}")
+        return self._loading[name]
+
+
+def _load(name: str) -> Predictor:
+    from simformer.predictor import Predictor
+
+    return Predictor.load(name)
+
+
+def _bytes(segmentation: Segmentation) -> int:
+    arrays = [segmentation.labels, segmentation.score_maps]
+    if segmentation.queries is not None:
+        arrays += [segmentation.queries.class_scores, segmentation.queries.masks]
+    return sum(array.nbytes for array in arrays)

@@ -1,0 +1,20 @@
+"""How the page looks: one theme, one style sheet, fonts that every system has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+STYLE = Path(__file__).parent / "static" / "page.css"
+
+
+def theme() -> gr.Theme:
+    """Quiet grays, so that the only strong colors on the page are those of the classes."""
+    return gr.themes.Default(
+        primary_hue="blue",
+        neutral_hue="slate",
+        radius_size="md",
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    )

@@ -1,0 +1,80 @@
+"""One server with tiny models and one Chromium for all browser tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Page
+from serving import Server, chromium, chromium_path, serve
+
+from simformer.cam import CamConfig
+from simformer.checkpoint import Card, build_network, save_checkpoint
+from simformer.model import ModelConfig
+from simformer.splits import load_split
+
+SLOW = 120_000  # milliseconds; a cold start on a busy machine
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium. In CI it has to be there; elsewhere the tests are skipped without it."""
+    if chromium_path() is None:
+        missing = "no Chromium was found: install it, or name one in $CHROMIUM"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """Tiny random networks under the names of the shipped ones."""
+    folder = tmp_path_factory.mktemp("weights")
+    sizes = {"num_classes": 21, "backbone": "test_efficientnet", "output_stride": 32}
+    small = {"head_features": False, "pooled_class_logits": False, "width": 32, "queries": 6, "decoder_layers": 1}
+    splits = {"split1": "s1", "split2": "s2", "oracle": "all_base", "cam": "s1"}
+    for seed, (name, split_name) in enumerate(splits.items()):
+        torch.manual_seed(seed)
+        split = load_split("msrc21", split_name)
+        config = CamConfig(**sizes) if name == "cam" else ModelConfig(**sizes, **small)
+        card = Card(
+            kind="cam" if name == "cam" else "simformer",
+            architecture=config.model_dump(),
+            classes=split.classes,
+            roles=split.roles,
+            dataset="msrc21",
+            split=split_name,
+            image_size=64,
+        )
+        save_checkpoint(folder / f"{name}.safetensors", build_network(card).state_dict(), card)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(browser, weights, tmp_path_factory) -> Iterator[Server]:
+    """The page's server with these models, run from a folder that is not the project's."""
+    with serve(weights, tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def open_page(browser, server) -> Iterator[Callable[..., Page]]:
+    """open_page(width=1440, query="") -> the page, loaded, in a window of its own."""
+    pages = []
+
+    def open_one(width: int = 1440, query: str = "") -> Page:
+        page = browser.new_page(viewport={"width": width, "height": 1000}, accept_downloads=True)
+        page.set_default_timeout(SLOW)
+        pages.append(page)
+        page.goto(f"{server.address}/{query}")
+        page.get_by_role("tab", name="Segment").wait_for()
+        return page
+
+    yield open_one
+    for page in pages:
+        page.close()

@@ -1,0 +1,72 @@
+"""python tests/browser/screenshots.py FOLDER: pictures of the page, wide and narrow, light and dark, as PNG files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from playwright.sync_api import Browser, Page
+from serving import chromium, serve
+
+WIDTHS = {"wide": 1440, "narrow": 390}
+THEMES = ("light", "dark")
+SLOW = 180_000  # milliseconds; a cold start on a busy machine
+
+
+def empty(page: Page) -> None:
+    """The Segment tab before anything has been chosen."""
+    page.get_by_text("Its views appear here").wait_for(timeout=SLOW)
+
+
+def segmented(page: Page) -> None:
+    """The Segment tab with an example, the pointer on the photo."""
+    page.get_by_role("button", name="Cat", exact=True).click(timeout=SLOW)
+    page.locator("#status", has_text="pixels").wait_for(timeout=SLOW)
+    fit(page)
+    page.locator("[data-view=photo] .stage").hover()
+
+
+# File name -> what to do before the picture is taken.
+SCENES: dict[str, Callable[[Page], None]] = {"segment-empty": empty, "segment": segmented}
+
+
+def fit(page: Page) -> None:
+    """Make the window as high as the page, so that a picture of the window shows all of it."""
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
+
+
+def take(browser: Browser, address: str, folder: Path, scenes: list[str]) -> list[Path]:
+    """One picture for each scene, width and theme."""
+    files = []
+    for scene in scenes:
+        for theme in THEMES:
+            for name, width in WIDTHS.items():
+                page = browser.new_page(viewport={"width": width, "height": 900})
+                page.goto(f"{address}/?__theme={theme}", timeout=SLOW)
+                SCENES[scene](page)
+                fit(page)
+                files.append(folder / f"{scene}-{name}-{theme}.png")
+                page.wait_for_timeout(500)
+                page.screenshot(path=files[-1])
+                page.close()
+    return files
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(help="where the pictures go")],
+    weights: Annotated[Path | None, typer.Option(help="folder of weights (default: the shipped ones)")] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"scene: {', '.join(SCENES)}")] = None,
+) -> None:
+    """Start the page with a server of its own, and take the pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place, serve(weights, Path(place)) as server, chromium() as browser:
+        for file in take(browser, server.address, folder, only or list(SCENES)):
+            print(file)
+
+
+if __name__ == "__main__":
+    typer.run(main)

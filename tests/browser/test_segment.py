@@ -1,0 +1,179 @@
+"""The Segment tab as a visitor sees it."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from simformer.splits import dataset_classes
+
+CLASSES = dataset_classes("msrc21")
+VIEWS = ["photo", "roles", "cam", "simformer", "oracle"]
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    """A photo of 300 x 200 pixels, sky above grass."""
+    pixels = np.zeros((200, 300, 3), np.uint8)
+    pixels[:100], pixels[100:] = (120, 170, 240), (70, 130, 50)
+    pixels += np.random.default_rng(0).integers(0, 12, pixels.shape, dtype=np.uint8)
+    path = tmp_path_factory.mktemp("photos") / "meadow.jpg"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def upload(page, path):
+    page.locator("#photo input[type=file]").set_input_files(path)
+
+
+def segmented(page, path):
+    """Upload a photo and wait for the last view."""
+    upload(page, path)
+    page.locator("#status", has_text="FullyOracle on 300 × 200").wait_for()
+    return page
+
+
+def scrolls_sideways(page):
+    return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+
+def test_a_photo_gives_views_of_one_size_and_a_table(open_page, photo):
+    page = open_page()
+    page.locator("#views").get_by_text("Choose a photo").wait_for()
+    segmented(page, photo)
+    figures = page.locator("#views figure")
+    assert [figure.get_attribute("data-view") for figure in figures.all()] == VIEWS
+    boxes = [figure.locator(".stage").bounding_box() for figure in figures.all()]
+    sizes = {(round(box["width"]), round(box["height"])) for box in boxes}
+    assert len(sizes) == 1
+    ((width, height),) = sizes
+    assert abs(width / height - 1.5) < 0.02
+    drawn = page.evaluate("[...document.querySelectorAll('#views img')].map((image) => image.naturalWidth)")
+    assert drawn == [300] * 4
+    assert page.locator("table.classes tbody tr").count() >= 1
+    assert page.locator(".legend li").count() >= 1
+
+
+def test_pointing_at_a_view_names_the_class_in_all_of_them(open_page, photo):
+    page = segmented(open_page(), photo)
+    page.locator("[data-view=photo] .stage").hover(position={"x": 30, "y": 20})
+    readout = page.locator(".readout").inner_text()
+    told = dict(re.findall(r"(CAM|SimFormer, split 1|FullyOracle): (\w+) \((?:base|novel)\)", readout))
+    assert set(told) == {"CAM", "SimFormer, split 1", "FullyOracle"}
+    assert set(told.values()) <= set(CLASSES)
+    shown = page.locator("[data-view=roles] .pointer").inner_text()
+    assert shown == page.locator("[data-view=simformer] .pointer").inner_text()
+    assert told["SimFormer, split 1"] in shown
+    # The table and the legend say the same as the pointer.
+    assert told["SimFormer, split 1"] in page.locator("table.classes").inner_text()
+    page.locator("table.classes").hover()
+    assert not page.locator("[data-view=cam] .pointer").is_visible()
+
+
+def test_the_keyboard_reaches_the_views_and_moves_the_pointer(open_page, photo):
+    page = segmented(open_page(), photo)
+    page.locator("[data-view=cam] .stage").focus()
+    page.keyboard.press("ArrowRight")
+    pointer = page.locator("[data-view=cam] .pointer")
+    before = pointer.bounding_box()["x"]
+    assert "CAM: " in page.locator(".readout").inner_text()
+    page.keyboard.press("Shift+ArrowRight")
+    assert pointer.bounding_box()["x"] > before
+    page.keyboard.press("Escape")
+    assert not pointer.is_visible()
+
+
+def test_opacity_changes_the_pictures_at_once(open_page, photo):
+    page = segmented(open_page(), photo)
+    page.locator("#opacity input[type=number]").fill("0")
+    page.locator("#opacity input[type=number]").press("Enter")
+    page.wait_for_function("getComputedStyle(document.querySelector('#views img')).opacity === '0'")
+
+
+def test_the_threshold_redraws_the_views(open_page, photo):
+    page = segmented(open_page(), photo)
+    before = page.locator("[data-view=cam] img").get_attribute("src")
+    page.locator("#threshold input[type=number]").fill("0.9")
+    page.locator("#threshold input[type=number]").press("Enter")
+    page.wait_for_function(
+        "(before) => document.querySelector('[data-view=cam] img')?.getAttribute('src') !== before", arg=before
+    )
+    assert "unsure" in page.locator("[data-view=cam] img").get_attribute("alt")
+
+
+def test_another_split_is_another_view(open_page, photo):
+    page = segmented(open_page(), photo)
+    page.get_by_label("SimFormer, split 2").check()
+    page.locator("#table caption", has_text="SimFormer, split 2").wait_for()
+    assert page.locator("[data-view=simformer] figcaption strong").inner_text() == "SimFormer, split 2"
+
+
+def test_an_example_is_segmented_at_a_click(open_page):
+    page = open_page()
+    page.get_by_role("button", name="Cat", exact=True).click()
+    page.locator("#status", has_text="on 451 × 300 pixels").wait_for()
+
+
+def test_a_broken_file_gives_one_sentence(open_page, server, photo, tmp_path):
+    page = segmented(open_page(), photo)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"this is not a photo")
+    upload(page, broken)
+    toast = page.get_by_test_id("toast-body")
+    toast.wait_for()
+    assert "broken.jpg is not an image of a known format" in toast.inner_text()
+    assert "broken.jpg is not an image" in page.locator("#views").inner_text()
+    # The page goes on.
+    page.get_by_role("button", name="Cat", exact=True).click()
+    page.locator("#status", has_text="on 451 × 300 pixels").wait_for()
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_label_map_can_be_downloaded_and_read_back(open_page, photo):
+    page = segmented(open_page(), photo)
+    page.get_by_label("File format").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    assert download.value.suggested_filename == "meadow-split1.zip"
+    with zipfile.ZipFile(download.value.path()) as archive:
+        labels = np.array(Image.open(io.BytesIO(archive.read("meadow.png"))))
+        classes = archive.read("classes.csv").decode().splitlines()
+    assert labels.shape == (200, 300)
+    found = {classes[1 + index].split(",")[1] for index in np.unique(labels)}
+    areas = {
+        row.locator("th").inner_text(): row.locator("td").nth(1).inner_text()
+        for row in page.locator("table.classes tbody tr").all()
+    }
+    assert found == {name for name, area in areas.items() if area != "0 %"}
+
+
+def test_nothing_is_wider_than_a_phone(open_page, photo):
+    page = open_page(width=390)
+    assert not scrolls_sideways(page)
+    segmented(page, photo)
+    assert not scrolls_sideways(page)
+    # A name at the right edge, too.
+    box = page.locator("[data-view=roles] .stage").bounding_box()
+    page.locator("[data-view=roles] .stage").hover(position={"x": box["width"] / 2 - 2, "y": 10})
+    assert not scrolls_sideways(page)
+
+
+def test_the_endpoint_answers_with_types(server, photo):
+    client = Client(server.address, verbose=False)
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert "/segment" in named and "/segment_photo" not in named
+    answer, file = client.predict(handle_file(photo), "split2", 0.0, api_name="/segment")
+    assert answer["model"] == "split2" and answer["size"] == {"width": 300, "height": 200}
+    labels = np.array(Image.open(file))
+    assert labels.shape == (200, 300)
+    for row in answer["table"]:
+        assert np.mean(labels == row["index"]) == pytest.approx(row["area"])
+        assert CLASSES[row["index"]] == row["name"]
+    with pytest.raises(Exception, match="there is no model 'split9'"):
+        client.predict(handle_file(photo), "split9", 0.0, api_name="/segment")
