@@ -17,7 +17,11 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="port to listen at (default: the first free one from 7860 on)")
     parser.add_argument("--share", action="store_true", help="also make a public link that goes through gradio.live")
     parser.add_argument("--mcp", action="store_true", help="also serve the endpoints as tools for MCP clients")
+    parser.add_argument("--data", metavar="DIR", help="folder data set: adds a tab with its truth beside predictions")
+    parser.add_argument("--list", metavar="FILE", help="names its photos (default: its val.txt, or else all photos)")
     options = parser.parse_args(words)
+    if options.list and not options.data:
+        parser.error("--list is a file in a data set, which --data names")
     if options.mcp and importlib.util.find_spec("mcp") is None:
         parser.error('--mcp needs the package mcp: pip install "gradio[mcp]"')
     return options
@@ -25,10 +29,14 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 options = arguments(sys.argv[1:] if __name__ == "__main__" else [])
 
-from simformer.ui.page import build_page  # noqa: E402  (--help need not wait for gradio)
-from simformer.ui.theme import STYLE, theme  # noqa: E402
+from simformer.errors import SimFormerError  # noqa: E402  (--help need not wait for gradio)
+from simformer.ui.page import build_page  # noqa: E402
+from simformer.ui.theme import STYLES, theme  # noqa: E402
 
-demo = build_page()
+try:
+    demo = build_page(data=options.data, list_file=options.list)
+except SimFormerError as error:
+    sys.exit(f"Error: {error}")
 
 if __name__ == "__main__":
     try:
@@ -38,7 +46,7 @@ if __name__ == "__main__":
             share=options.share,
             mcp_server=options.mcp,
             theme=theme(),
-            css_paths=STYLE,
+            css_paths=STYLES,
             ssr_mode=False,
             max_file_size="20mb",
             allowed_paths=[],

@@ -34,6 +34,7 @@ class View:
         overlay: data URI of a palette PNG, empty if there is none. text: what the overlay shows, for screen readers.
         names_from: key of the view whose overlay names the classes of this one.
         message: what stands in place of an overlay that is not there.
+        unlabelled: what the pointer calls a pixel without a class.
     """
 
     key: str
@@ -43,6 +44,7 @@ class View:
     text: str = ""
     names_from: str = ""
     message: str = ""
+    unlabelled: str = "unsure"
 
 
 def class_overlay(segmentation: Segmentation) -> str:
@@ -96,7 +98,8 @@ def _figure(view: View) -> str:
         inside = f'<p class="message">{escape(view.message)}</p>' if view.message else ""
     label = f"{view.title}: {view.text or view.note}. The arrow keys move the pointer that names the class."
     return (
-        f'<figure data-view="{view.key}" data-names-from="{view.names_from}">'
+        f'<figure data-view="{view.key}" data-names-from="{view.names_from}" '
+        f'data-unlabelled="{escape(view.unlabelled)}">'
         f"<figcaption><strong>{escape(view.title)}</strong><span>{escape(view.note)}</span></figcaption>"
         f'<div class="stage" tabindex="0" role="group" aria-label="{escape(label)}">{inside}'
         '<span class="pointer"><b></b></span></div></figure>'

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
@@ -28,17 +30,33 @@ class Tab(NamedTuple):
 TABS = (Tab("segment", "Segment", segment.build),)
 
 
-def build_page(models: Models | None = None) -> gr.Blocks:
+def own_data_tab(data: str | Path, list_file: str | None) -> Tab:
+    """The tab that compares a folder data set with predictions. Raises DatasetError."""
+    # Only here: these two import torch, for which the page would have to wait.
+    from simformer.ui import own_data
+    from simformer.ui.own_photos import OwnData
+
+    return Tab("own-data", "Own data", partial(own_data.build, own=OwnData(data, list_file)))
+
+
+def build_page(
+    models: Models | None = None, data: str | Path | None = None, list_file: str | None = None
+) -> gr.Blocks:
     """The whole page. The models begin to load in the background.
 
     Args:
         models: None takes the shipped ones.
+        data, list_file: a folder data set to show, and the file in it that names its photos.
+
+    Raises:
+        DatasetError: the data set cannot be used.
     """
     models = models or Models()
+    tabs = TABS if data is None else (*TABS, own_data_tab(data, list_file))
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CLEAN_UP, fill_width=True) as page:
         gr.Markdown(HEADING, elem_classes="heading")
         with gr.Tabs(elem_id="tabs"):
-            for tab in TABS:
+            for tab in tabs:
                 with gr.Tab(tab.label, id=tab.name):
                     tab.build(page, models)
         api.build(models)

@@ -1,4 +1,4 @@
-"""How the page looks: one theme, one style sheet, fonts that every system has."""
+"""How the page looks: one theme, a few style sheets, fonts that every system has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE = Path(__file__).parent / "static" / "page.css"
+STYLES = sorted((Path(__file__).parent / "static").glob("*.css"))
 
 
 def theme() -> gr.Theme:

@@ -22,7 +22,7 @@ function className(view, x, y) {
   const column = Math.min(image.naturalWidth - 1, Math.floor(x * image.naturalWidth));
   const row = Math.min(image.naturalHeight - 1, Math.floor(y * image.naturalHeight));
   const [red, green, blue, alpha] = pixels(image).getImageData(column, row, 1, 1).data;
-  if (alpha < 128) return "unsure";
+  if (alpha < 128) return image.closest("figure").dataset.unlabelled;
   // The nearest color, not the equal one: some browsers add noise to what a script reads.
   let best = "", least = Infinity;
   for (const [color, name] of Object.entries(JSON.parse(element.querySelector(".views").dataset.names))) {
