@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +57,13 @@ class Server:
 
 
 @contextmanager
-def serve(weights: Path | None, folder: Path) -> Iterator[Server]:
+def serve(weights: Path | None, folder: Path, arguments: Sequence[str] = ()) -> Iterator[Server]:
     """A server process of its own.
 
     Args:
         weights: folder of weights; None takes those of the project.
         folder: where the process runs (it must work from any folder) and keeps its log and temporary files.
+        arguments: further words of app.py's command line.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -71,7 +72,7 @@ def serve(weights: Path | None, folder: Path) -> Iterator[Server]:
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "files"), "GRADIO_ANALYTICS_ENABLED": "False"}
     if weights is not None:
         environment["SIMFORMER_WEIGHTS"] = str(weights)
-    command = [sys.executable, str(ROOT / "app.py"), "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, str(ROOT / "app.py"), "--host", "127.0.0.1", "--port", str(port), *arguments]
     with (folder / "server.log").open("w+") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
