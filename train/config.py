@@ -71,6 +71,7 @@ class TrainConfig(BaseModel):
 
     # running
     workers: int = Field(2, ge=0)
+    cache: bool = Field(True, description="keep the decoded photos in memory, 4 bytes a pixel")
     evaluate_every: int = Field(0, ge=0, description="steps between evaluations; 0: at the end only")
     checkpoint_every: int = Field(500, ge=1, description="steps")
     out: Path = Path("runs/run")

@@ -19,8 +19,8 @@ def open_datasets(config: TrainConfig) -> tuple[FolderDataset, FolderDataset]:
     """Training and evaluation photos. With `hold_out` both come from the training list, and val is never opened."""
     if not config.hold_out:
         return (
-            FolderDataset(config.data, config.train_list, cache=True),
-            FolderDataset(config.data, config.val_list, cache=True),
+            FolderDataset(config.data, config.train_list, cache=config.cache),
+            FolderDataset(config.data, config.val_list, cache=config.cache),
         )
     names = FolderDataset(config.data, config.train_list).names
     # One fixed choice for every run: settings are compared on the same held-out photos.
@@ -29,7 +29,10 @@ def open_datasets(config: TrainConfig) -> tuple[FolderDataset, FolderDataset]:
         raise ConfigError(f"hold_out={config.hold_out} of {len(names)} photos leaves nothing to train on or evaluate")
     kept = write_list(config.out / "kept.txt", [n for i, n in enumerate(names) if i not in held])
     held_out = write_list(config.out / "held_out.txt", [n for i, n in enumerate(names) if i in held])
-    return (FolderDataset(config.data, kept, cache=True), FolderDataset(config.data, held_out, cache=True))
+    return (
+        FolderDataset(config.data, kept, cache=config.cache),
+        FolderDataset(config.data, held_out, cache=config.cache),
+    )
 
 
 def write_list(path: Path, names: list[str]) -> str:

@@ -14,6 +14,7 @@ import torch
 from simformer.results import ALL, CellScores, ResultCell
 from simformer.splits import ALL_BASE
 from train.config import TrainConfig
+from train.state import FREE_TO_CHANGE
 from train.tasks import method_name
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +39,7 @@ def device_name(device: torch.device) -> str:
 
 def command_line(config_path: Path, overrides: list[str]) -> str:
     """The command that makes this cell again, with the data folder left to the reader."""
-    kept = [o for o in overrides if o.split("=")[0] not in {"data", "out", "workers", "evaluate_every"}]
+    kept = [o for o in overrides if o.split("=")[0] not in FREE_TO_CHANGE - {"schedule"}]
     return " ".join(["python -m train", *map(shlex.quote, [config_path.as_posix(), "data=DATA", *kept])])
 
 

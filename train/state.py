@@ -15,7 +15,7 @@ from simformer.files import atomic_write
 from train.config import TrainConfig
 
 # A run may go on elsewhere, be watched differently or load its photos with more workers, and stay the same run.
-FREE_TO_CHANGE = {"data", "out", "workers", "evaluate_every", "checkpoint_every", "schedule"}
+FREE_TO_CHANGE = {"data", "out", "workers", "cache", "evaluate_every", "checkpoint_every", "schedule"}
 
 
 def save_state(

@@ -95,6 +95,21 @@ def test_every_shipped_configuration_is_valid(path):
         ModelConfig(num_classes=21, **config.model)
 
 
+@pytest.mark.parametrize("dataset, crop, steps, weights", [
+    ("coco_stuff_10k", 640, 60_000, (0.15, 0.1)),
+    ("ade20k", 512, 160_000, (0.2, 0.5)),
+])  # fmt: skip
+def test_the_papers_configurations(dataset, crop, steps, weights):
+    config = load_config(CONFIGS / f"{dataset}.yaml")
+    paper = TrainConfig(data=config.data, dataset=dataset)  # the defaults are the paper's
+    assert ModelConfig(num_classes=9, **config.model) == ModelConfig.paper(9)
+    assert (config.dataset, config.crop, config.image_size, config.steps) == (dataset, crop, crop, steps)
+    assert (config.complementary_weight, config.distillation_weight) == weights
+    own = {"data", "dataset", "model", "complementary_weight", "distillation_weight", "crop", "image_size", "steps"}
+    running = {"workers", "cache", "evaluate_every", "checkpoint_every", "schedule"}
+    assert config.model_dump(exclude=own | running) == paper.model_dump(exclude=own | running)
+
+
 def test_odd_batches_where_nothing_is_paired():
     for single in ({"pairing": "none"}, {"method": "cam"}):
         assert TrainConfig(data="x", split="all_base", batch=3, **single).batch == 3

@@ -25,7 +25,15 @@ def outcome(**changes):
 
 
 def test_the_command_makes_the_same_run_again():
-    given = ["data=/home/me/photos", "out=x", "novel=[traffic light, sky]", "steps=3", "workers=9", "evaluate_every=2"]
+    given = [
+        "data=/home/me/photos",
+        "out=x",
+        "novel=[traffic light, sky]",
+        "steps=3",
+        "workers=9",
+        "cache=false",
+        "evaluate_every=2",
+    ]
     command = command_line(Path("train/configs/own_data.yaml"), given)
     assert shlex.split(command) == [
         "python", "-m", "train", "train/configs/own_data.yaml", "data=DATA", "novel=[traffic light, sky]", "steps=3",
