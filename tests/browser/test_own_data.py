@@ -1,0 +1,147 @@
+"""The Own data tab as somebody with a data set sees it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from serving import ROOT, serve
+
+from simformer.datasets.synthetic import write_scenes
+from simformer.splits import dataset_classes
+
+PHOTOS = 14  # two pages
+SLOW = 120_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Drawn scenes under the class names of the tiny models; the last photo's label map has another size."""
+    root = write_scenes(tmp_path_factory.mktemp("own") / "scenes", PHOTOS, size=(48, 64))
+    (root / "classes.txt").write_text("\n".join(dataset_classes("msrc21")))
+    (root / "mine.txt").write_text("\n".join(f"scene_{index:05d}" for index in range(PHOTOS)))
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(root / "labels" / f"scene_{PHOTOS - 1:05d}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def data_server(browser, weights, data, tmp_path_factory):
+    """A server of its own: only with --data there is the tab."""
+    arguments = ["--data", str(data), "--list", "mine.txt"]
+    with serve(weights, tmp_path_factory.mktemp("data-server"), arguments) as running:
+        yield running
+
+
+@pytest.fixture
+def open_tab(browser, data_server):
+    """open_tab(width) -> the page with the tab open and the gallery shown."""
+    pages = []
+
+    def open_one(width=1440):
+        page = browser.new_page(viewport={"width": width, "height": 1000})
+        page.set_default_timeout(SLOW)
+        pages.append(page)
+        page.goto(data_server.address)
+        page.get_by_role("tab", name="Own data").click()
+        page.locator(".card").first.wait_for()
+        page.locator("#own-status progress").wait_for()
+        return page
+
+    yield open_one
+    for page in pages:
+        page.close()
+
+
+def names(page):
+    return page.locator(".card strong").all_inner_texts()
+
+
+def evaluated(page):
+    """All photos evaluated, and the gallery redrawn."""
+    page.get_by_role("button", name="Evaluate all").click()
+    page.get_by_text(f"{PHOTOS} of {PHOTOS} photos evaluated").wait_for()
+    page.wait_for_function("document.querySelectorAll('.card .mini.none').length === 0")
+    return page
+
+
+def scrolls_sideways(page):
+    return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+
+def test_without_data_there_is_no_such_tab(open_page):
+    assert open_page().get_by_role("tab", name="Own data").count() == 0
+
+
+def test_evaluate_and_look_at_the_worst(open_tab, data_server):
+    page = evaluated(open_tab())
+    scores = [float(value) for value in re.findall(r"mIoU (\d+\.\d) %", page.locator("#own-cards").inner_text())]
+    assert len(scores) == 12 and scores == sorted(scores)
+    assert "9 x 9 pixels" in page.locator("#own-status").inner_text()
+    assert page.locator("#own-table tbody tr").count() == 21
+    page.locator(".card").first.focus()
+    page.keyboard.press("Enter")
+    page.locator("#own-photo [data-view=difference] img").wait_for()
+    worst = page.locator("#own-photo .own-name").inner_text()
+    assert worst == names(page)[0]
+    assert f"mIoU {scores[0]:.1f} %" in page.locator("#own-photo").inner_text()
+    page.get_by_role("button", name="Next photo").click()
+    page.locator("#own-photo .own-name", has_text=names(page)[1]).wait_for()
+    page.locator("#own-photo [data-view=truth] .stage").hover(position={"x": 40, "y": 10})
+    pointer = page.locator("#own-photo [data-view=truth] .pointer").inner_text()
+    assert pointer == "void" or any(name in pointer for name in dataset_classes("msrc21"))
+    assert "Traceback" not in data_server.log.read_text()
+
+
+def test_pages_orders_and_classes(open_tab):
+    page = evaluated(open_tab())
+    page.get_by_label("Order").click()
+    page.get_by_role("option", name="by name").click()
+    page.locator(".card strong", has_text="scene_00000").wait_for()
+    assert names(page) == [f"scene_{index:05d}" for index in range(12)]
+    page.locator("#own-page input[type=number]").fill("2")
+    page.locator("#own-page input[type=number]").press("Enter")
+    page.locator(".card strong", has_text="scene_00013").wait_for()
+    assert names(page) == ["scene_00012", "scene_00013"]
+    assert "9 x 9 pixels" in page.locator(".card").last.inner_text()
+    page.get_by_label("Only photos that show").click()
+    page.get_by_role("option", name="boat", exact=True).click()
+    page.get_by_text(re.compile("No photo shows boat|boat \\d")).first.wait_for()
+
+
+def test_another_model_starts_afresh_and_stop_keeps_what_there_is(open_tab):
+    page = open_tab()
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name="FullyOracle").click()
+    page.get_by_text(f"0 of {PHOTOS} photos evaluated").wait_for()
+    page.locator(".card .mini.none").first.wait_for()
+    page.locator(".card").first.click()
+    page.get_by_text(f"1 of {PHOTOS} photos evaluated").wait_for()
+    page.get_by_role("button", name="Evaluate all").click()
+    page.get_by_role("button", name="Stop", exact=True).last.click()
+    page.locator("#own-status progress").wait_for()
+    done = int(page.locator("#own-status progress").get_attribute("value"))
+    assert 1 <= done <= PHOTOS
+
+
+def test_mistakes_on_the_command_line_are_one_sentence(tmp_path):
+    for words, sentence in (
+        (["--data", str(tmp_path / "none")], f"Error: there is no data set folder {tmp_path / 'none'}\n"),
+        (["--list", "val.txt"], "app.py: error: --list is a file in a data set, which --data names\n"),
+    ):
+        command = [sys.executable, str(ROOT / "app.py"), *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode != 0
+        assert done.stderr.endswith(sentence) and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_is_wider_than_the_window(open_tab, width):
+    page = open_tab(width)
+    assert not scrolls_sideways(page)
+    page.locator(".card").first.click()
+    page.locator("#own-photo [data-view=prediction] img").wait_for()
+    assert not scrolls_sideways(page)
