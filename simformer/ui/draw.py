@@ -62,12 +62,12 @@ def role_overlay(segmentation: Segmentation) -> str:
     return data_uri(image, "PNG", transparency=unsure)
 
 
-def describe(segmentation: Segmentation) -> str:
+def describe(segmentation: Segmentation, unlabelled: str = "unsure") -> str:
     """The largest classes in words: "cat 61 %, grass 20 %"."""
     largest = list(class_areas(segmentation).items())[:NAMED_IN_TEXT]
     parts = [f"{name} {percent(area)}" for name, area in largest]
     if segmentation.unsure:
-        parts.append(f"unsure {percent(segmentation.unsure)}")
+        parts.append(f"{unlabelled} {percent(segmentation.unsure)}")
     return ", ".join(parts)
 
 
