@@ -19,6 +19,11 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--mcp", action="store_true", help="also serve the endpoints as tools for MCP clients")
     parser.add_argument("--data", metavar="DIR", help="folder data set: adds a tab with its truth beside predictions")
     parser.add_argument("--list", metavar="FILE", help="names its photos (default: its val.txt, or else all photos)")
+    parser.add_argument(
+        "--local-folders",
+        action="store_true",
+        help="let visitors name folders of this machine, to count their classes; not for public pages",
+    )
     options = parser.parse_args(words)
     if options.list and not options.data:
         parser.error("--list is a file in a data set, which --data names")
@@ -34,7 +39,7 @@ from simformer.ui.page import build_page  # noqa: E402
 from simformer.ui.theme import STYLES, theme  # noqa: E402
 
 try:
-    demo = build_page(data=options.data, list_file=options.list)
+    demo = build_page(data=options.data, list_file=options.list, local_folders=options.local_folders)
 except SimFormerError as error:
     sys.exit(f"Error: {error}")
 

@@ -286,9 +286,15 @@ def build(
     split.input(take_split, split, masked, **quiet)
     take_best.click(lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split], **quiet)
     changed_classes = [classes, masked, split]
-    gr.on([upload.upload, upload.clear], upload_classes, [upload, masked], changed_classes, **quiet).success(
-        update, inputs, outputs, **quiet
-    )
+    gr.on(
+        [upload.upload, upload.clear],
+        upload_classes,
+        [upload, masked],
+        changed_classes,
+        # A file that replaces another one arrives while the answer to the clearing is still under way.
+        trigger_mode="always_last",
+        **quiet,
+    ).success(update, inputs, outputs, **quiet)
     if local_folders:
         gr.on(
             [count.click, path.submit], count_folder, [path, masked], changed_classes, api_visibility="private"

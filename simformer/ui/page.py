@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from simformer.ui import api, segment
+from simformer.ui import about, api, costs, endpoints, results, segment
 from simformer.ui.models import Models
 
 TITLE = "SimFormer Studio"
@@ -27,7 +27,20 @@ class Tab(NamedTuple):
     build: Callable[[gr.Blocks, Models], None]
 
 
-TABS = (Tab("segment", "Segment", segment.build),)
+def tabs_of(switch: gr.Tabs, roles: gr.State, local_folders: bool) -> list[Tab]:
+    """The tabs that every page has.
+
+    Args:
+        switch: holds them. roles: what one tab sends to another: "base" or "novel" for each of the models' classes.
+        local_folders: visitors may name folders of this machine.
+    """
+    plan = partial(costs.build, tabs=switch, roles_state=roles, local_folders=local_folders)
+    return [
+        Tab("segment", "Segment", partial(segment.build, roles=roles)),
+        Tab("results", "Results", lambda page, models: results.build(page)),
+        Tab("costs", "Annotation cost", lambda page, models: plan(page)),
+        Tab("about", "About", lambda page, models: about.build()),
+    ]
 
 
 def own_data_tab(data: str | Path, list_file: str | None) -> Tab:
@@ -40,25 +53,33 @@ def own_data_tab(data: str | Path, list_file: str | None) -> Tab:
 
 
 def build_page(
-    models: Models | None = None, data: str | Path | None = None, list_file: str | None = None
+    models: Models | None = None,
+    data: str | Path | None = None,
+    list_file: str | None = None,
+    local_folders: bool = False,
 ) -> gr.Blocks:
     """The whole page. The models begin to load in the background.
 
     Args:
         models: None takes the shipped ones.
         data, list_file: a folder data set to show, and the file in it that names its photos.
+        local_folders: visitors may name folders of this machine, to count the classes of their label maps.
 
     Raises:
         DatasetError: the data set cannot be used.
     """
     models = models or Models()
-    tabs = TABS if data is None else (*TABS, own_data_tab(data, list_file))
+    own = [] if data is None else [own_data_tab(data, list_file)]
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CLEAN_UP, fill_width=True) as page:
         gr.Markdown(HEADING, elem_classes="heading")
-        with gr.Tabs(elem_id="tabs"):
-            for tab in tabs:
+        roles = gr.State(None)
+        # Wrapped: on a phone the last tabs would else be behind a menu.
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as switch:
+            first, *others = tabs_of(switch, roles, local_folders)
+            for tab in (first, *own, *others):
                 with gr.Tab(tab.label, id=tab.name):
                     tab.build(page, models)
         api.build(models)
+        endpoints.build()
     models.start()
     return page

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from serving import Server, chromium, chromium_path, serve
 
 from simformer.cam import CamConfig
@@ -27,6 +27,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
+    expect.set_options(timeout=SLOW)
     with chromium() as running:
         yield running
 
@@ -56,9 +57,9 @@ def weights(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(browser, weights, tmp_path_factory) -> Iterator[Server]:
-    """The page's server with these models, run from a folder that is not the project's."""
-    with serve(weights, tmp_path_factory.mktemp("server")) as running:
+def server(browser, weights, synthetic_results, tmp_path_factory) -> Iterator[Server]:
+    """The page's server with these models and results, run from a folder that is not the project's."""
+    with serve(weights, tmp_path_factory.mktemp("server"), results=synthetic_results) as running:
         yield running
 
 

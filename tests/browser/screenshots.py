@@ -29,8 +29,41 @@ def segmented(page: Page) -> None:
     page.locator("[data-view=photo] .stage").hover()
 
 
+def results_bars(page: Page) -> None:
+    """The Results tab as it opens."""
+    page.get_by_role("tab", name="Results", exact=True).click(timeout=SLOW)
+    page.locator("#results-plot .bars path").first.wait_for(state="attached", timeout=SLOW)
+
+
+def results_classes(page: Page) -> None:
+    """The Results tab, class by class."""
+    results_bars(page)
+    page.locator("#results-view").get_by_label("Classes by split").check()
+    page.locator("#results-plot .heatmaplayer image").first.wait_for(state="attached", timeout=SLOW)
+
+
+def annotation_cost(page: Page) -> None:
+    """The Annotation cost tab as it opens."""
+    page.get_by_role("tab", name="Annotation cost").click(timeout=SLOW)
+    page.locator("#cost-scenarios table").wait_for(timeout=SLOW)
+    page.wait_for_timeout(3000)
+
+
+def about_tab(page: Page) -> None:
+    """The About tab."""
+    page.get_by_role("tab", name="About").click(timeout=SLOW)
+    page.locator("svg.diagram").wait_for(timeout=SLOW)
+
+
 # File name -> what to do before the picture is taken.
-SCENES: dict[str, Callable[[Page], None]] = {"segment-empty": empty, "segment": segmented}
+SCENES: dict[str, Callable[[Page], None]] = {
+    "segment-empty": empty,
+    "segment": segmented,
+    "results": results_bars,
+    "results-classes": results_classes,
+    "costs": annotation_cost,
+    "about": about_tab,
+}
 
 
 def fit(page: Page) -> None:

@@ -57,13 +57,16 @@ class Server:
 
 
 @contextmanager
-def serve(weights: Path | None, folder: Path, arguments: Sequence[str] = ()) -> Iterator[Server]:
+def serve(
+    weights: Path | None, folder: Path, arguments: Sequence[str] = (), results: Path | None = None
+) -> Iterator[Server]:
     """A server process of its own.
 
     Args:
         weights: folder of weights; None takes those of the project.
         folder: where the process runs (it must work from any folder) and keeps its log and temporary files.
         arguments: further words of app.py's command line.
+        results: folder of results; None takes those of the project.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -72,6 +75,8 @@ def serve(weights: Path | None, folder: Path, arguments: Sequence[str] = ()) -> 
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "files"), "GRADIO_ANALYTICS_ENABLED": "False"}
     if weights is not None:
         environment["SIMFORMER_WEIGHTS"] = str(weights)
+    if results is not None:
+        environment["SIMFORMER_RESULTS"] = str(results)
     command = [sys.executable, str(ROOT / "app.py"), "--host", "127.0.0.1", "--port", str(port), *arguments]
     with (folder / "server.log").open("w+") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
