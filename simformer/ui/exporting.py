@@ -80,8 +80,10 @@ def download_controls(
     maps = [(title(SIMFORMER), SIMFORMER)] if models.simformers else []
     maps += [(title(name), name) for name in (CAM, ORACLE) if name in models.names]
     with gr.Row(equal_height=True):
-        which = gr.Dropdown(maps, value=maps[0][1] if maps else None, label="Label map of", elem_id="export-model")
-        file_format = gr.Dropdown([], label="File format", elem_id="export-format")
+        which = gr.Dropdown(
+            maps, value=maps[0][1] if maps else None, label="Label map of", min_width=180, elem_id="export-model"
+        )
+        file_format = gr.Dropdown([], label="File format", elem_id="export-format", min_width=180)
         save = gr.Button("Download", elem_id="export", interactive=bool(maps), scale=0, min_width=160)
     page.load(format_choices, outputs=file_format, api_visibility="private", show_progress="hidden")
     file = gr.DownloadButton("The file", visible="hidden", elem_id="export-file")

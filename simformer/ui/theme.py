@@ -17,4 +17,8 @@ def theme() -> gr.Theme:
         radius_size="md",
         font=("system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),
+    ).set(
+        # Gradio's own are too pale on white to be read by everyone.
+        body_text_color_subdued="*neutral_600",
+        block_info_text_color="*neutral_600",
     )
