@@ -103,7 +103,7 @@ def compose(segmentations: Mapping[str, Segmentation], assignment: Assignment, t
         score_maps=score_maps.clip(min=0.0),
         classes=assignment.classes,
         roles=assignment.roles,
-        model=" + ".join(assignment.used),
+        model="+".join(assignment.used),
     )
 
 
@@ -131,7 +131,7 @@ class ComposedPredictor:
     @property
     def name(self) -> str:
         """The models at work, in one word."""
-        return " + ".join(self.assignment.used)
+        return "+".join(self.assignment.used)
 
     @property
     def device(self) -> torch.device:

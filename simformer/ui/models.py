@@ -16,12 +16,15 @@ from simformer.ui.zerogpu import on_gpu, on_zerogpu
 from simformer.weights import available_models
 
 if TYPE_CHECKING:
+    from simformer.composition import Assignment
     from simformer.predictor import Predictor
     from simformer.segmentation import Segmentation
 
 CAM, ORACLE = "cam", "oracle"
 # Not a model but a kind: the one of the chosen split.
 SIMFORMER = "simformer"
+# What `roles_model` puts before the roles.
+ROLES = "roles-"
 # Answers for about ten photos. Losing one costs a tenth of a second, so more memory would be wasted.
 CACHE_BYTES = 96 * 2**20
 WAITING_SECONDS = 0.3
@@ -34,9 +37,16 @@ TRAINING = {
 
 def title(name: str) -> str:
     """What people call a model: "split1" is "SimFormer, split 1"."""
+    if name.startswith(ROLES):
+        return "SimFormer, your roles"
     known = {CAM: "CAM", ORACLE: "FullyOracle", SIMFORMER: "SimFormer"}
     number = name.removeprefix("split")
     return known.get(name) or (f"SimFormer, split {number}" if number.isdecimal() else name)
+
+
+def roles_model(roles: Sequence[str]) -> str:
+    """Name of the model that is composed for these roles ("base" or "novel" for each class)."""
+    return ROLES + "".join(role[0] for role in roles)
 
 
 class Models:
@@ -64,6 +74,28 @@ class Models:
         wanted = (() if self.simformers else ("split1",)) + (CAM, ORACLE)
         return tuple(name for name in wanted if name not in self.names)
 
+    def has(self, name: str | None) -> bool:
+        """Whether there is a model of that name, or one can be composed."""
+        return name in self.names or (name is not None and name.startswith(ROLES) and bool(self._parts))
+
+    def assignment(self, name: str) -> Assignment:
+        """Which model serves which class for a name that `roles_model` made; waits for the models.
+
+        Raises:
+            ConfigError: not as many roles as classes. CheckpointError: a model cannot be used.
+        """
+        from simformer.composition import assign_models
+
+        parts = {part: self.predictor(part) for part in self._parts}
+        wanted = ["base" if letter == "b" else "novel" for letter in name.removeprefix(ROLES)]
+        classes = next(iter(parts.values())).classes
+        return assign_models(classes, wanted, {part: predictor.roles for part, predictor in parts.items()})
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """The models that can be composed: those trained with masks."""
+        return tuple(name for name in self.names if name != CAM)
+
     def start(self) -> None:
         """Begin to load: first what most visitors see first. Returns at once, except on a ZeroGPU Space."""
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
@@ -74,10 +106,11 @@ class Models:
 
     def waiting(self, name: str) -> Iterator[str]:
         """Progress in words, again and again until the model is loaded or has failed to load."""
-        while not self._future(name).done():
+        needed = [self._future(part) for part in (self._parts if name.startswith(ROLES) else (name,))]
+        while not all(future.done() for future in needed):
             ready = sum(future.done() for future in self._loading.values())
             yield f"The models are being loaded: {ready} of {len(self._loading)} are ready."
-            wait([self._future(name)], timeout=WAITING_SECONDS)
+            wait(needed, timeout=WAITING_SECONDS)
 
     def predictor(self, name: str) -> Predictor:
         """The loaded model; waits for it. Raises CheckpointError if there is none, or its file cannot be used."""
@@ -93,6 +126,9 @@ class Models:
 
     def knows(self, name: str, photo: Photo) -> bool:
         """Whether `segment` would answer without running the network."""
+        if name.startswith(ROLES):
+            loaded = all(self._future(part).done() for part in self._parts)
+            return loaded and all(self.knows(part, photo) for part in self.assignment(name).used)
         return self._segmentations.get((name, photo.key)) is not None
 
     def segment(self, name: str, photo: Photo, threshold: float = 0.0) -> Segmentation:
@@ -105,7 +141,13 @@ class Models:
 
         Raises:
             CheckpointError: the model cannot be used. ImageError: the photo cannot be read.
+            ConfigError: no model had any class in the wanted role.
         """
+        if name.startswith(ROLES):
+            from simformer.composition import compose
+
+            assignment = self.assignment(name)
+            return compose({part: self.segment(part, photo) for part in assignment.used}, assignment, threshold)
         key = (name, photo.key)
         known = self._segmentations.get(key)
         if known is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -16,12 +16,13 @@ from simformer.ui.draw import View, class_overlay, describe, role_overlay, views
 from simformer.ui.examples import example_photos
 from simformer.ui.exporting import download_controls
 from simformer.ui.inputs import MODEL_QUEUE, PhotoInput, failure
-from simformer.ui.models import CAM, ORACLE, SIMFORMER, TRAINING, Models, title
+from simformer.ui.models import CAM, ORACLE, ROLES, SIMFORMER, TRAINING, Models, roles_model, title
 from simformer.ui.photos import Photo, Shown
 from simformer.ui.table import class_rows, table_html
 from simformer.weights import weights_folder
 
 if TYPE_CHECKING:
+    from simformer.composition import Assignment
     from simformer.segmentation import Segmentation
 
 VIEWS_SCRIPT = Path(__file__).parent / "static" / "views.js"
@@ -61,7 +62,7 @@ def segment_photo(models: Models, path: str | None, split: str | None, threshold
 
 
 def _segment(models: Models, photo: Photo, split: str | None, threshold: float) -> Iterator[Panels]:
-    names = [name for name in (CAM, split, ORACLE) if name in models.names]
+    names = [name for name in (CAM, split, ORACLE) if models.has(name)]
     if not names:
         raise SimFormerError(missing_sentence(models))
     shown = models.shown(photo)
@@ -88,7 +89,8 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float) 
         except SimFormerError as error:
             problems[name] = str(error)
         seconds += time.perf_counter() - started
-    yield panels(summary(shown, found, problems, seconds))
+    served = served_sentence(models.assignment(split)) if split in found and split.startswith(ROLES) else ""
+    yield panels(f"{summary(shown, found, problems, seconds)} {served}".strip())
 
 
 def photo_view(shown: Shown) -> View:
@@ -143,6 +145,27 @@ def summary(shown: Shown, found: dict[str, Segmentation], problems: dict[str, st
     return text + "." + "".join(f" {escape(title(name))}: {escape(problem)}" for name, problem in problems.items())
 
 
+def served_sentence(assignment: Assignment) -> str:
+    """Which model each class came from, and which classes no model had in the wanted role."""
+    parts = []
+    for model in assignment.used:
+        served = [c for c, m in zip(assignment.classes, assignment.models, strict=True) if m == model]
+        parts.append(f"{escape(title(model))} serves {escape(', '.join(served))}.")
+    if assignment.unserved:
+        missing = ", ".join(assignment.unserved)
+        parts.append(f"No shipped model had these in the wanted role, so they are not shown: {escape(missing)}.")
+    return " ".join(parts)
+
+
+def roles_choice(models: Models, roles: Sequence[str] | None) -> gr.Radio:
+    """The choice of SimFormer with the roles another tab sent as one more entry, which becomes the chosen one."""
+    choices = [(title(name), name) for name in models.simformers]
+    if roles is None:
+        return gr.Radio(choices)
+    composed = roles_model(roles)
+    return gr.Radio([*choices, (title(composed), composed)], value=composed, visible=True)
+
+
 def missing_sentence(models: Models) -> str:
     """Which models the page lacks and how to make them; empty if none is missing."""
     if not models.missing:
@@ -151,8 +174,12 @@ def missing_sentence(models: Models) -> str:
     return f"There are no weights in {weights_folder()} for {what}."
 
 
-def build(page: gr.Blocks, models: Models) -> None:
-    """Put the tab's controls and events into the page, in the context that is open."""
+def build(page: gr.Blocks, models: Models, roles: gr.State) -> None:
+    """Put the tab's controls and events into the page, in the context that is open.
+
+    Args:
+        roles: what another tab sends: "base" or "novel" for each of the models' classes.
+    """
     with gr.Row(elem_classes="segment"):
         with gr.Column(scale=1, min_width=300):
             photo = PhotoInput(
@@ -217,6 +244,7 @@ def build(page: gr.Blocks, models: Models) -> None:
         gr.on([photo.input, split.input, run.click], handler, **options),
         clickable.load_input_event.then(handler, **options),
         threshold.change(handler, **options),
+        roles.change(partial(roles_choice, models), roles, split, api_visibility="private").then(handler, **options),
     ]
     stop.click(lambda: "Stopped.", outputs=status, cancels=running, api_visibility="private")
     opacity.change(None, opacity, js=SET_OPACITY)

@@ -71,7 +71,7 @@ def test_each_score_map_is_that_of_its_model():
     np.testing.assert_array_equal(composed.score_maps[2], b.score_maps[2])
     # Left: 0.9 of sky (a). Right: 0.5 of cat (b) against 0.3 of grass (a); a's own 0.9 of cat does not count.
     np.testing.assert_array_equal(composed.labels, [[0, 2]])
-    assert composed.model == "a + b"
+    assert composed.model == "a+b"
 
 
 def test_no_pixel_goes_to_an_unserved_class():
