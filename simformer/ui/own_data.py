@@ -166,8 +166,8 @@ def build(page: gr.Blocks, models: Models, own: OwnData) -> None:
                 elem_id="own-model",
             )
             with gr.Row():
-                run = gr.Button("Evaluate all", variant="primary", elem_id="own-run")
-                stop = gr.Button("Stop", variant="stop", elem_id="own-stop")
+                run = gr.Button("Evaluate all", variant="primary", min_width=120, elem_id="own-run")
+                stop = gr.Button("Stop", variant="stop", min_width=120, elem_id="own-stop")
             status = gr.HTML(elem_id="own-status", elem_classes="status")
         with gr.Column(min_width=300, elem_classes="own-gallery"):
             opened = gr.HTML(NO_PHOTO, elem_id="own-photo", js_on_load=VIEWS_SCRIPT.read_text(encoding="utf-8"))
