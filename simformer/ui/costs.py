@@ -215,7 +215,7 @@ def build(
             with gr.Accordion("Seconds for one annotation", open=False):
                 seconds = [_seconds_input(kind, defaults["defaults"][kind]) for kind in KINDS]
                 instances = gr.Number(
-                    round(defaults["instances_per_class"]["value"], 2),
+                    defaults["instances_per_class"]["value"],
                     label="Instances of a class in a photo that shows it",
                     info=f"Where they were not counted. {defaults['instances_per_class']['why']}",
                     elem_id="cost-instances",

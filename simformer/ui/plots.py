@@ -101,7 +101,11 @@ def miou_bars(rows: Sequence[MiouRow], *, by: Series = "method") -> go.Figure:
             marker={
                 "color": color,
                 "line": {"color": _TEXT, "width": 0.5},
-                "pattern": {"shape": "/" if first.origin == "published" else "", "fgcolor": "rgba(255,255,255,0.7)"},
+                "pattern": {
+                    "shape": "/" if first.origin == "published" else "",
+                    "fillmode": "overlay",
+                    "fgcolor": "white",
+                },
             },
             error_y=_seed_range([place.get(split) for split in splits]),
             text=[None if value is None else f"{value:.1f}" for value in values] if len(rows) <= 16 else None,
@@ -249,8 +253,8 @@ def styled(figure: go.Figure, *, x: str | None, y: str | None) -> go.Figure:
         "automargin": True,
         "fixedrange": True,
     }
-    figure.update_xaxes(title=x, showgrid=False, **axis)
-    figure.update_yaxes(title=y, **axis)
+    figure.update_xaxes(title={"text": x, "standoff": 10}, showgrid=False, **axis)
+    figure.update_yaxes(title={"text": y, "standoff": 10}, **axis)
     return figure
 
 

@@ -57,7 +57,7 @@ _SPLITS = {MORE_NOVEL: ("s4", "s5", "s6", "s7", "s8", "s9")}
 
 HOW_TO_MEASURE = (
     "Nothing has been measured on {dataset} yet. Train a model with "
-    "<code>python -m train train/configs/msrc21.yaml data=DIR</code> and ship its result with "
+    "<code>python -m train train/configs/{name}.yaml data=DIR</code> and ship its result with "
     "<code>python -m train.publish RUN NAME</code>: each run is one JSON file in <code>assets/results</code>."
 )
 
@@ -152,7 +152,9 @@ def show(cells: Sequence[ResultCell], chosen: Selection, problems: Sequence[str]
     """
     notes = [hint(escape(problem)) for problem in problems]
     if not any(cell.dataset == chosen.dataset for cell in cells):
-        notes.append(hint(HOW_TO_MEASURE.format(dataset=DATASET_TITLES.get(chosen.dataset, escape(chosen.dataset)))))
+        title = DATASET_TITLES.get(chosen.dataset)
+        config = chosen.dataset if title else "own_data"
+        notes.append(hint(HOW_TO_MEASURE.format(dataset=title or escape(chosen.dataset), name=config)))
     if chosen.view == BY_CLASS:
         return _show_classes(cells, chosen, notes)
     rows = select_rows(cells, chosen)

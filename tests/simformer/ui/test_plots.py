@@ -75,6 +75,8 @@ def test_the_legend_tells_published_from_measured(main_cells):
     assert {"SimFormer (published)", "SimFormer (measured)"} <= bars.keys()
     for name, bar in bars.items():
         assert bar["marker"]["pattern"]["shape"] == ("/" if "published" in name else "")
+        # Without "overlay" the hatching replaces the color.
+        assert bar["marker"]["pattern"]["fillmode"] == "overlay"
         assert bar["marker"]["color"] == METHOD_COLORS[name.split(" (")[0]]
 
 

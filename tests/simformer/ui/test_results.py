@@ -5,6 +5,7 @@ import csv
 import io
 import re
 from html import unescape
+from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -163,6 +164,9 @@ def test_nothing_measured_says_how_to_measure(tmp_path):
         answer = show(read_results(tmp_path), Selection(view))
         assert answer.figure is None and answer.table == ""
         assert "python -m train train/configs/msrc21.yaml" in answer.notes
+    for dataset in dict(dataset_choices([])).values():
+        config = re.search(r"train/configs/\w+\.yaml", show([], Selection(dataset=dataset)).notes)[0]
+        assert (Path(__file__).resolve().parents[3] / config).is_file()
 
 
 def test_broken_files_are_named(cells):
