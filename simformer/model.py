@@ -97,11 +97,15 @@ class SimFormer(nn.Module):
         self.register_buffer("mean", torch.tensor(self.backbone.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.backbone.std).view(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Output:
-        """images: B x 3 x H x W, RGB 0..255, any size: padded at the right and bottom to whole strides."""
+    def forward(self, images: Tensor, *, auxiliary: bool = True) -> Output:
+        """images: B x 3 x H x W, RGB 0..255, any size: padded at the right and bottom to whole strides.
+
+        Without `auxiliary` only the last decoder layer's predictions are made.
+        """
         pyramid = self.features(images)
         pixel_embeddings = self.pixel_decoder(pyramid)
-        layers = [self.predict(q, pyramid[-1], pixel_embeddings) for q in self.transformer(pyramid[-1])]
+        queries = self.transformer(pyramid[-1])
+        layers = [self.predict(q, pyramid[-1], pixel_embeddings) for q in queries[0 if auxiliary else -1 :]]
         class_logits, mask_logits = layers[-1]
         return Output(class_logits, mask_logits, pixel_embeddings, layers[:-1])
 
@@ -131,7 +135,7 @@ class SimFormer(nn.Module):
         Paper, section 3.1 (inference): softmax over classes without "no object", sigmoid masks.
         """
         height, width = images.shape[-2:]
-        output = self(images)
+        output = self(images, auxiliary=False)
         maps = compose_score_maps(output.class_logits, output.mask_logits)
         return maps[..., : math.ceil(height / 4), : math.ceil(width / 4)]
 
