@@ -125,17 +125,15 @@ def complementary_loss(
     The prediction is the element-wise maximum of the mask logits of the queries matched to novel classes and of a
     constant; the target is the complement of the union of base masks, 0 in the padding.
     """
-    losses = []
-    for image, ((queries, targets), image_base) in enumerate(zip(matches, base, strict=True)):
-        queries = queries[targets >= len(image_base)]
-        if len(queries) == 0:
-            continue
-        logits = upsample(mask_logits[image, queries], base_labels.shape[-2:]).amax(0).clamp(min=SILENT_LOGIT)
-        target = ((base_labels[image] == VOID) & ~padding[image]).float()
-        losses.append(
-            FOCAL_COST * focal_loss(logits[None], target[None]) + DICE_COST * dice_loss(logits[None], target[None])
-        )
-    return torch.cat(losses).sum() if losses else mask_logits.sum() * 0
+    novel = [(q[t >= len(b)], t[t >= len(b)]) for (q, t), b in zip(matches, base, strict=True)]
+    images = [image for image, (queries, _) in enumerate(novel) if len(queries)]
+    if not images:
+        return mask_logits.sum() * 0
+    logits = upsample(mask_logits[as_indices(novel)], base_labels.shape[-2:])
+    by_image = logits.split([len(novel[image][0]) for image in images])
+    together = torch.stack([each.amax(0) for each in by_image]).clamp(min=SILENT_LOGIT)
+    targets = ((base_labels == VOID) & ~padding)[images].float()
+    return (FOCAL_COST * focal_loss(together, targets) + DICE_COST * dice_loss(together, targets)).sum()
 
 
 def focal_loss(logits: Tensor, targets: Tensor) -> Tensor:
@@ -155,6 +153,8 @@ def dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 def upsample(logits: Tensor, size: torch.Size) -> Tensor:
     """M x h x w -> M x H x W float32, bilinear."""
+    if logits.shape[-2:] == size:
+        return logits.float()
     return F.interpolate(logits[:, None].float(), size=size, mode="bilinear", align_corners=False)[:, 0]
 
 

@@ -72,11 +72,12 @@ def cost_matrix(
 
 def pairwise_focal(logits: Tensor, masks: Tensor) -> Tensor:
     """Sigmoid focal loss of every query with every mask, mean over pixels: B x N x P, B x T x P -> B x N x T."""
-    p = logits.sigmoid()
-    if_inside = FOCAL_ALPHA * (1 - p) ** FOCAL_GAMMA * F.softplus(-logits)
-    if_outside = (1 - FOCAL_ALPHA) * p**FOCAL_GAMMA * F.softplus(logits)
-    masks = masks.transpose(1, 2)
-    return (if_inside @ masks + if_outside @ (1 - masks)) / logits.shape[-1]
+    p, if_outside = logits.sigmoid(), F.softplus(logits)
+    if_inside = FOCAL_ALPHA * (1 - p) ** FOCAL_GAMMA * (if_outside - logits)  # softplus(-x) = softplus(x) - x
+    if_outside = (1 - FOCAL_ALPHA) * p**FOCAL_GAMMA * if_outside
+    # Every pixel is outside, but for the mask's, which are inside instead.
+    total = if_outside.sum(-1, keepdim=True) + (if_inside - if_outside) @ masks.transpose(1, 2)
+    return total / logits.shape[-1]
 
 
 def pairwise_dice(logits: Tensor, masks: Tensor) -> Tensor:

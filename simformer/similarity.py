@@ -191,9 +191,9 @@ class PixelSimilarity(nn.Module):
             return mask_logits.sum() * 0
         chosen = torch.tensor(pairs + [i + half for i in pairs], device=region.device)
         points = sample_points(region[chosen], region[chosen], self.points)
-        teacher = self.teacher(*gather(embeddings[chosen], points).chunk(2))
+        teacher = self.teacher(*gather(embeddings, points, chosen).chunk(2))
         scores = class_logits[chosen].softmax(-1)[..., novel_classes]
-        masks = gather(mask_logits[chosen], points).sigmoid()
+        masks = gather(mask_logits, points, chosen).sigmoid()
         student = F.normalize(masks @ scores, dim=-1)  # 2P' x J x novel classes
         a, b = student.chunk(2)
         similarity = (a @ b.transpose(1, 2)).relu()
@@ -246,7 +246,8 @@ def sample_points(region: Tensor, fallback: Tensor, count: int) -> Tensor:
     return torch.multinomial(weights, count, replacement=True)
 
 
-def gather(maps: Tensor, points: Tensor) -> Tensor:
-    """Values of B x C x h x w maps at B x J flat indices -> B x J x C."""
-    index = points[:, None].expand(-1, maps.shape[1], -1)
-    return maps.flatten(2).gather(2, index).transpose(1, 2)
+def gather(maps: Tensor, points: Tensor, images: Tensor | None = None) -> Tensor:
+    """Values of B x C x h x w maps at flat indices, B' x J (int64), of all or of B' chosen images -> B' x J x C."""
+    if images is None:
+        images = torch.arange(len(maps), device=maps.device)
+    return maps.flatten(2)[images[:, None], :, points]

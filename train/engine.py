@@ -22,6 +22,7 @@ from simformer.splits import Split
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, training_stream
 from train.optimization import make_optimizer, poly_schedule
+from train.precision import products
 from train.processes import StopSignal, ignore_signals, mean_over_workers
 from train.provenance import commit_id, device_name
 from train.state import load_state, save_state
@@ -54,7 +55,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     commit = commit_id()  # now: the history may move on while the run goes
     # Some backbones have layers behind the maps that are used here; DDP must not wait for their gradients.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(mixed_precision=config.precision, kwargs_handlers=[unused])
+    autocast = config.precision if torch.cuda.is_available() else "no"
+    accelerator = Accelerator(mixed_precision=autocast, kwargs_handlers=[unused])
     torch.manual_seed(config.seed)
     train_set, val_set = open_datasets(config)
     split = load_split_of(config, train_set)
@@ -83,7 +85,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     begun = time.monotonic() - seconds
     bar = tqdm(loader, initial=start, total=config.steps, unit="step", disable=not accelerator.is_main_process)
     model.train()
-    with StopSignal() as stop:
+    with StopSignal() as stop, products(config.precision):
         for step, batch in enumerate(bar, start + 1):
             # Seeded step by step, so that a resumed run draws what an unbroken one would have drawn.
             torch.manual_seed(((config.seed << 32) + step) * accelerator.num_processes + accelerator.process_index)

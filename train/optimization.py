@@ -26,7 +26,7 @@ def make_optimizer(task: nn.Module, config: TrainConfig) -> AdamW:
             factor = config.classifier_factor
         decay = 0.0 if id(parameter) in undecayed else config.weight_decay
         groups.setdefault((factor * config.learning_rate, decay), []).append(parameter)
-    return AdamW([{"params": ps, "lr": lr, "weight_decay": decay} for (lr, decay), ps in groups.items()])
+    return AdamW([{"params": ps, "lr": lr, "weight_decay": decay} for (lr, decay), ps in groups.items()], fused=True)
 
 
 def poly_schedule(optimizer: AdamW, steps: int, power: float = 0.9) -> LambdaLR:

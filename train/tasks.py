@@ -16,6 +16,7 @@ from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
 from simformer.validation import first_problem
 from train.config import TrainConfig
+from train.precision import products
 
 METHODS = {"cross": "SimFormer", "self": "Self-Pair", "none": "Basic Model"}
 
@@ -54,7 +55,8 @@ class SegmentationTask(nn.Module):
             labels, padding = batch.base_labels, batch.padding
             if self.at_prediction:
                 labels, padding = shrink_labels(labels, padding, output.mask_logits.shape[-2:])
-            losses = self.criterion(output, labels, padding, batch.base, batch.novel, across_workers)
+            with products("no"):
+                losses = self.criterion(output, labels, padding, batch.base, batch.novel, across_workers)
             if self.similarity is not None:
                 losses |= self.similarity(
                     output.class_logits.float(),
@@ -92,7 +94,7 @@ def make_task(config: TrainConfig, split: Split) -> SegmentationTask | Classific
     """The task of `config.method`, its backbone frozen if so configured."""
     task = (ClassificationTask if config.method == "cam" else SegmentationTask)(config, split)
     if config.frozen_backbone:
-        task.network.backbone.requires_grad_(False)
+        task.network.backbone.freeze(torch.bfloat16 if config.precision == "bf16" else torch.float32)
     return task
 
 

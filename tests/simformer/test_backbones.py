@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from skimage import data as photos
@@ -100,3 +102,23 @@ def test_load_in_order_refuses_another_network(tmp_path, other):
     torch.save(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 7)).state_dict(), tmp_path / "weights.pth")
     with pytest.raises(ConfigError, match=r"weights\.pth does not fit this network"):
         load_in_order(other, tmp_path / "weights.pth")
+
+
+def test_a_frozen_backbone_answers_alike_in_training():
+    torch.manual_seed(0)
+    plain = Backbone("test_efficientnet", pretrained=False)
+    names = set(plain.state_dict())
+    for norm in plain.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_()
+    images = torch.randn(2, 3, 64, 64)
+    expected = plain.train()(images)
+    for dtype, tolerance in ((torch.float32, 1e-4), (torch.bfloat16, 0.1)):
+        frozen = copy.deepcopy(plain)
+        frozen.freeze(dtype)
+        pyramid, last = frozen.train()(images)
+        for found, wanted in zip([*pyramid, last], [*expected[0], expected[1]], strict=True):
+            assert not found.requires_grad and found.dtype == torch.float32
+            assert float((found - wanted.detach()).norm() / wanted.detach().norm()) < tolerance
+        assert set(frozen.state_dict()) == names
+        assert torch.equal(frozen.eval()(images)[1], plain.eval()(images)[1])
