@@ -87,7 +87,8 @@ def table(variants: list[Variant]) -> str:
     """Seconds a step, how many times as fast as the first row, and how far the first step's loss is from its."""
     first = variants[0]
     width = max(len(variant.name) for variant in variants)
-    lines = [f"{'':{width}} {'step s':>8} {'faster':>7} " + " ".join(f"{p:>9}" for p in PARTS) + f" {'loss differs':>13}"]
+    parts = " ".join(f"{part:>9}" for part in PARTS)
+    lines = [f"{'':{width}} {'step s':>8} {'faster':>7} {parts} {'loss differs':>13}"]
     for variant in variants:
         total, *parts = variant.medians
         differs = abs(variant.losses[0] - first.losses[0]) / abs(first.losses[0])

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from contextlib import nullcontext
+from itertools import pairwise
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         marks.append(time.perf_counter())
-        seconds = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+        seconds = [after - before for before, after in pairwise(marks)]
         print(json.dumps({"seconds": seconds, "loss": total.item()}), flush=True)
 
 

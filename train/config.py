@@ -31,6 +31,10 @@ class TrainConfig(BaseModel):
     hold_out: float = Field(0.0, ge=0, lt=1, description="tune on this share of the training photos, not on val")
     label_rule: Literal["strict", "crop"] = Field("strict", description="whose novel labels a crop gets")
     pairing: Pairing = Field("cross", description="cross: SimFormer, self: Self-Pair, none: Basic Model")
+    pseudo: Literal["predictions", "cam", "rib", "retab"] | None = Field(
+        None, description="train on pseudo masks of novel classes, from a model's predictions or a classifier's maps"
+    )
+    teacher: str | None = Field(None, description="weights, by name or path, that make the pseudo masks")
 
     # network: fields of ModelConfig or CamConfig, without num_classes
     model: dict[str, Any] = {}
@@ -89,6 +93,10 @@ class TrainConfig(BaseModel):
     def _pairs_are_even(self) -> TrainConfig:
         if self.method == "simformer" and self.pairing != "none" and self.batch % 2:
             raise ValueError("batch must be even: images come in pairs")
+        if (self.pseudo is None) != (self.teacher is None):
+            raise ValueError("pseudo masks need both `pseudo` and `teacher`")
+        if self.pseudo and (self.method != "simformer" or self.pairing != "none"):
+            raise ValueError("pseudo masks are for method=simformer with pairing=none: every class has masks then")
         if self.dataset == "custom" and self.novel is None and self.split != "all_base":
             raise ValueError("a custom data set needs `novel`, or split=all_base")
         return self

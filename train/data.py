@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from simformer.errors import ConfigError
 from simformer.files import atomic_write
 from simformer.splits import ALL_BASE, Split, custom_split, load_split
 from train.config import TrainConfig
+from train.pseudo_labels import write_pseudo_labels
 
 
 def open_datasets(config: TrainConfig) -> tuple[FolderDataset, FolderDataset]:
@@ -55,20 +57,33 @@ def load_split_of(config: TrainConfig, dataset: FolderDataset) -> Split:
     return load_split(config.dataset, config.split)
 
 
+def training_roles(config: TrainConfig, split: Split) -> Split:
+    """Roles of the classes as the losses see them.
+
+    CAM's classifier gets the image-level labels of every class and no mask; with pseudo masks every class has masks.
+    """
+    if config.method == "cam":
+        return replace(split, novel=tuple(range(len(split.classes))))
+    return replace(split, novel=()) if config.pseudo else split
+
+
+def pseudo_dataset(config: TrainConfig, dataset: FolderDataset, split: Split) -> FolderDataset:
+    """The training photos with pseudo masks for their label maps; they are made if they are not there yet."""
+    folder = config.out / "pseudo_labels"
+    write_pseudo_labels(config, dataset, split, folder)
+    names = write_list(config.out / "pseudo.txt", dataset.names)
+    return FolderDataset(config.data, names, cache=config.cache, label_folder=folder)
+
+
 def training_stream(
     config: TrainConfig, dataset: FolderDataset, split: Split, start: int, share: tuple[int, int] = (0, 1)
 ) -> WeakShotStream:
-    """The batches from step `start` on, or the share (rank, count) of one of several processes.
-
-    CAM's classifier gets the image-level labels of every class and no mask.
-    """
-    cam = config.method == "cam"
-    roles = Split(split.dataset, split.name, split.classes, tuple(range(len(split.classes)))) if cam else split
+    """The batches from step `start` on, or the share (rank, count) of one of several processes."""
     return WeakShotStream(
         dataset,
-        roles,
+        training_roles(config, split),
         TrainTransform(config.crop, config.scale),
-        pairing="none" if cam else config.pairing,
+        pairing="none" if config.method == "cam" else config.pairing,
         crop_labels=config.label_rule,
         batch=config.batch,
         steps=config.steps,

@@ -20,7 +20,7 @@ from simformer.evaluation import Scores, evaluate
 from simformer.predictor import Predictor
 from simformer.splits import Split
 from train.config import TrainConfig
-from train.data import load_split_of, open_datasets, training_stream
+from train.data import load_split_of, open_datasets, pseudo_dataset, training_roles, training_stream
 from train.optimization import make_optimizer, poly_schedule
 from train.precision import products
 from train.processes import StopSignal, ignore_signals, mean_over_workers
@@ -60,7 +60,10 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     torch.manual_seed(config.seed)
     train_set, val_set = open_datasets(config)
     split = load_split_of(config, train_set)
-    task = make_task(config, split)
+    if config.pseudo:
+        with accelerator.main_process_first():
+            train_set = pseudo_dataset(config, train_set, split)
+    task = make_task(config, training_roles(config, split))
     optimizer = make_optimizer(task, config)
     schedule = poly_schedule(optimizer, config.steps)
     state_path = config.out / "state.pt"

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from simformer.cam import CamConfig, CamNetwork, multilabel_loss
-from simformer.checkpoint import Card, Inference
+from simformer.checkpoint import Card, Inference, load_checkpoint
 from simformer.criterion import AcrossWorkers, Criterion, alone
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
@@ -15,10 +15,13 @@ from simformer.model import ModelConfig, SimFormer
 from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
 from simformer.validation import first_problem
+from simformer.weights import find_weights
 from train.config import TrainConfig
 from train.precision import products
 
 METHODS = {"cross": "SimFormer", "self": "Self-Pair", "none": "Basic Model"}
+# Trained on pseudo masks made from maps.
+PSEUDO_METHODS = {"cam": "WSSS (CAM)", "rib": "WSSS (RIB)", "retab": "RETAB"}
 
 
 class SegmentationTask(nn.Module):
@@ -112,7 +115,25 @@ def method_name(config: TrainConfig, split: Split) -> str:
     """The row of a results table a run belongs to."""
     if config.method == "cam":
         return "CAM"
-    return METHODS[config.pairing] if split.novel else "FullyOracle"
+    if not split.novel:
+        return "FullyOracle"
+    if config.pseudo == "predictions":
+        return second_training_name(config.teacher)
+    return PSEUDO_METHODS[config.pseudo] if config.pseudo else METHODS[config.pairing]
+
+
+def second_training_name(teacher: str) -> str:
+    """A star behind the name of the method whose predictions are trained on: SimFormer*, RETAB*.
+
+    Raises:
+        CheckpointError: the weights cannot be read. ConfigError: their card does not tell how they were trained.
+    """
+    card = load_checkpoint(find_weights(teacher))[1]
+    try:
+        first = TrainConfig.model_validate({"data": ".", **card.training})
+    except ValidationError as error:
+        raise ConfigError(f"the card of {teacher} does not tell how it was trained: {first_problem(error)}") from error
+    return f"{method_name(first, Split(card.dataset, card.split, card.classes, card.novel))}*"
 
 
 def evaluation_views(config: TrainConfig) -> Inference:

@@ -39,7 +39,14 @@ class FolderDataset:
         names: names of the photos, in the order of the list file.
     """
 
-    def __init__(self, root: str | Path, list_file: str | None = "train.txt", *, cache: bool = False):
+    def __init__(
+        self,
+        root: str | Path,
+        list_file: str | None = "train.txt",
+        *,
+        cache: bool = False,
+        label_folder: str | Path | None = None,
+    ):
         """Find the files; photos and label maps are decoded when asked for.
 
         Args:
@@ -47,6 +54,7 @@ class FolderDataset:
             list_file: which photos, "train.txt" or "val.txt" for example; None for all, sorted by name.
             cache: decode everything now and keep it in memory (4 bytes a pixel), so that worker processes
                 forked later share it.
+            label_folder: where the label maps are, if not in ROOT/labels.
 
         Raises:
             DatasetError: a file is missing, empty or contradicts another; the sentence names it.
@@ -54,6 +62,7 @@ class FolderDataset:
         self.root = Path(root)
         if not self.root.is_dir():
             raise DatasetError(f"there is no data set folder {self.root}")
+        self._label_folder = Path(label_folder) if label_folder else self.root / "labels"
         self.classes = self._read_classes()
         self._photos = self._find_photos()
         self.names = sorted(self._photos) if list_file is None else self._read_names(list_file)
@@ -142,7 +151,7 @@ class FolderDataset:
             pass
 
     def _label_path(self, name: str) -> Path:
-        return self.root / "labels" / f"{name}.png"
+        return self._label_folder / f"{name}.png"
 
     def _read_classes(self) -> tuple[str, ...]:
         path = self.root / "classes.txt"

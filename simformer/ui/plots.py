@@ -22,6 +22,8 @@ from simformer.splits import load_split
 # yellow, which one of the two backgrounds would swallow.
 METHOD_COLORS = {
     "CAM": "#cc79a7",
+    "WSSS (CAM)": "#882255",
+    "WSSS (RIB)": "#aa7744",
     "RETAB": "#d55e00",
     "RETAB*": "#c9b700",
     "Basic Model": "#e69f00",
@@ -31,7 +33,11 @@ METHOD_COLORS = {
     "FullyOracle": "#7f7f7f",
 }
 _SYMBOLS = dict(
-    zip(METHOD_ORDER, ("x", "square", "square-open", "triangle-up", "cross", "circle", "star", "diamond"), strict=True)
+    zip(
+        METHOD_ORDER,
+        ("x", "hexagon", "hexagon-open", "square", "square-open", "triangle-up", "cross", "circle", "star", "diamond"),
+        strict=True,
+    )
 )
 _OTHER_COLOR = "#994f88"
 _POINT_COLORS = ("#9ecae1", "#4292c6", "#08519c", "#08306b")

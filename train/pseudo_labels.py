@@ -1,0 +1,172 @@
+"""Pseudo masks of novel classes, and the second training on them.
+
+Base masks are given and always on top; R is the rest of a photo, where its novel classes must be. `predictions`
+(SimFormer*; paper, section 4) fills R by a trained model, `cam`, `rib` and `retab` by maps of the photo's novel
+classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from simformer.checkpoint import check_classes, load_network
+from simformer.datasets.folder import FolderDataset
+from simformer.errors import CheckpointError, ConfigError
+from simformer.files import atomic_write
+from simformer.label_maps import palette_image
+from simformer.palette import VOID
+from simformer.predictor import Predictor
+from simformer.splits import Split
+from simformer.weights import find_weights
+from train.baselines.cam_maps import CamMaps
+from train.config import TrainConfig
+
+# Name of the setting -> what gives K x h x w maps in 0..1 for photo number i.
+MAP_MAKERS: dict[str, Callable[..., Callable[[int], Tensor]]] = {"cam": CamMaps}
+THRESHOLDS = np.arange(0.05, 0.95, 0.05)
+
+# index of a photo, its base masks (uint8, H x W, 255 in R) -> its pseudo masks (uint8, H x W)
+Filler = Callable[[int, Tensor], Tensor]
+
+
+def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Split, folder: Path) -> None:
+    """Label maps of all training photos as PNGs in `folder`: base masks as given, novel ones from `config.teacher`.
+
+    Photos that are done are skipped, so an interrupted run goes on where it was.
+
+    Raises:
+        CheckpointError: the teacher cannot be used, is of other classes, or not of the kind that is needed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.png" for name in dataset.names]
+    left = [index for index, path in enumerate(paths) if not path.is_file()]
+    if not left:
+        return
+    fill = filler(config, dataset, split, folder.parent / "maps")
+    for index in tqdm(left, desc="pseudo masks", unit="photo"):
+        image, labels = dataset.sample(index)
+        given = base_only(labels, image, split)
+        with atomic_write(paths[index]) as file:
+            palette_image(fill(index, given).numpy(), split.classes).save(file, format="PNG")
+
+
+def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folder: Path) -> Filler:
+    """What fills R: the teacher's predictions, or maps above a threshold that was chosen on base classes."""
+    path = find_weights(config.teacher)
+    if config.pseudo == "predictions":
+        predictor = Predictor.load(path)
+        check_classes(split.classes, predictor.classes)
+        if predictor.roles != split.roles:
+            raise CheckpointError(f"{path.name} was not trained with the roles of the split {split.name}")
+        return lambda index, given: keep_labelled(
+            torch.from_numpy(predictor.segment(dataset.image(index).permute(1, 2, 0).numpy()).labels),
+            given,
+            novel_labels(dataset, split, index),
+        )
+    network, card = load_network(path, "cuda" if torch.cuda.is_available() else "cpu")
+    check_classes(split.classes, card.classes)
+    if card.kind != "cam":
+        raise CheckpointError(f"{path.name} is no classifier: pseudo={config.pseudo} needs the weights of method=cam")
+    maker = MAP_MAKERS[config.pseudo](network, dataset, split, image_size=config.image_size, seed=config.seed)
+    maps = SavedMaps(maker, dataset, maps_folder)
+    threshold = choose_threshold(maps, dataset, split)
+    print(f"pseudo masks: maps count from {threshold:.2f} on, chosen on base classes")
+    return lambda index, given: arg_max_in_rest(maps(index), given, novel_labels(dataset, split, index), threshold)
+
+
+class SavedMaps:
+    """A map maker that remembers its maps on disk, those of present classes, as bytes."""
+
+    def __init__(self, make: Callable[[int], Tensor], dataset: FolderDataset, folder: Path):
+        self.make = make
+        self.dataset = dataset
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, index: int) -> Tensor:
+        """K x h x w float32, in steps of 1/255."""
+        path = self.folder / f"{self.dataset.names[index]}.npz"
+        if not path.is_file():
+            maps = (self.make(index).clamp(0, 1) * 255).round().to(torch.uint8)
+            present = maps.flatten(1).any(1).nonzero().flatten()
+            with atomic_write(path) as file:
+                np.savez_compressed(file, classes=present.numpy(), maps=maps[present].numpy())
+        with np.load(path, allow_pickle=False) as saved:
+            classes, values = saved["classes"], saved["maps"]
+        result = torch.zeros(len(self.dataset.classes), *values.shape[1:])
+        result[torch.from_numpy(classes)] = torch.from_numpy(values).float() / 255
+        return result
+
+
+def base_only(labels: Tensor | None, image: Tensor, split: Split) -> Tensor:
+    """A label map (uint8, H x W) without what training must not see: novel pixels become 255. All 255 if None."""
+    if labels is None:
+        return torch.full(image.shape[1:], VOID, dtype=torch.uint8)
+    kept = torch.isin(labels, torch.tensor(split.base, dtype=torch.uint8))
+    return torch.where(kept, labels, torch.tensor(VOID, dtype=torch.uint8))
+
+
+def novel_labels(dataset: FolderDataset, split: Split, index: int) -> list[int]:
+    """The photo's novel image-level labels, ascending."""
+    return sorted(set(dataset.image_labels(index)) & set(split.novel))
+
+
+def keep_labelled(predicted: Tensor, given: Tensor, novel: list[int]) -> Tensor:
+    """Predicted classes (uint8, H x W) in R, where the photo's image-level labels name them and they are novel."""
+    kept = torch.isin(predicted, torch.tensor(novel, dtype=torch.uint8)) & (given == VOID)
+    return torch.where(kept, predicted, given)
+
+
+def arg_max_in_rest(maps: Tensor, given: Tensor, novel: list[int], threshold: float) -> Tensor:
+    """Novel class with the strongest map (K x h x w, resized) in R, where it reaches the threshold; void below."""
+    if not novel:
+        return given
+    best, which = resize(maps[novel], given.shape).max(0)
+    labels = torch.tensor(novel, dtype=torch.uint8)[which]
+    return torch.where((given == VOID) & (best >= threshold), labels, given)
+
+
+def choose_threshold(maps: Callable[[int], Tensor], dataset: FolderDataset, split: Split) -> float:
+    """The threshold at which base classes, each treated as novel, would get the best pseudo masks.
+
+    For each base class of a photo R is what the other base masks leave; the photo's novel classes compete. The mean
+    over base classes of the IoU over all photos is largest at the threshold. No novel truth is looked at.
+
+    Raises:
+        ConfigError: no photo shows a base class.
+    """
+    overlap = np.zeros((len(split.classes), len(THRESHOLDS)))
+    claimed, area = np.zeros_like(overlap), np.zeros(len(split.classes))
+    for index in tqdm(range(len(dataset)), desc="maps", unit="photo"):
+        image, labels = dataset.sample(index)
+        given = base_only(labels, image, split)
+        # At the maps' own size: a choice between steps of 0.05 needs no more.
+        found = maps(index)
+        small = F.interpolate(given[None, None].float(), size=found.shape[1:], mode="nearest")[0, 0].to(torch.uint8)
+        novel = novel_labels(dataset, split, index)
+        rival = found[novel].amax(0) if novel else torch.zeros_like(found[0])
+        for c in set(dataset.image_labels(index)) & set(split.base):
+            truth = small == c
+            strength = torch.where((truth | (small == VOID)) & (found[c] > rival), found[c], -1.0)
+            levels = np.histogram(strength.numpy(), [*THRESHOLDS, 2.0])[0][::-1].cumsum()[::-1]
+            inside = np.histogram(strength[truth].numpy(), [*THRESHOLDS, 2.0])[0][::-1].cumsum()[::-1]
+            claimed[c] += levels
+            overlap[c] += inside
+            area[c] += int(truth.sum())
+    shown = area > 0
+    if not shown.any():
+        raise ConfigError("no photo shows a base class: the threshold of the pseudo masks cannot be chosen")
+    iou = overlap[shown] / (claimed[shown] + area[shown, None] - overlap[shown])
+    return float(THRESHOLDS[iou.mean(0).argmax()])
+
+
+def resize(maps: Tensor, size: torch.Size) -> Tensor:
+    """C x h x w -> C x H x W, bilinear."""
+    return F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]
