@@ -35,11 +35,13 @@ def arguments(words: list[str]) -> argparse.Namespace:
 options = arguments(sys.argv[1:] if __name__ == "__main__" else [])
 
 from simformer.errors import SimFormerError  # noqa: E402  (--help need not wait for gradio)
+from simformer.ui.models import Models  # noqa: E402
 from simformer.ui.page import build_page  # noqa: E402
 from simformer.ui.theme import STYLES, theme  # noqa: E402
 
 try:
-    demo = build_page(data=options.data, list_file=options.list, local_folders=options.local_folders)
+    models = Models()
+    demo = build_page(models, data=options.data, list_file=options.list, local_folders=options.local_folders)
 except SimFormerError as error:
     sys.exit(f"Error: {error}")
 
@@ -58,6 +60,10 @@ if __name__ == "__main__":
             enable_monitoring=False,
             run_history=False,
             footer_links=["api", "settings"],
+            prevent_thread_lock=True,
         )
     except OSError as error:
         sys.exit(f"Error: {error}")
+    # Only now: loading them beside the page would keep its first visitor waiting.
+    models.start()
+    demo.block_thread()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from simformer.errors import CheckpointError
 
@@ -38,3 +41,13 @@ def find_weights(name_or_path: str | Path) -> Path:
     raise CheckpointError(
         f"{name_or_path} is neither a weights file nor a model in {weights_folder()} (there: {known})"
     )
+
+
+def class_roles(path: Path) -> dict[str, str]:
+    """Class -> "base" or "novel", as the card inside a weights file says; empty where it cannot be read."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            card = json.loads((file.metadata() or {})["card"])
+        return dict(zip(card["classes"], card["roles"], strict=True))
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return {}  # whoever loads the model gets the sentence that says why

@@ -37,12 +37,12 @@ from simformer.ui.costs_html import (
 from simformer.ui.inputs import failure
 from simformer.ui.markup import hint
 from simformer.ui.plots import split_label
+from simformer.ui.roles import SEGMENT_TAB
 
 DATASET = "msrc21"
 FIRST_SPLIT = "s1"
 FIRST_BUDGET = 500
 OWN_CHOICE = "own"
-SEGMENT_TAB = "segment"
 CLASS_HEAD = ["Class", "In % of photos", "Instances in such a photo"]
 NO_FRONTIER = (
     "The frontier and the best classes for a budget need the IoU of classes measured in both roles: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -13,7 +14,7 @@ from simformer.errors import CheckpointError
 from simformer.ui.cache import Cache
 from simformer.ui.photos import Photo, Shown, show
 from simformer.ui.zerogpu import on_gpu, on_zerogpu
-from simformer.weights import available_models
+from simformer.weights import available_models, class_roles
 
 if TYPE_CHECKING:
     from simformer.composition import Assignment
@@ -44,6 +45,13 @@ def title(name: str) -> str:
     return known.get(name) or (f"SimFormer, split {number}" if number.isdecimal() else name)
 
 
+def roles_of_model(name: str | None) -> tuple[str, ...] | None:
+    """The roles in a name that `roles_model` made; None for any other name."""
+    letters = name.removeprefix(ROLES) if name and name.startswith(ROLES) else ""
+    known = {"b": "base", "n": "novel"}
+    return tuple(known[letter] for letter in letters) if letters and set(letters) <= set(known) else None
+
+
 def roles_model(roles: Sequence[str]) -> str:
     """Name of the model that is composed for these roles ("base" or "novel" for each class)."""
     return ROLES + "".join(role[0] for role in roles)
@@ -57,8 +65,11 @@ class Models:
     """
 
     def __init__(self, names: Sequence[str] | None = None):
-        self.names = tuple(available_models() if names is None else names)
+        files = available_models()
+        self.names = tuple(files if names is None else names)
+        self._roles = {name: class_roles(files[name]) for name in self.simformers if name in files}
         self._loading: dict[str, Future[Predictor]] = {}
+        self._starting = Lock()
         self._segmentations: Cache[Segmentation] = Cache(CACHE_BYTES)
         self._shown: Cache[Shown] = Cache(CACHE_BYTES // 8)
         self._predict = on_gpu(self._predict_here)
@@ -67,6 +78,22 @@ class Models:
     def simformers(self) -> tuple[str, ...]:
         """Names of the SimFormer models, one a split."""
         return tuple(name for name in self.names if name not in (CAM, ORACLE))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the first SimFormer, those of all shipped ones; empty if there is none."""
+        return tuple(next((roles for roles in self._roles.values() if roles), {}))
+
+    def roles_of(self, name: str | None) -> tuple[str, ...]:
+        """Role of each of `classes` in a SimFormer or in what `roles_model` named; all base for other models."""
+        composed = roles_of_model(name)
+        known = self._roles.get(name, {})
+        return composed or tuple(known.get(each, "base") for each in self.classes)
+
+    def with_roles(self, roles: Sequence[str]) -> str:
+        """The SimFormer that was trained with these roles; the name of a composed one if there is none."""
+        fitting = (name for name in self.simformers if self._roles.get(name) and self.roles_of(name) == tuple(roles))
+        return next(fitting, roles_model(roles))
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -87,7 +114,7 @@ class Models:
         from simformer.composition import assign_models
 
         parts = {part: self.predictor(part) for part in self._parts}
-        wanted = ["base" if letter == "b" else "novel" for letter in name.removeprefix(ROLES)]
+        wanted = roles_of_model(name)
         classes = next(iter(parts.values())).classes
         return assign_models(classes, wanted, {part: predictor.roles for part, predictor in parts.items()})
 
@@ -97,7 +124,15 @@ class Models:
         return tuple(name for name in self.names if name != CAM)
 
     def start(self) -> None:
-        """Begin to load: first what most visitors see first. Returns at once, except on a ZeroGPU Space."""
+        """Begin to load: first what most visitors see first. Returns at once, except on a ZeroGPU Space.
+
+        The first request does it, if nobody has.
+        """
+        with self._starting:
+            if not self._loading:
+                self._start()
+
+    def _start(self) -> None:
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
         first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names), *self.simformers[1:]]
         for name in first:
@@ -165,6 +200,7 @@ class Models:
         return self.predictor(name).segment(image)
 
     def _future(self, name: str) -> Future[Predictor]:
+        self.start()
         if name not in self._loading:
             there = ", ".join(self.names) or "none"
             raise CheckpointError(f"there is no model {name!r} here; there is {there}")

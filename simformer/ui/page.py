@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from simformer.ui import about, api, costs, endpoints, results, segment
+from simformer.ui import about, api, costs, endpoints, results, roles, segment
 from simformer.ui.models import Models
+from simformer.ui.zerogpu import on_zerogpu
 
 TITLE = "SimFormer Studio"
 HEADING = f"""# {TITLE}
@@ -24,19 +25,19 @@ class Tab(NamedTuple):
 
     name: str
     label: str
-    build: Callable[[gr.Blocks, Models], None]
+    build: Callable[[gr.Blocks, Models], Any]
 
 
-def tabs_of(switch: gr.Tabs, roles: gr.State, local_folders: bool) -> list[Tab]:
+def tabs_of(switch: gr.Tabs, sent: gr.State, local_folders: bool) -> list[Tab]:
     """The tabs that every page has.
 
     Args:
-        switch: holds them. roles: what one tab sends to another: "base" or "novel" for each of the models' classes.
+        switch: holds them. sent: roles that one tab sends to another, one for each of the models' classes.
         local_folders: visitors may name folders of this machine.
     """
-    plan = partial(costs.build, tabs=switch, roles_state=roles, local_folders=local_folders)
+    plan = partial(costs.build, tabs=switch, roles_state=sent, local_folders=local_folders)
     return [
-        Tab("segment", "Segment", partial(segment.build, roles=roles)),
+        Tab(roles.SEGMENT_TAB, "Segment", partial(segment.build, sent=sent)),
         Tab("results", "Results", lambda page, models: results.build(page)),
         Tab("costs", "Annotation cost", lambda page, models: plan(page)),
         Tab("about", "About", lambda page, models: about.build()),
@@ -58,7 +59,7 @@ def build_page(
     list_file: str | None = None,
     local_folders: bool = False,
 ) -> gr.Blocks:
-    """The whole page. The models begin to load in the background.
+    """The whole page. The models begin to load with the first request, or when `models.start` is called.
 
     Args:
         models: None takes the shipped ones.
@@ -72,14 +73,18 @@ def build_page(
     own = [] if data is None else [own_data_tab(data, list_file)]
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CLEAN_UP, fill_width=True) as page:
         gr.Markdown(HEADING, elem_classes="heading")
-        roles = gr.State(None)
+        sent = gr.State(None)
+        built: dict[str, Any] = {}
+        opened: dict[str, gr.Tab] = {}
         # Wrapped: on a phone the last tabs would else be behind a menu.
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as switch:
-            first, *others = tabs_of(switch, roles, local_folders)
+            first, *others = tabs_of(switch, sent, local_folders)
             for tab in (first, *own, *others):
-                with gr.Tab(tab.label, id=tab.name):
-                    tab.build(page, models)
+                with gr.Tab(tab.label, id=tab.name) as opened[tab.name]:
+                    built[tab.name] = tab.build(page, models)
+        roles.connect_address(page, models, built[first.name], switch, opened)
         api.build(models)
         endpoints.build()
-    models.start()
+    if on_zerogpu():
+        models.start()
     return page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from simformer.errors import SimFormerError
+from simformer.ui import roles
 from simformer.ui.draw import View, class_overlay, describe, role_overlay, views_html
 from simformer.ui.examples import example_photos
 from simformer.ui.exporting import download_controls
 from simformer.ui.inputs import MODEL_QUEUE, PhotoInput, failure
-from simformer.ui.models import CAM, ORACLE, ROLES, SIMFORMER, TRAINING, Models, roles_model, title
+from simformer.ui.models import CAM, ORACLE, ROLES, SIMFORMER, TRAINING, Models, title
 from simformer.ui.photos import Photo, Shown
+from simformer.ui.proposals import proposals
 from simformer.ui.table import class_rows, table_html
 from simformer.weights import weights_folder
 
@@ -74,7 +76,7 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float) 
     def panels(status: str) -> Panels:
         views = [photo_view(shown), *model_views(names, split, found, problems)]
         in_order = [found[name] for name in (split, ORACLE, CAM) if name in found]
-        return views_html(shown, views, in_order), class_table(split, found), status
+        return views_html(shown, views, in_order), class_table(split, found, served_by(models, split, found)), status
 
     for name in names:
         if name not in todo:
@@ -127,13 +129,22 @@ def model_views(
     return views
 
 
-def class_table(split: str | None, found: dict[str, Segmentation]) -> str:
+def served_by(models: Models, split: str | None, found: dict[str, Segmentation]) -> dict[str, str]:
+    """For roles that no single model had: class -> title of the model it came from."""
+    if split not in found or not split.startswith(ROLES):
+        return {}
+    assignment = models.assignment(split)
+    served = zip(assignment.classes, assignment.models, strict=True)
+    return {name: "no model" if model is None else title(model) for name, model in served}
+
+
+def class_table(split: str | None, found: dict[str, Segmentation], served: dict[str, str]) -> str:
     """The table of SimFormer, compared with CAM; without a SimFormer that of the first model there is."""
     if not found:
         return ""
     main = split if split in found else next(iter(found))
     other = found.get(CAM) if main != CAM else None
-    return table_html(class_rows(found[main], other), title(main), title(CAM) if other else None)
+    return table_html(class_rows(found[main], other), title(main), title(CAM) if other else None, served)
 
 
 def summary(shown: Shown, found: dict[str, Segmentation], problems: dict[str, str], seconds: float) -> str:
@@ -157,15 +168,6 @@ def served_sentence(assignment: Assignment) -> str:
     return " ".join(parts)
 
 
-def roles_choice(models: Models, roles: Sequence[str] | None) -> gr.Radio:
-    """The choice of SimFormer with the roles another tab sent as one more entry, which becomes the chosen one."""
-    choices = [(title(name), name) for name in models.simformers]
-    if roles is None:
-        return gr.Radio(choices)
-    composed = roles_model(roles)
-    return gr.Radio([*choices, (title(composed), composed)], value=composed, visible=True)
-
-
 def missing_sentence(models: Models) -> str:
     """Which models the page lacks and how to make them; empty if none is missing."""
     if not models.missing:
@@ -174,11 +176,14 @@ def missing_sentence(models: Models) -> str:
     return f"There are no weights in {weights_folder()} for {what}."
 
 
-def build(page: gr.Blocks, models: Models, roles: gr.State) -> None:
+def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls:
     """Put the tab's controls and events into the page, in the context that is open.
 
     Args:
-        roles: what another tab sends: "base" or "novel" for each of the models' classes.
+        sent: roles that another tab sends: "base" or "novel" for each of the models' classes.
+
+    Returns:
+        The controls of the class roles.
     """
     with gr.Row(elem_classes="segment"):
         with gr.Column(scale=1, min_width=300):
@@ -200,21 +205,14 @@ def build(page: gr.Blocks, models: Models, roles: gr.State) -> None:
                 visible=bool(examples),
                 api_visibility="private",
             )
-            choices = [(title(name), name) for name in models.simformers]
-            split = gr.Radio(
-                choices,
-                value=models.simformers[0] if choices else None,
-                label="Which classes had masks",
-                info="One SimFormer a split: what is base in one is novel in another.",
-                visible=len(choices) > 1,
-                elem_id="split",
-            )
             with gr.Row():
                 run = gr.Button("Segment", variant="primary", elem_id="run", min_width=120)
                 stop = gr.Button("Stop", elem_id="stop", min_width=120)
             status = gr.HTML(elem_id="status", elem_classes="status")
             if models.missing:
                 gr.HTML(f'<p class="hint">{escape(missing_sentence(models))}</p>', elem_id="missing")
+            controls = roles.build(models)
+            split = controls.split
         with gr.Column(scale=3, min_width=300):
             script = VIEWS_SCRIPT.read_text(encoding="utf-8")
             views = gr.HTML(EMPTY, elem_id="views", apply_default_css=False, js_on_load=script)
@@ -229,6 +227,9 @@ def build(page: gr.Blocks, models: Models, roles: gr.State) -> None:
                 )  # fmt: skip
             table = gr.HTML(elem_id="table", apply_default_css=False)
             download_controls(page, models, photo, split, threshold)
+            with gr.Accordion("Proposals: what each query says", open=False, elem_id="proposals-section") as more:
+                queries = gr.HTML(elem_id="proposals", apply_default_css=False)
+                looking = gr.State(False)
     handler = partial(segment_photo, models)
     options = {
         "inputs": [photo, split, threshold],
@@ -241,10 +242,17 @@ def build(page: gr.Blocks, models: Models, roles: gr.State) -> None:
     }
     # Not photo.change, which an upload fires twice.
     running = [
-        gr.on([photo.input, split.input, run.click], handler, **options),
+        gr.on([photo.input, run.click, threshold.change], handler, **options),
         clickable.load_input_event.then(handler, **options),
-        threshold.change(handler, **options),
-        roles.change(partial(roles_choice, models), roles, split, api_visibility="private").then(handler, **options),
+        *roles.connect(page, models, controls, sent, lambda event: event.then(handler, **options)),
     ]
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    more.collapse(lambda: False, outputs=looking, **quiet)
+    for event in (*running, more.expand(lambda: True, outputs=looking, **quiet)):
+        event.then(
+            partial(proposals, models), [photo, split, looking], queries,
+            concurrency_id=MODEL_QUEUE, concurrency_limit=1, **quiet,
+        )  # fmt: skip
     stop.click(lambda: "Stopped.", outputs=status, cancels=running, api_visibility="private")
     opacity.change(None, opacity, js=SET_OPACITY)
+    return controls

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -73,17 +73,22 @@ def mask(segmentation: Segmentation, name: str) -> NDArray[np.bool_]:
     return segmentation.labels == segmentation.classes.index(name)
 
 
-def table_html(rows: Sequence[Row], main_title: str, other_title: str | None) -> str:
-    """The rows as an HTML table; without rows, a sentence."""
+def table_html(
+    rows: Sequence[Row], main_title: str, other_title: str | None, served: Mapping[str, str] | None = None
+) -> str:
+    """The rows as an HTML table; without rows, a sentence. `served`: class -> the model it came from."""
     if not rows:
         return '<p class="hint">No class was found: every pixel is below the unsure threshold.</p>'
     colors = hex_colors([row.name for row in rows])
     head = ["Class", "Role", "Area", "Mean score"] + ([f"Agrees with {other_title}"] if other_title else [])
+    head += ["Served by"] if served else []
     lines = []
     for row in rows:
         cells = [row.role, percent(row.area), "–" if row.score is None else f"{row.score:.2f}"]
         if other_title:
             cells.append("–" if row.agreement is None else percent(row.agreement))
+        if served:
+            cells.append(escape(served.get(row.name, "–")))
         swatch = f'<span class="swatch" style="background:{colors[row.name]}"></span>'
         lines.append(
             f'<tr><th scope="row">{swatch}{escape(row.name)}</th>'

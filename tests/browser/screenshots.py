@@ -11,6 +11,8 @@ import typer
 from playwright.sync_api import Browser, Page
 from serving import chromium, serve
 
+from simformer.datasets.synthetic import write_scenes
+
 WIDTHS = {"wide": 1440, "narrow": 390}
 THEMES = ("light", "dark")
 SLOW = 180_000  # milliseconds; a cold start on a busy machine
@@ -27,6 +29,20 @@ def segmented(page: Page) -> None:
     page.locator("#status", has_text="pixels").wait_for(timeout=SLOW)
     fit(page)
     page.locator("[data-view=photo] .stage").hover()
+
+
+def roles_switched(page: Page) -> None:
+    """The Segment tab with one class switched to novel by hand, so that two models serve the picture."""
+    segmented(page)
+    page.locator("#roles").get_by_label("grass", exact=True).click(timeout=SLOW)
+    page.locator("#status", has_text="serves").wait_for(timeout=SLOW)
+
+
+def proposals(page: Page) -> None:
+    """The Segment tab with the queries behind the picture."""
+    segmented(page)
+    page.get_by_role("button", name="Proposals").click(timeout=SLOW)
+    page.locator("#proposals .proposals li").first.wait_for(timeout=SLOW)
 
 
 def results_bars(page: Page) -> None:
@@ -49,6 +65,13 @@ def annotation_cost(page: Page) -> None:
     page.wait_for_timeout(3000)
 
 
+def own_data(page: Page) -> None:
+    """The Own data tab over a few drawn scenes, one of them opened."""
+    page.get_by_role("tab", name="Own data").click(timeout=SLOW)
+    page.locator(".card").first.click(timeout=SLOW)
+    page.locator("#own-photo .views").wait_for(timeout=SLOW)
+
+
 def about_tab(page: Page) -> None:
     """The About tab."""
     page.get_by_role("tab", name="About").click(timeout=SLOW)
@@ -59,9 +82,12 @@ def about_tab(page: Page) -> None:
 SCENES: dict[str, Callable[[Page], None]] = {
     "segment-empty": empty,
     "segment": segmented,
+    "segment-roles": roles_switched,
+    "segment-proposals": proposals,
     "results": results_bars,
     "results-classes": results_classes,
     "costs": annotation_cost,
+    "own-data": own_data,
     "about": about_tab,
 }
 
@@ -96,9 +122,11 @@ def main(
 ) -> None:
     """Start the page with a server of its own, and take the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as place, serve(weights, Path(place)) as server, chromium() as browser:
-        for file in take(browser, server.address, folder, only or list(SCENES)):
-            print(file)
+    with tempfile.TemporaryDirectory() as place:
+        scenes = write_scenes(Path(place) / "scenes", 8, size=(120, 160))
+        with serve(weights, Path(place), ["--data", str(scenes)]) as server, chromium() as browser:
+            for file in take(browser, server.address, folder, only or list(SCENES)):
+                print(file)
 
 
 if __name__ == "__main__":

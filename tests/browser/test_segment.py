@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
+from playwright.sync_api import expect
 
-from simformer.splits import dataset_classes
+from simformer.splits import dataset_classes, load_split
 
 CLASSES = dataset_classes("msrc21")
 VIEWS = ["photo", "roles", "cam", "simformer", "oracle"]
@@ -109,7 +110,7 @@ def test_the_threshold_redraws_the_views(open_page, photo):
 
 def test_another_split_is_another_view(open_page, photo):
     page = segmented(open_page(), photo)
-    page.get_by_label("SimFormer, split 2").check()
+    page.locator("#split").get_by_label("Split 2").check()
     page.locator("#table caption", has_text="SimFormer, split 2").wait_for()
     assert page.locator("[data-view=simformer] figcaption strong").inner_text() == "SimFormer, split 2"
 
@@ -177,3 +178,48 @@ def test_the_endpoint_answers_with_types(server, photo):
         assert CLASSES[row["index"]] == row["name"]
     with pytest.raises(Exception, match="there is no model 'split9'"):
         client.predict(handle_file(photo), "split9", 0.0, api_name="/segment")
+
+
+def test_one_class_switched_says_which_model_served_it(open_page, photo):
+    page = segmented(open_page(), photo)
+    roles = page.locator("#roles")
+    # The served models are of splits 1 and 2.
+    splits = [load_split("msrc21", name) for name in ("s1", "s2")]
+    both = [name for index, name in enumerate(CLASSES) if all(index in split.base for split in splits)]
+    novel = [CLASSES[index] for index in load_split("msrc21", "s2").novel]
+    roles.get_by_label(novel[0], exact=True).uncheck()
+    page.locator("#table caption", has_text="your roles").wait_for()
+    status = page.locator("#status").inner_text()
+    assert f"SimFormer, split 2 serves {novel[0]}" in status
+    assert page.locator("#split").get_by_label("Your roles").is_checked()
+    assert "roles=roles-" in page.url
+    # Back again: the shipped model with these roles.
+    roles.get_by_label(novel[0], exact=True).check()
+    page.locator("#table caption", has_text="SimFormer, split 1").wait_for()
+    assert page.locator("#split").get_by_label("Split 1").is_checked()
+    # A role that no model had is not pretended.
+    roles.get_by_label(both[0], exact=True).uncheck()
+    page.locator("#status", has_text=f"not shown: {both[0]}").wait_for()
+
+
+def test_an_address_restores_tab_and_roles(open_page, server, photo):
+    page = open_page()
+    page.goto(f"{server.address}/?tab=results&roles=split2")
+    expect(page.get_by_role("tab", name="Results")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("tab", name="Segment").click()
+    assert page.locator("#split").get_by_label("Split 2").is_checked()
+    for index, name in enumerate(CLASSES):
+        checked = page.locator("#roles").get_by_label(name, exact=True).is_checked()
+        assert checked == (index in load_split("msrc21", "s2").base), name
+    page.wait_for_url("**tab=segment**")
+
+
+def test_the_proposals_of_the_chosen_model(open_page, photo):
+    page = segmented(open_page(), photo)
+    page.get_by_role("button", name="Proposals").click()
+    page.locator("#proposals .proposals > li").first.wait_for()
+    before = page.locator("#proposals").inner_text()
+    images = page.evaluate("[...document.querySelectorAll('#proposals img')].map((image) => image.naturalWidth)")
+    assert len(images) == 2 * page.locator("#proposals .proposals > li").count() and min(images) > 0
+    page.locator("#split").get_by_label("Split 2").check()
+    page.wait_for_function("(before) => document.querySelector('#proposals').innerText !== before", arg=before)

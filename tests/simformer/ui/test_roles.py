@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gradio as gr
 import numpy as np
 import pytest
 
 from simformer.errors import ConfigError
-from simformer.ui.models import Models, roles_model, title
+from simformer.ui.models import Models, roles_model, roles_of_model
 from simformer.ui.photos import Photo
-from simformer.ui.segment import roles_choice, segment_photo
+from simformer.ui.roles import read_address, set_masked, set_split, take_roles
+from simformer.ui.segment import segment_photo
 
 # The fixture's models: split1 has cat novel, split2 has sky novel, oracle has none.
 BOTH_NOVEL = roles_model(("novel", "base", "novel"))
@@ -58,11 +60,70 @@ def test_roles_for_another_number_of_classes_are_refused(models):
         models.assignment(roles_model(("base",) * 21))
 
 
-def test_the_choice_of_split_gains_the_sent_roles(models):
-    choice = roles_choice(models, ("novel", "base", "novel"))
+def test_roles_are_read_from_the_weights_without_loading_them(page_weights, monkeypatch):
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(page_weights))
+    models = Models()
+    assert models.classes == ("sky", "grass", "cat")
+    assert models.roles_of("split2") == ("novel", "base", "base")
+    assert models.roles_of(BOTH_NOVEL) == ("novel", "base", "novel")
+    assert models.with_roles(("base", "base", "novel")) == "split1"
+    assert models.with_roles(("novel", "base", "novel")) == BOTH_NOVEL
+    assert not models._loading
+
+
+@pytest.mark.parametrize("name", [None, "", "split1", "roles-", "roles-bx", "cam"])
+def test_names_that_hold_no_roles(name):
+    assert roles_of_model(name) is None
+
+
+def test_one_class_switched_is_a_composed_model_and_back_is_the_shipped_one(models):
+    choice = set_masked(models, ["grass"])
     assert choice.value == BOTH_NOVEL
-    assert (title(BOTH_NOVEL), BOTH_NOVEL) in choice.choices
-    assert [value for _, value in roles_choice(models, None).choices] == ["split1", "split2"]
+    assert [value for _, value in choice.choices] == ["split1", "split2", BOTH_NOVEL]
+    choice = set_masked(models, ["cat", "grass"])  # in whatever order they were clicked
+    assert choice.value == "split2" and [value for _, value in choice.choices] == ["split1", "split2"]
+
+
+def test_a_split_sets_the_classes(models):
+    assert set_split(models, "split1").value == ["sky", "grass"]
+    assert set_split(models, "split2").value == ["grass", "cat"]
+
+
+def test_sent_roles_set_both(models):
+    split, masked = take_roles(models, ("novel", "base", "novel"))
+    assert split.value == BOTH_NOVEL and masked.value == ["grass"]
+    split, masked = take_roles(models, ("novel", "base", "base"))
+    assert split.value == "split2" and masked.value == ["grass", "cat"]
+    assert all(update["__type__"] == "update" and len(update) == 1 for update in take_roles(models, None))
+
+
+class Request:
+    def __init__(self, **asked):
+        self.query_params = asked
+
+
+@pytest.mark.parametrize("asked, tab, model", [
+    ({"tab": "results", "roles": "split2"}, "results", "split2"),
+    ({"roles": BOTH_NOVEL}, None, BOTH_NOVEL),
+    ({"roles": roles_model(("novel", "base", "base"))}, None, "split2"),
+    ({"tab": "nowhere", "roles": "split77"}, None, None),
+    ({"roles": "roles-bb"}, None, None),
+    ({}, None, None),
+])  # fmt: skip
+def test_an_address_brings_tab_and_roles_back(models, asked, tab, model):
+    shown, split, masked = read_address(models, ["segment", "results"], Request(**asked))
+    assert (shown.selected if isinstance(shown, gr.Tabs) else None) == tab
+    assert (split.value if isinstance(split, gr.Radio) else None) == model
+    assert isinstance(masked, gr.CheckboxGroup) == (model is not None)
+
+
+def test_the_table_says_which_model_served_a_class(models, photo_file):
+    _, table, _ = last(models, photo_file, BOTH_NOVEL)
+    assert "Served by" in table
+    row = next((line for line in table.split("<tr>") if ">cat<" in line or "</span>cat" in line), None)
+    if row:
+        assert "SimFormer, split 1" in row
+    assert "Served by" not in last(models, photo_file, "split1")[1]
 
 
 def test_without_models_nothing_can_be_composed(monkeypatch, tmp_path):
