@@ -101,7 +101,7 @@ def proposals_html(photo: Shown, found: list[Proposal], classes: tuple[str, ...]
     rows = "".join(_row(proposal, classes, colors, most) for proposal in found)
     return (
         '<p class="hint">Every query proposes one mask and says which class it is. What a pixel is given to is the '
-        "largest sum over queries of class score times mask; the strongest product is drawn opaque, the others relative "
+        "largest sum over queries of class score times mask; the strongest product is opaque, the others relative "
         "to it.</p>"
         f'<ol class="proposals" style="--ratio:{width / height:.4f};--photo:url({photo.uri})">{rows}</ol>'
     )
