@@ -15,7 +15,7 @@ from simformer.ui.models import Models
 from simformer.ui.photos import Photo
 
 
-def segment(models: Models, photo: str, model: str, threshold: float) -> tuple[dict[str, Any], str]:
+def answer_photo(models: Models, photo: str, model: str, threshold: float) -> tuple[dict[str, Any], str]:
     """One photo's answer and label map, as the endpoint `/segment` describes them.
 
     Raises:
@@ -43,7 +43,7 @@ def build(models: Models) -> None:
     """Put the endpoints into the open Blocks context. Their components are never shown."""
     default = next(iter(models.simformers or models.names), "split1")
 
-    def segment_endpoint(photo: str, model: str = default, threshold: float = 0.0) -> tuple[dict[str, Any], str]:
+    def segment(photo: str, model: str = default, threshold: float = 0.0) -> tuple[dict[str, Any], str]:
         """Segment a photo: a class for every pixel.
 
         Args:
@@ -55,11 +55,11 @@ def build(models: Models) -> None:
             What was found (model, size, unsure share, and a table with each class's index, name, role, area share
             and mean score), and the label map: a palette PNG of class indices at the photo's own size.
         """
-        return segment(models, photo, model, threshold)
+        return answer_photo(models, photo, model, threshold)
 
     with gr.Row(visible=False):
         gr.Button().click(
-            segment_endpoint,
+            segment,
             [
                 PhotoInput(label="Photo", type="filepath"),
                 gr.Textbox(default, label="Model"),

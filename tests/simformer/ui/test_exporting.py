@@ -74,7 +74,7 @@ def test_old_folders_are_deleted(tmp_path, monkeypatch):
 
 
 def test_the_endpoint_answers_with_a_table_and_a_label_map(models, large_photo):
-    answer, file = api.segment(models, str(large_photo), "split1", 0.0)
+    answer, file = api.answer_photo(models, str(large_photo), "split1", 0.0)
     door = Predictor.load("split1").segment(large_photo)
     np.testing.assert_array_equal(np.array(Image.open(file)), door.labels)
     assert answer["model"] == "split1" and answer["size"] == {"width": 1000, "height": 700}
@@ -85,9 +85,9 @@ def test_the_endpoint_answers_with_a_table_and_a_label_map(models, large_photo):
 
 def test_the_endpoints_errors_are_one_sentence(models, photo_file, tmp_path):
     with pytest.raises(gr.Error, match="split9"):
-        api.segment(models, str(photo_file), "split9", 0.0)
+        api.answer_photo(models, str(photo_file), "split9", 0.0)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff")
     with pytest.raises(gr.Error, match=r"^'broken\.jpg is") as raised:
-        api.segment(models, str(broken), "split1", 0.0)
+        api.answer_photo(models, str(broken), "split1", 0.0)
     assert str(tmp_path) not in raised.value.message
