@@ -48,7 +48,11 @@ class RibSettings(BaseModel):
         400, ge=1, description="they are drawn from so many photos, whole and not mirrored: features stay in memory"
     )
     tau: float = Field(0.4, gt=0, le=1, description="share of a map's maximum from which a pixel is discriminative")
-    learning_rate: float = Field(8e-6, gt=0)
+    learning_rate: float = Field(
+        1e-4, gt=0,
+        description="The authors: 8e-6, for two stages of a ResNet. At that rate the few layers that learn here, and "
+        "thereby the maps, hardly change in 10 steps",
+    )  # fmt: skip
     head_factor: float = Field(10.0, ge=0, description="of the learning rate, for the classifier")
     weight_decay: float = Field(1e-4, ge=0)
     margin: float = Field(
