@@ -44,8 +44,8 @@ class RetabSettings(BaseModel):
     boundary_threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a cell is boundary")
     learning_rate: float = Field(
         1e-3, gt=0,
-        description="of AdamW. The authors take 10,000 steps of SGD and train the backbone too; in the few hundred steps "
-        "that small data allow, SGD hardly moves the affinity",
+        description="of AdamW. The authors take 10,000 steps of SGD and train the backbone too; in the few hundred "
+        "steps that small data allow, SGD hardly moves the affinity",
     )  # fmt: skip
     confident: float = Field(
         0.35, ge=0, le=1,
@@ -98,6 +98,7 @@ class RetabMaps:
         self._is_novel[list(split.novel)] = True
         self._features: dict[int, list[Tensor]] = {}
         self._seeds: dict[int, Tensor] = {}
+        self._labels: dict[int, Tensor] = {}
         # Photos come in few sizes.
         self._neighbors = cache(partial(neighbors, radius=settings.radius))
         channels = depth_channels(classifier.backbone)
@@ -155,6 +156,8 @@ class RetabMaps:
         """Activation maps of the photo's N novel classes: N x h x w at stride 8, 0..1, on the CPU."""
         if index not in self._seeds:
             novel = self.novel_classes(index)
+            if not novel:
+                return torch.zeros(0, *self._cells(index))
             pixels = network_input(self.dataset, index, self.image_size, self.device)
             maps, _ = self._fast.activation_maps(pixels, self.settings.scales, self.settings.flip)
             self._seeds[index] = F.adaptive_avg_pool2d(maps[0, novel], self._cells(index)).cpu()
@@ -190,18 +193,24 @@ class RetabMaps:
         return height, width
 
     def _affinity_loss(self, index: int) -> Tensor:
-        first, second = self._neighbors(*self._cells(index))
-        novel = self.novel_classes(index)
-        seeds = self.seeds(index) if novel else torch.zeros(0, *self._cells(index))
-        labels = cell_labels(self._base_cells(index), seeds, novel, self.boundary(index), self.settings.confident)
+        labels = self._cell_labels(index)
+        first, second = self._neighbors(*labels.shape)
         kinds = pair_kinds(labels, self._is_novel, first, second)
-        drawn = Kinds(*(pairs[torch.randperm(len(pairs))[: self.settings.pairs]] for pairs in kinds))
-        kinds = Kinds(*(pairs.to(self.device) for pairs in drawn))
+        drawn = [pairs[torch.randperm(len(pairs))[: self.settings.pairs]].to(self.device) for pairs in kinds]
         embeddings = self.affinity_net(self.features(index))
-        return affinity_loss(embeddings, kinds, first.to(self.device), second.to(self.device))
+        return affinity_loss(embeddings, Kinds(*drawn), first.to(self.device), second.to(self.device))
+
+    def _cell_labels(self, index: int) -> Tensor:
+        """See `cell_labels`; the boundary network must be trained."""
+        if index not in self._labels:
+            novel = self.novel_classes(index)
+            boundary, confident = self.boundary(index), self.settings.confident
+            maps = self.seeds(index)
+            self._labels[index] = cell_labels(self._base_cells(index), maps, novel, boundary, confident)
+        return self._labels[index]
 
     def _fit(self, network: nn.Module, loss_of: Callable[[int], Tensor], name: str) -> None:
-        """Trains on all photos, `epochs` times; AdamW with the poly schedule. Logs the last hundred photos' mean loss."""
+        """Trains on all photos, `epochs` times; AdamW, poly schedule. The bar shows the last hundred photos' loss."""
         settings, recent = self.settings, deque(maxlen=100)
         optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         epochs = [torch.randperm(len(self.dataset)).split(settings.batch) for _ in range(settings.epochs)]
