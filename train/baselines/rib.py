@@ -38,12 +38,13 @@ class RibSettings(BaseModel):
     scales: tuple[float, ...] = Field(
         (1.0, 0.5),
         description="views that give maps; those of 1 or more enter the loss. The authors: 1, 0.5, 1.5, 2. "
-        "The larger ones are seven eighths of the time",
+        "The larger ones are five sixths of the pixels",
     )
     flip: bool = True
     others: int = Field(
-        4, ge=0, description="photos without a class in common, drawn at each step. The authors: 20, most of the time"
-    )
+        4, ge=0,
+        description="photos without a class in common, drawn at each step. The authors: 20, the greater part of the work",
+    )  # fmt: skip
     others_pool: int = Field(
         400, ge=1, description="they are drawn from so many photos, whole and not mirrored: features stay in memory"
     )
@@ -56,10 +57,9 @@ class RibSettings(BaseModel):
     head_factor: float = Field(10.0, ge=0, description="of the learning rate, for the classifier")
     weight_decay: float = Field(1e-4, ge=0)
     margin: float = Field(
-        200.0,
-        gt=0,
-        description="no more updates once the target rows' sum is this far from 0. The authors: 600, of 6 rows",
-    )
+        200.0, gt=0,
+        description="no more updates once the target rows' sum is this far from 0. The authors: 600, of 6 rows; here 2",
+    )  # fmt: skip
     explosion_activation: float = Field(0.3, ge=0, lt=1, description="share of its maximum at which a map is active")
     explosion_area: float = Field(
         0.7, gt=0, le=1,
