@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from simformer.checkpoint import check_classes, load_network
 from simformer.datasets.folder import FolderDataset
+from simformer.datasets.weakshot import base_only
 from simformer.errors import CheckpointError, ConfigError
 from simformer.files import atomic_write
 from simformer.label_maps import palette_image
@@ -26,10 +27,14 @@ from simformer.predictor import Predictor
 from simformer.splits import Split
 from simformer.weights import find_weights
 from train.baselines.cam_maps import CamMaps
+from train.baselines.retab import RetabMaps
+from train.baselines.rib import RibMaps
 from train.config import TrainConfig
 
 # Name of the setting -> what gives K x h x w maps in 0..1 for photo number i.
-MAP_MAKERS: dict[str, Callable[..., Callable[[int], Tensor]]] = {"cam": CamMaps}
+MAP_MAKERS: dict[str, Callable[..., Callable[[int], Tensor]]] = {"cam": CamMaps, "rib": RibMaps, "retab": RetabMaps}
+# The threshold is chosen on so many photos: it needs no more, and RETAB propagates anew for each class of each.
+PHOTOS_FOR_THRESHOLD = 100
 THRESHOLDS = np.arange(0.05, 0.95, 0.05)
 
 # index of a photo, its base masks (uint8, H x W, 255 in R) -> its pseudo masks (uint8, H x W)
@@ -52,7 +57,7 @@ def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Spli
     fill = filler(config, dataset, split, folder.parent / "maps")
     for index in tqdm(left, desc="pseudo masks", unit="photo"):
         image, labels = dataset.sample(index)
-        given = base_only(labels, image, split)
+        given = given_masks(labels, image, split)
         with atomic_write(paths[index]) as file:
             palette_image(fill(index, given).numpy(), split.classes).save(file, format="PNG")
 
@@ -76,7 +81,9 @@ def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folde
         raise CheckpointError(f"{path.name} is no classifier: pseudo={config.pseudo} needs the weights of method=cam")
     maker = MAP_MAKERS[config.pseudo](network, dataset, split, image_size=config.image_size, seed=config.seed)
     maps = SavedMaps(maker, dataset, maps_folder)
-    threshold = choose_threshold(maps, dataset, split)
+    # RETAB gives back the masks of base classes; what it would make of them without has to be asked for.
+    as_novel = getattr(maker, "as_novel", None) or (lambda index, _: maps(index))
+    threshold = choose_threshold(as_novel, dataset, split, config.seed)
     print(f"pseudo masks: maps count from {threshold:.2f} on, chosen on base classes")
     return lambda index, given: arg_max_in_rest(maps(index), given, novel_labels(dataset, split, index), threshold)
 
@@ -105,12 +112,9 @@ class SavedMaps:
         return result
 
 
-def base_only(labels: Tensor | None, image: Tensor, split: Split) -> Tensor:
-    """A label map (uint8, H x W) without what training must not see: novel pixels become 255. All 255 if None."""
-    if labels is None:
-        return torch.full(image.shape[1:], VOID, dtype=torch.uint8)
-    kept = torch.isin(labels, torch.tensor(split.base, dtype=torch.uint8))
-    return torch.where(kept, labels, torch.tensor(VOID, dtype=torch.uint8))
+def given_masks(labels: Tensor | None, image: Tensor, split: Split) -> Tensor:
+    """Base masks of a photo, uint8, H x W, 255 elsewhere; all 255 where there is no label map."""
+    return torch.full(image.shape[1:], VOID, dtype=torch.uint8) if labels is None else base_only(labels, split)
 
 
 def novel_labels(dataset: FolderDataset, split: Split, index: int) -> list[int]:
@@ -133,26 +137,32 @@ def arg_max_in_rest(maps: Tensor, given: Tensor, novel: list[int], threshold: fl
     return torch.where((given == VOID) & (best >= threshold), labels, given)
 
 
-def choose_threshold(maps: Callable[[int], Tensor], dataset: FolderDataset, split: Split) -> float:
+def choose_threshold(
+    as_novel: Callable[[int, int], Tensor], dataset: FolderDataset, split: Split, seed: int = 0
+) -> float:
     """The threshold at which base classes, each treated as novel, would get the best pseudo masks.
 
     For each base class of a photo R is what the other base masks leave; the photo's novel classes compete. The mean
-    over base classes of the IoU over all photos is largest at the threshold. No novel truth is looked at.
+    over base classes of the IoU over photos drawn by `seed` is largest at the threshold. No novel truth is looked at.
+
+    Args:
+        as_novel: index of a photo, a base class of it -> its maps, K x h x w, made without that class's mask.
 
     Raises:
         ConfigError: no photo shows a base class.
     """
     overlap = np.zeros((len(split.classes), len(THRESHOLDS)))
     claimed, area = np.zeros_like(overlap), np.zeros(len(split.classes))
-    for index in tqdm(range(len(dataset)), desc="maps", unit="photo"):
+    drawn = np.random.default_rng(seed).permutation(len(dataset))[:PHOTOS_FOR_THRESHOLD].tolist()
+    for index in tqdm(drawn, desc="threshold", unit="photo"):
         image, labels = dataset.sample(index)
-        given = base_only(labels, image, split)
-        # At the maps' own size: a choice between steps of 0.05 needs no more.
-        found = maps(index)
-        small = F.interpolate(given[None, None].float(), size=found.shape[1:], mode="nearest")[0, 0].to(torch.uint8)
+        given = given_masks(labels, image, split)
         novel = novel_labels(dataset, split, index)
-        rival = found[novel].amax(0) if novel else torch.zeros_like(found[0])
         for c in set(dataset.image_labels(index)) & set(split.base):
+            found = as_novel(index, c)
+            # At the maps' own size: a choice between steps of 0.05 needs no more.
+            small = F.interpolate(given[None, None].float(), size=found.shape[1:], mode="nearest")[0, 0].byte()
+            rival = found[novel].amax(0) if novel else torch.zeros_like(found[0])
             truth = small == c
             strength = torch.where((truth | (small == VOID)) & (found[c] > rival), found[c], -1.0)
             levels = np.histogram(strength.numpy(), [*THRESHOLDS, 2.0])[0][::-1].cumsum()[::-1]

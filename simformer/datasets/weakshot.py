@@ -132,9 +132,7 @@ class WeakShotStream(Dataset):
         # Places in the whole batch: inputs first, then their references.
         self._places = [place for place in range(batch) if place % self._inputs // own == rank]
         self._novel = split.novel
-        # Lookup table: a base class stays what it is, all else becomes void.
-        self._only_base = torch.full((256,), VOID, dtype=torch.uint8)
-        self._only_base[list(split.base)] = torch.tensor(split.base, dtype=torch.uint8)
+        self._split = split
         image_labels = dataset.all_image_labels()
         self._image_novel = [sorted(set(labels) & set(split.novel)) for labels in image_labels]
         self._check_masks(image_labels, split)
@@ -187,14 +185,11 @@ class WeakShotStream(Dataset):
         if labels is None:
             labels = torch.full(image.shape[1:], VOID, dtype=torch.uint8)
         if self.crop_labels == "strict":
-            image, labels, padding = self.transform(image, self._keep_base(labels))
+            image, labels, padding = self.transform(image, base_only(labels, self._split))
             return image, labels, padding, self._image_novel[index]
         image, labels, padding = self.transform(image, labels)
         novel = sorted(set(_classes(labels).tolist()) & set(self._novel))
-        return image, self._keep_base(labels), padding, novel
-
-    def _keep_base(self, labels: Tensor) -> Tensor:
-        return self._only_base[labels.int()]
+        return image, base_only(labels, self._split), padding, novel
 
     def _check_masks(self, image_labels: list[tuple[int, ...]], split: Split) -> None:
         # Without a mask, base pixels would be taught as "something novel" by the complementary loss.
@@ -205,6 +200,13 @@ class WeakShotStream(Dataset):
                     f"the photo {self.dataset.names[index]!r} of {self.dataset.root} shows the base class "
                     f"{split.classes[min(shown)]!r} but has no label map; base classes need masks"
                 )
+
+
+def base_only(labels: Tensor, split: Split) -> Tensor:
+    """What training may see of a label map: base classes stay what they are, all else becomes 255 (uint8)."""
+    kept = torch.full((256,), VOID, dtype=torch.uint8, device=labels.device)
+    kept[list(split.base)] = torch.tensor(split.base, dtype=torch.uint8, device=labels.device)
+    return kept[labels.int()]
 
 
 def _classes(labels: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Maps of classes that were learnt from image-level labels: CAM and what is built on it."""
+"""Pseudo masks of other methods, made from the same classifier: what SimFormer is compared with."""
