@@ -32,7 +32,7 @@ class SegmentationTask(nn.Module):
 
     def __init__(self, config: TrainConfig, split: Split):
         super().__init__()
-        self.network = SimFormer(options(ModelConfig, config, split))
+        self.network = SimFormer(options(ModelConfig, config, split), pretrained=config.init is None)
         self.criterion = Criterion(len(split.classes), config.complementary_weight if split.novel else 0.0)
         self.at_prediction = config.loss_resolution == "prediction"
         self.similarity = None
@@ -79,7 +79,7 @@ class ClassificationTask(nn.Module):
 
     def __init__(self, config: TrainConfig, split: Split):
         super().__init__()
-        self.network = CamNetwork(options(CamConfig, config, split))
+        self.network = CamNetwork(options(CamConfig, config, split), pretrained=config.init is None)
         self.num_classes = len(split.classes)
 
     def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone) -> dict[str, Tensor]:
