@@ -116,7 +116,9 @@ def method_name(config: TrainConfig, split: Split) -> str:
 
 
 def evaluation_views(config: TrainConfig) -> Inference:
-    """Scales and flips at which CAM is measured."""
+    """Scales and flips at which a network is measured: several for CAM, one view for all others, as in the paper."""
+    if config.method != "cam":
+        return Inference()
     return Inference(scales=config.cam_scales, flip=config.cam_flip, present_threshold=config.present_threshold)
 
 
