@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from simformer.commands import bench, cost, evaluate, export, segment
+from simformer.commands import bench, convert, cost, evaluate, export, segment
 from simformer.errors import SimFormerError
 
 app = typer.Typer(
@@ -16,7 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # The modules import torch only inside these functions: --help has to be quick.
-for command in (segment.segment, evaluate.evaluate, bench.bench, cost.cost, export.export):
+commands = (segment.segment, evaluate.evaluate, bench.bench, convert.convert, cost.cost, export.export)
+for command in commands:
     app.command()(command)
 
 

@@ -23,12 +23,12 @@ CARD_KEY = "card"
 
 
 class Inference(BaseModel):
-    """How the weights are meant to be used where the caller does not say. Only "cam" weights read it.
+    """How the weights are meant to be used where the caller does not say.
 
     Attributes:
         scales: the network sees the photo at these multiples of the card's image size, the maps are averaged.
         flip: it sees each of them mirrored as well.
-        present_threshold: classes of at least this probability (0 to 1) are taken to be in the photo.
+        present_threshold: classes of at least this probability (0 to 1) are taken to be in the photo; "cam" only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -37,7 +39,7 @@ class Predictor:
         network: SimFormer or CamNetwork in evaluation mode.
         card: its card.
         name: what `Segmentation.model` says.
-        inference: scales, flip and presence threshold of "cam" networks; None takes the card's.
+        inference: scales, flips and, of "cam" networks, presence threshold; None takes the card's.
     """
 
     def __init__(
@@ -55,8 +57,8 @@ class Predictor:
         name_or_path: str | Path,
         device: str | torch.device | None = None,
         *,
-        cam_scales: Sequence[float] | None = None,
-        cam_flip: bool | None = None,
+        scales: Sequence[float] | None = None,
+        flip: bool | None = None,
         present_threshold: float | None = None,
     ) -> Predictor:
         """Load weights by name ("split1", "cam", "oracle") or path.
@@ -64,8 +66,8 @@ class Predictor:
         Args:
             name_or_path: a model in the weights folder, or a weights file.
             device: None takes CUDA where there is one, else the CPU.
-            cam_scales, cam_flip: multiples of the image size at which a "cam" network sees the photo, and
-                whether mirrored too. None takes the card's word: (1.0,) and False unless it says otherwise.
+            scales, flip: multiples of the image size at which the network sees the photo, and whether mirrored
+                too; the score maps are averaged. None takes the card's word: (1.0,) and False unless it says otherwise.
             present_threshold: a "cam" network gives maps to classes of at least this probability (0 to 1).
 
         Raises:
@@ -75,7 +77,7 @@ class Predictor:
         path = find_weights(name_or_path)
         network, card = load_network(path, device or ("cuda" if torch.cuda.is_available() else "cpu"))
         speed_up(network)
-        wanted = {"scales": cam_scales, "flip": cam_flip, "present_threshold": present_threshold}
+        wanted = {"scales": scales, "flip": flip, "present_threshold": present_threshold}
         given = {key: value for key, value in wanted.items() if value is not None}
         try:
             inference = Inference.model_validate({**card.inference.model_dump(), **given})
@@ -102,14 +104,14 @@ class Predictor:
             threshold: pixels whose best score is below it become 255, "unsure".
 
         Returns:
-            Label map at the photo's own size (after EXIF rotation), score maps at stride 4 of the input.
+            Label map at the photo's own size (after EXIF rotation), score maps at stride 4 of the test-time size.
+            The network's proposals only where it saw the photo once, as it is.
 
         Raises:
             ImageError: the photo cannot be read.
         """
         photo = load_image(image)
-        pixels = self._input(photo)
-        score_maps, queries = self._cam(pixels) if self.card.kind == "cam" else self._simformer(pixels)
+        score_maps, queries = self._cam(photo) if self.card.kind == "cam" else self._simformer(photo)
         return Segmentation(
             labels=labels_from_scores(score_maps, (photo.height, photo.width), threshold),
             score_maps=score_maps.numpy(),
@@ -119,25 +121,42 @@ class Predictor:
             queries=queries,
         )
 
-    def _input(self, photo: Image.Image) -> Tensor:
-        """The photo at test-time size: float32, 1 x 3 x H x W, RGB 0 to 255."""
-        resized = photo.resize(input_size(photo.size, self.card.image_size), Image.Resampling.BILINEAR)
+    def _input(self, photo: Image.Image, scale: float = 1.0) -> Tensor:
+        """The photo at `scale` times the test-time size: float32, 1 x 3 x H x W, RGB 0 to 255."""
+        resized = photo.resize(input_size(photo.size, scale * self.card.image_size), Image.Resampling.BILINEAR)
         array = np.array(resized, dtype=np.uint8)
         return torch.from_numpy(array).to(self.device).permute(2, 0, 1)[None].float()
 
-    def _simformer(self, pixels: Tensor) -> tuple[Tensor, Queries]:
+    def _simformer(self, photo: Image.Image) -> tuple[Tensor, Queries | None]:
+        """Score maps, mean over the views, and the proposals of a single view of the photo as it is."""
+        width, height = (side // STRIDE for side in input_size(photo.size, self.card.image_size))
+        mirrorings = (False, True) if self.inference.flip else (False,)
+        views = list(itertools.product(self.inference.scales, mirrorings))
+        total = torch.zeros(())
+        for scale, mirrored in views:
+            pixels = self._input(photo, scale)
+            class_logits, mask_logits = self._predict(pixels.flip(-1) if mirrored else pixels)
+            maps = compose_score_maps(class_logits, mask_logits)
+            maps = maps.flip(-1) if mirrored else maps
+            if maps.shape[-2:] != (height, width):
+                maps = F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
+            total = total + maps[0].cpu()
+        queries = None
+        if views == [(1.0, False)]:
+            class_scores = class_logits[0].softmax(-1)[:, :-1]
+            queries = Queries(class_scores.cpu().numpy(), mask_logits[0].sigmoid().cpu().numpy())
+        return total / len(views), queries
+
+    def _predict(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits, 1 x N x (K + 1), and mask logits, 1 x N x h x w, of the input without its padding."""
         output = self.network(pixels, auxiliary=False)
         # The network pads the input at the right and bottom.
         height, width = (side // STRIDE for side in pixels.shape[-2:])
-        mask_logits = output.mask_logits[..., :height, :width].float()
-        class_logits = output.class_logits.float()
-        score_maps = compose_score_maps(class_logits, mask_logits)[0].cpu()
-        class_scores = class_logits[0].softmax(-1)[:, :-1]
-        return score_maps, Queries(class_scores.cpu().numpy(), mask_logits[0].sigmoid().cpu().numpy())
+        return output.class_logits.float(), output.mask_logits[..., :height, :width].float()
 
-    def _cam(self, pixels: Tensor) -> tuple[Tensor, None]:
+    def _cam(self, photo: Image.Image) -> tuple[Tensor, None]:
         maps, probabilities = self.network.activation_maps(
-            pixels, scales=self.inference.scales, flip=self.inference.flip
+            self._input(photo), scales=self.inference.scales, flip=self.inference.flip
         )
         kept = keep_present(maps[0].float(), probabilities[0].float(), self.inference.present_threshold)
         return kept.cpu(), None
@@ -153,7 +172,7 @@ def speed_up(network: nn.Module) -> None:
     network.to(memory_format=torch.channels_last)
 
 
-def input_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+def input_size(size: tuple[int, int], short_side: float) -> tuple[int, int]:
     """Test-time (width, height) of a photo of (width, height).
 
     The short side becomes `short_side`; a photo longer than three times that is shrunk further. Both sides

@@ -1,6 +1,6 @@
 """Names of the authors' released checkpoints (Detectron2's MaskFormer) -> names of this network.
 
-Covers the paper's configuration: ResNet-50, plain FPN pixel decoder, SimNet beside the criterion.
+Covers the paper's configuration: ResNet (50 or 101 layers), plain FPN pixel decoder, SimNet beside the criterion.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import re
 
 # Applied one after the other to a name; a name none of them changes is refused.
 NETWORK_RULES = (
+    # MaskFormer's first release had no pixel decoder apart from its head.
+    (r"^sem_seg_head\.((?:adapter_\d|layer_\d|mask_features)\..+)$", r"sem_seg_head.pixel_decoder.\1"),
     (r"^backbone\.stem\.conv1\.norm\.(\w+)$", r"backbone.net.bn1.\1"),
     (r"^backbone\.stem\.conv1\.(\w+)$", r"backbone.net.conv1.\1"),
     (r"^backbone\.res(\d)\.(\d+)\.shortcut\.norm\.(\w+)$", r"backbone.net.layer\1-.\2.downsample.1.\3"),
@@ -23,12 +25,12 @@ NETWORK_RULES = (
     (r"^sem_seg_head\.pixel_decoder\.layer_(\d)\.(\w+)$", r"pixel_decoder.outputs.\1-.0.\2"),
     (r"^sem_seg_head\.pixel_decoder\.mask_features\.(\w+)$", r"pixel_decoder.embedding.\1"),
     (r"^sem_seg_head\.predictor\.transformer\.decoder\.norm\.(\w+)$", r"transformer.norm.\1"),
-    (r"^sem_seg_head\.predictor\.transformer\.decoder\.layers\.(\d)\.(.+)$", r"transformer.layers.\1.\2"),
-    (r"^(transformer\.layers\.\d)\.self_attn\.(.+)$", r"\1.self_attention.\2"),
-    (r"^(transformer\.layers\.\d)\.multihead_attn\.(.+)$", r"\1.cross_attention.\2"),
-    (r"^(transformer\.layers\.\d)\.linear1\.(\w+)$", r"\1.feed_forward.0.\2"),
-    (r"^(transformer\.layers\.\d)\.linear2\.(\w+)$", r"\1.feed_forward.3.\2"),
-    (r"^(transformer\.layers\.\d)\.norm(\d)\.(\w+)$", r"\1.norms.\2-.\3"),
+    (r"^sem_seg_head\.predictor\.transformer\.decoder\.layers\.(\d+)\.(.+)$", r"transformer.layers.\1.\2"),
+    (r"^(transformer\.layers\.\d+)\.self_attn\.(.+)$", r"\1.self_attention.\2"),
+    (r"^(transformer\.layers\.\d+)\.multihead_attn\.(.+)$", r"\1.cross_attention.\2"),
+    (r"^(transformer\.layers\.\d+)\.linear1\.(\w+)$", r"\1.feed_forward.0.\2"),
+    (r"^(transformer\.layers\.\d+)\.linear2\.(\w+)$", r"\1.feed_forward.3.\2"),
+    (r"^(transformer\.layers\.\d+)\.norm(\d)\.(\w+)$", r"\1.norms.\2-.\3"),
     (r"^sem_seg_head\.predictor\.query_embed\.weight$", r"transformer.queries.weight"),
     (r"^sem_seg_head\.predictor\.input_proj\.(\w+)$", r"transformer.memory_projection.\1"),
     (r"^sem_seg_head\.predictor\.class_embed\.(\w+)$", r"class_head.\1"),

@@ -39,6 +39,7 @@ class TrainConfig(BaseModel):
     # network: fields of ModelConfig or CamConfig, without num_classes
     model: dict[str, Any] = {}
     frozen_backbone: bool = False
+    init: Path | None = Field(None, description="weights file to start from, in place of ImageNet's backbone")
 
     # losses
     complementary_weight: float = Field(0.15, ge=0)

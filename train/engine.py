@@ -21,6 +21,7 @@ from simformer.predictor import Predictor
 from simformer.splits import Split
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, pseudo_dataset, training_roles, training_stream
+from train.initial import start_from
 from train.optimization import make_optimizer, poly_schedule
 from train.precision import products
 from train.processes import StopSignal, ignore_signals, mean_over_workers
@@ -68,6 +69,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     schedule = poly_schedule(optimizer, config.steps)
     state_path = config.out / "state.pt"
     start, seconds = load_state(state_path, task, optimizer, schedule, config) if resume else (0, 0.0)
+    if config.init is not None and not start:
+        start_from(task, config.init)
     if config.channels_last:
         task.to(memory_format=torch.channels_last)
     model, optimizer = accelerator.prepare(task, optimizer)

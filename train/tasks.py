@@ -35,7 +35,7 @@ class SegmentationTask(nn.Module):
 
     def __init__(self, config: TrainConfig, split: Split):
         super().__init__()
-        self.network = SimFormer(options(ModelConfig, config, split))
+        self.network = SimFormer(options(ModelConfig, config, split), pretrained=config.init is None)
         self.criterion = Criterion(len(split.classes), config.complementary_weight if split.novel else 0.0)
         self.at_prediction = config.loss_resolution == "prediction"
         self.similarity = None
@@ -82,7 +82,7 @@ class ClassificationTask(nn.Module):
 
     def __init__(self, config: TrainConfig, split: Split):
         super().__init__()
-        self.network = CamNetwork(options(CamConfig, config, split))
+        self.network = CamNetwork(options(CamConfig, config, split), pretrained=config.init is None)
         self.num_classes = len(split.classes)
 
     def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone) -> dict[str, Tensor]:
@@ -137,7 +137,9 @@ def second_training_name(teacher: str) -> str:
 
 
 def evaluation_views(config: TrainConfig) -> Inference:
-    """Scales and flips at which CAM is measured."""
+    """Scales and flips at which a network is measured: several for CAM, one view for all others, as in the paper."""
+    if config.method != "cam":
+        return Inference()
     return Inference(scales=config.cam_scales, flip=config.cam_flip, present_threshold=config.present_threshold)
 
 

@@ -36,10 +36,10 @@ def evaluate(
     ] = None,
     scales: Annotated[
         str | None,
-        typer.Option(help="CAM: multiples of the image size to average over, such as 0.5,1,1.5,2."),
+        typer.Option(help="Multiples of the image size to average over, such as 0.5,1,1.5,2."),
     ] = None,
     flip: Annotated[
-        bool | None, typer.Option("--flip/--no-flip", help="CAM: average with mirrored photos.")
+        bool | None, typer.Option("--flip/--no-flip", help="Average with mirrored photos.")
     ] = None,
     present_threshold: Annotated[
         float | None,
@@ -62,17 +62,17 @@ def evaluate(
     if (weights is None) == (roles is None):
         raise ConfigError("give either --weights or --roles")
     if roles is not None:
-        predictor = composed_predictor(roles, without or [], device)
+        if present_threshold is not None:
+            raise ConfigError("--present-threshold is for CAM weights, of which roles are not composed")
+        predictor = composed_predictor(roles, without or [], device, factors, flip)
         split, novel = roles, [i for i, role in enumerate(predictor.assignment.roles) if role == "novel"]
     else:
         predictor = Predictor.load(
-            weights, device, cam_scales=factors, cam_flip=flip, present_threshold=present_threshold
+            weights, device, scales=factors, flip=flip, present_threshold=present_threshold
         )
         card = predictor.card
-        if card.kind != "cam" and (factors, flip, present_threshold) != (None, None, None):
-            raise ConfigError(
-                f"--scales, --flip and --present-threshold are for CAM weights, which {weights} are not"
-            )
+        if card.kind != "cam" and present_threshold is not None:
+            raise ConfigError(f"--present-threshold is for CAM weights, which {weights} are not")
         split, novel = novel_of or card.split, card.novel if novel_of is None else novel_classes(card, novel_of)
     dataset = FolderDataset(data, list_file)
     try:
@@ -101,12 +101,22 @@ def evaluate(
     }
     if roles is not None:
         result["served_by"] = dict(zip(predictor.classes, predictor.assignment.models, strict=True))
-    elif card.kind == "cam":
-        result["inference"] = predictor.inference.model_dump()
+        [inference, *_] = [part.inference for part in predictor.predictors.values()]
+    else:
+        inference = predictor.inference
+    result["inference"] = inference.model_dump()
+    if roles is not None or card.kind != "cam":
+        del result["inference"]["present_threshold"]  # read of CAM weights alone
     typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
 
 
-def composed_predictor(roles: str, without: list[str], device: str | None) -> ComposedPredictor:
+def composed_predictor(
+    roles: str,
+    without: list[str],
+    device: str | None,
+    scales: tuple[float, ...] | None = None,
+    flip: bool | None = None,
+) -> ComposedPredictor:
     """Roles composed from all shipped SimFormer models but those in `without`.
 
     Raises:
@@ -126,7 +136,9 @@ def composed_predictor(roles: str, without: list[str], device: str | None) -> Co
     if not names:
         raise ConfigError("no SimFormer model is shipped that could be composed")
     wanted = wanted_roles(cards[names[0]], roles)
-    return ComposedPredictor({name: Predictor.load(name, device) for name in names}, wanted)
+    return ComposedPredictor(
+        {name: Predictor.load(name, device, scales=scales, flip=flip) for name in names}, wanted
+    )
 
 
 def wanted_roles(card: Card, text: str) -> tuple[str, ...]:

@@ -63,7 +63,8 @@ def test_json(shipped, data, weights):
     assert printed["novel_classes"] == ["cat"]
     assert (printed["images"], printed["pixels"]) == (2, 2 * 30 * 48)
     assert printed["seconds_per_image"] > 0
-    assert ("inference" in printed) == (weights == "cam")
+    assert printed["inference"]["scales"] == [1.0] and printed["inference"]["flip"] is False
+    assert ("present_threshold" in printed["inference"]) == (weights == "cam")
 
 
 def test_another_list(shipped, data):
@@ -76,7 +77,15 @@ def test_cam_options(shipped, data):
     options = ("--scales", "0.5,1", "--flip", "--present-threshold", 0.3)
     printed = json.loads(evaluate(data, "--weights", "cam", *options).stdout)
     assert printed["inference"] == {"scales": [0.5, 1.0], "flip": True, "present_threshold": 0.3}
-    loaded = Predictor.load("cam", "cpu", cam_scales=(0.5, 1), cam_flip=True, present_threshold=0.3)
+    loaded = Predictor.load("cam", "cpu", scales=(0.5, 1), flip=True, present_threshold=0.3)
+    assert printed["miou"] == pytest.approx(expected_scores(data, loaded, ["p0", "p2"]).miou)
+
+
+@pytest.mark.parametrize("chosen", [("--weights", "split1"), ("--roles", "cat")])
+def test_views_of_simformer(shipped, data, chosen):
+    printed = json.loads(evaluate(data, *chosen, "--scales", "0.5,1", "--flip").stdout)
+    assert printed["inference"] == {"scales": [0.5, 1.0], "flip": True}
+    loaded = Predictor.load("split1", "cpu", scales=(0.5, 1), flip=True)
     assert printed["miou"] == pytest.approx(expected_scores(data, loaded, ["p0", "p2"]).miou)
 
 
@@ -88,7 +97,8 @@ def failure(result):
 
 
 def test_cam_options_are_refused_for_other_weights(shipped, data):
-    assert "are for CAM weights" in failure(evaluate(data, "--weights", "split1", "--flip"))
+    assert "is for CAM weights" in failure(evaluate(data, "--weights", "split1", "--present-threshold", 0.5))
+    assert "is for CAM weights" in failure(evaluate(data, "--roles", "cat", "--present-threshold", 0.5))
     assert "--scales takes numbers" in failure(evaluate(data, "--weights", "cam", "--scales", "big"))
     assert "scales" in failure(evaluate(data, "--weights", "cam", "--scales", "0"))
 

@@ -138,23 +138,53 @@ def test_cam_views_are_options_and_the_card_has_the_first_word(tiny_models, tmp_
     path = tmp_path / "careful.safetensors"
     save_checkpoint(path, state_dict, careful)
     assert Predictor.load(path, "cpu").inference.scales == (1.0, 2.0)
-    fast = Predictor.load(path, "cpu", cam_scales=(1.0,))
+    fast = Predictor.load(path, "cpu", scales=(1.0,))
     assert (fast.inference.scales, fast.inference.flip) == ((1.0,), False)
-    flipped = Predictor.load(path, "cpu", cam_flip=True)
+    flipped = Predictor.load(path, "cpu", flip=True)
     array = photo()
     maps = [each.segment(array).score_maps for each in (Predictor.load(path, "cpu"), fast, flipped)]
     assert not np.allclose(maps[0], maps[1], atol=1e-3)
     assert not np.allclose(maps[0], maps[2], atol=1e-3)
     for scales in ((), (0.0,), (float("nan"),), (1.0, 100.0)):
         with pytest.raises(ConfigError, match="scales"):
-            Predictor.load(path, "cpu", cam_scales=scales)
+            Predictor.load(path, "cpu", scales=scales)
 
 
 def test_flipping_a_photo_flips_a_flip_averaged_cam(tiny_models):
-    predictor = Predictor.load(tiny_models / "cam.safetensors", "cpu", cam_flip=True, present_threshold=0)
+    predictor = Predictor.load(tiny_models / "cam.safetensors", "cpu", flip=True, present_threshold=0)
     array = photo(64, 64)
     plain, mirrored = (predictor.segment(each).score_maps for each in (array, array[:, ::-1]))
     np.testing.assert_allclose(plain, mirrored[:, :, ::-1], atol=1e-4)
+
+
+def maps(folder, array, **views):
+    predictor = Predictor.load(folder / "split1.safetensors", "cpu", **views)
+    result = predictor.segment(array)
+    assert (result.queries is None) == bool(views)
+    return result.score_maps
+
+
+def test_the_views_of_a_symmetric_photo_are_one(tiny_models):
+    half = photo(64, 48)
+    symmetric = np.concatenate((half, half[:, ::-1]), 1)
+    once, both = maps(tiny_models, symmetric), maps(tiny_models, symmetric, flip=True)
+    np.testing.assert_allclose(both, (once + once[:, :, ::-1]) / 2, atol=1e-5)
+    np.testing.assert_allclose(both, both[:, :, ::-1], atol=1e-5)
+
+
+def test_score_maps_are_the_mean_over_the_views(tiny_models):
+    array = photo(64, 72)  # padded to 64 x 96 on the right, mirrored or not
+    once, mirrored = maps(tiny_models, array), maps(tiny_models, array[:, ::-1])[:, :, ::-1]
+    np.testing.assert_allclose(maps(tiny_models, array, flip=True), (once + mirrored) / 2, atol=1e-5)
+    # At twice the size the maps are 32 x 36; bilinear interpolation to 16 x 18 is the mean of four.
+    predictor = Predictor.load(tiny_models / "split1.safetensors", "cpu")
+    large = np.array(Image.fromarray(array).resize((144, 128), Image.Resampling.BILINEAR))
+    with torch.inference_mode():
+        twice = predictor.network.score_maps(torch.from_numpy(large).permute(2, 0, 1)[None].float())[0].numpy()
+    twice = twice.reshape(3, 16, 2, 18, 2).mean((2, 4))
+    np.testing.assert_allclose(maps(tiny_models, array, scales=(2.0,)), twice, atol=1e-5)
+    found = maps(tiny_models, array, scales=(1.0, 2.0))
+    np.testing.assert_allclose(found, (once + twice) / 2, atol=1e-5)
 
 
 def test_load_by_name(shipped):

@@ -22,11 +22,16 @@ def scenes(tmp_path_factory) -> Path:
     return write_scenes(tmp_path_factory.mktemp("scenes"), 10, size=(40, 56))
 
 
+def untrained(network, config, *, pretrained=True):
+    """The network without ImageNet weights, whoever asks for them."""
+    return network(config, pretrained=False)
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_downloaded(monkeypatch):
     """Networks made in this process start from random weights."""
     for name, network in (("SimFormer", SimFormer), ("CamNetwork", CamNetwork)):
-        monkeypatch.setattr(f"train.tasks.{name}", functools.partial(network, pretrained=False))
+        monkeypatch.setattr(f"train.tasks.{name}", functools.partial(untrained, network))
 
 
 @pytest.fixture(autouse=True)

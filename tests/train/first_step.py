@@ -6,7 +6,6 @@ an interruption of which only the second process hears.
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import sys
@@ -49,7 +48,7 @@ class Interruption(StopSignal):
 
 
 if __name__ == "__main__":
-    tasks.SimFormer = functools.partial(SimFormer, pretrained=False)
+    tasks.SimFormer = lambda config, **_: SimFormer(config, pretrained=False)
     folder, *paths = map(Path, sys.argv[1:])
     configs = [load_config(path) for path in paths]
     torch.save([first_step(config) for config in configs], folder / f"process{Accelerator().process_index}.pt")

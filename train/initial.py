@@ -1,0 +1,41 @@
+"""Starting a run from the weights of an earlier one, or from converted ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from simformer.checkpoint import check_tensors, load_checkpoint
+from simformer.errors import CheckpointError
+
+# Layers with one row a class.
+CLASS_HEADS = {"simformer": ("class_head", "pooled_class_head"), "cam": ("classifier",)}
+
+
+def start_from(task: nn.Module, path: Path) -> None:
+    """Copies weights into the task's network, in place.
+
+    If the file is of another number of classes, the layers that predict them keep the values they have; every other
+    tensor must fit. SimNet is not part of a weights file: it starts anew.
+
+    Args:
+        task: SegmentationTask or ClassificationTask.
+        path: a weights file of the same kind of network.
+
+    Raises:
+        CheckpointError: the file cannot be read, is of another kind, or a tensor does not fit (names it).
+    """
+    state, card = load_checkpoint(path)
+    if card.kind != task.kind:
+        raise CheckpointError(f"{path} cannot start this run: it is a {card.kind} network, not a {task.kind} one")
+    own = task.network.state_dict()
+    if len(card.classes) != task.network.config.num_classes:
+        heads = tuple(f"{layer}." for layer in CLASS_HEADS[task.kind])
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(heads)}
+        state |= {name: tensor for name, tensor in own.items() if name.startswith(heads)}
+    try:
+        check_tensors(state, task.network)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} cannot start this run: {error}") from error
+    task.network.load_state_dict(state)
