@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from simformer.checkpoint import Card, Inference, load_network
 from simformer.errors import ConfigError
+from simformer.exact import exact_labels, last_predictions
 from simformer.images import load_image
 from simformer.model import compose_score_maps
 from simformer.segmentation import Queries, Segmentation, labels_from_scores
@@ -38,15 +39,23 @@ class Predictor:
         card: its card.
         name: what `Segmentation.model` says.
         inference: scales, flip and presence threshold of "cam" networks; None takes the card's.
+        exact: SimFormer only: label maps from masks upsampled before score maps are composed, as the paper's network
+            defines it; slower, and different near borders (see `simformer.exact`). Score maps stay those at stride 4.
+
+    Raises:
+        ConfigError: exact inference is asked of a network without masks.
     """
 
     def __init__(
-        self, network: nn.Module, card: Card, name: str, *, inference: Inference | None = None
+        self, network: nn.Module, card: Card, name: str, *, inference: Inference | None = None, exact: bool = False
     ) -> None:
+        if exact and card.kind == "cam":
+            raise ConfigError(f"{name} is a CAM network: exact inference is about masks, which it does not have")
         self.network = network
         self.card = card
         self.name = name
         self.inference = inference or card.inference
+        self.exact = exact
         self.device = next(network.parameters()).device
 
     @classmethod
@@ -58,6 +67,7 @@ class Predictor:
         cam_scales: Sequence[float] | None = None,
         cam_flip: bool | None = None,
         present_threshold: float | None = None,
+        exact: bool = False,
     ) -> Predictor:
         """Load weights by name ("split1", "cam", "oracle") or path.
 
@@ -67,10 +77,12 @@ class Predictor:
             cam_scales, cam_flip: multiples of the image size at which a "cam" network sees the photo, and
                 whether mirrored too. None takes the card's word: (1.0,) and False unless it says otherwise.
             present_threshold: a "cam" network gives maps to classes of at least this probability (0 to 1).
+            exact: as in `Predictor`.
 
         Raises:
             CheckpointError: the weights cannot be found or used.
-            ConfigError: a scale is not in (0, 8], the threshold is not in 0 to 1, or there is no such device.
+            ConfigError: a scale is not in (0, 8], the threshold is not in 0 to 1, there is no such device, or exact
+                inference is asked of a "cam" network.
         """
         path = find_weights(name_or_path)
         network, card = load_network(path, device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -81,7 +93,7 @@ class Predictor:
             inference = Inference.model_validate({**card.inference.model_dump(), **given})
         except ValidationError as error:
             raise ConfigError(f"{path.stem} cannot be used so: {first_problem(error)}") from error
-        return cls(network, card, path.stem, inference=inference)
+        return cls(network, card, path.stem, inference=inference, exact=exact)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -102,16 +114,26 @@ class Predictor:
             threshold: pixels whose best score is below it become 255, "unsure".
 
         Returns:
-            Label map at the photo's own size (after EXIF rotation), score maps at stride 4 of the input.
+            Label map at the photo's own size (after EXIF rotation), score maps at stride 4 of the input. Exact
+            inference makes the label map at full resolution; `Segmentation.with_threshold` goes by the score maps.
 
         Raises:
             ImageError: the photo cannot be read.
         """
         photo = load_image(image)
+        size = (photo.height, photo.width)
         pixels = self._input(photo)
-        score_maps, queries = self._cam(pixels) if self.card.kind == "cam" else self._simformer(pixels)
+        if self.card.kind == "cam":
+            score_maps, queries = self._cam(pixels), None
+        else:
+            class_logits, mask_logits = self._logits(pixels)
+            score_maps, queries = explained(class_logits, mask_logits, pixels.shape[-2:])
+        if self.exact:
+            labels = exact_labels(class_logits[0], mask_logits[0], tuple(pixels.shape[-2:]), size, threshold)
+        else:
+            labels = labels_from_scores(score_maps, size, threshold)
         return Segmentation(
-            labels=labels_from_scores(score_maps, (photo.height, photo.width), threshold),
+            labels=labels,
             score_maps=score_maps.numpy(),
             classes=self.classes,
             roles=self.roles,
@@ -125,22 +147,28 @@ class Predictor:
         array = np.array(resized, dtype=np.uint8)
         return torch.from_numpy(array).to(self.device).permute(2, 0, 1)[None].float()
 
-    def _simformer(self, pixels: Tensor) -> tuple[Tensor, Queries]:
+    def _logits(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """1 x N x (K + 1) class logits and 1 x N x h x w mask logits of the padded input."""
+        if self.exact:
+            return last_predictions(self.network, pixels)
         output = self.network(pixels, auxiliary=False)
-        # The network pads the input at the right and bottom.
-        height, width = (side // STRIDE for side in pixels.shape[-2:])
-        mask_logits = output.mask_logits[..., :height, :width].float()
-        class_logits = output.class_logits.float()
-        score_maps = compose_score_maps(class_logits, mask_logits)[0].cpu()
-        class_scores = class_logits[0].softmax(-1)[:, :-1]
-        return score_maps, Queries(class_scores.cpu().numpy(), mask_logits[0].sigmoid().cpu().numpy())
+        return output.class_logits.float(), output.mask_logits.float()
 
-    def _cam(self, pixels: Tensor) -> tuple[Tensor, None]:
+    def _cam(self, pixels: Tensor) -> Tensor:
         maps, probabilities = self.network.activation_maps(
             pixels, scales=self.inference.scales, flip=self.inference.flip
         )
-        kept = keep_present(maps[0].float(), probabilities[0].float(), self.inference.present_threshold)
-        return kept.cpu(), None
+        return keep_present(maps[0].float(), probabilities[0].float(), self.inference.present_threshold).cpu()
+
+
+def explained(class_logits: Tensor, mask_logits: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, Queries]:
+    """Score maps at stride 4, K x h x w, and the queries they are composed of, without the input's padding."""
+    # The network pads the input at the right and bottom.
+    height, width = (side // STRIDE for side in input_size)
+    mask_logits = mask_logits[..., :height, :width]
+    score_maps = compose_score_maps(class_logits, mask_logits)[0].cpu()
+    class_scores = class_logits[0].softmax(-1)[:, :-1]
+    return score_maps, Queries(class_scores.cpu().numpy(), mask_logits[0].sigmoid().cpu().numpy())
 
 
 def speed_up(network: nn.Module) -> None:
