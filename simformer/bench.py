@@ -10,21 +10,25 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 
+from simformer.bench_plain import PlainPredictor
 from simformer.cam import CamConfig
 from simformer.checkpoint import Card, build_network, load_checkpoint
 from simformer.model import ModelConfig
-from simformer.predictor import Predictor
+from simformer.predictor import Predictor, speed_up
 from simformer.splits import dataset_classes
 from simformer.weights import available_models
 
 PHOTO_WIDTH, PHOTO_HEIGHT = 320, 240
 DEFAULT_IMAGE_SIZE = 224
 PAPER_IMAGE_SIZE = 640  # short side of the paper's tests on COCO-Stuff-10K
-NOISE = np.random.default_rng(0).integers(0, 256, (PHOTO_HEIGHT, PHOTO_WIDTH, 3), dtype=np.uint8)
+EXACT_SIZES = ((320, 480), (512, 640))  # height, width
+NOISE = np.random.default_rng(0).integers(0, 256, (*np.max(EXACT_SIZES, axis=0), 3), dtype=np.uint8)
 _photo_numbers = count()
 WARM_UP = 2
 # A slow row stops after this many seconds, once it has the fewest runs from which quartiles can be read.
@@ -34,10 +38,18 @@ FEWEST_RUNS = 5
 
 @dataclass(frozen=True)
 class Subject:
-    """What one row of the table runs: a shipped weights file, or a card (a network with random weights)."""
+    """What one row of the table runs.
+
+    Attributes:
+        networks: each a shipped weights file, or a card (a network with random weights).
+        photo: (height, width).
+        inference: the predictor's own, exact (`simformer.exact`), or what that computes written down plainly.
+    """
 
     name: str
     networks: tuple[Path | Card, ...]
+    photo: tuple[int, int] = (PHOTO_HEIGHT, PHOTO_WIDTH)
+    inference: Literal["fast", "exact", "plain"] = "fast"
 
     @property
     def random(self) -> bool:
@@ -91,19 +103,37 @@ def subjects(*, paper: bool = True) -> list[Subject]:
         for size in dict.fromkeys((card.image_size, PAPER_IMAGE_SIZE)):
             paper_card = card.model_copy(update={"architecture": architecture, "image_size": size})
             rows.append(Subject(f"paper-size network, {size} px", (paper_card,)))
+        rows += exact_subjects()
     return rows
 
 
-def random_card(kind: str) -> Card:
-    """Card of the default network of a kind ("simformer", "cam") for the classes of MSRC-21."""
-    classes = dataset_classes("msrc21")
-    config = CamConfig(num_classes=len(classes)) if kind == "cam" else ModelConfig(num_classes=len(classes))
+def exact_subjects() -> list[Subject]:
+    """The paper's network for COCO-Stuff-10K, exact and plain, on photos of the size of the network's input."""
+    classes = dataset_classes("coco_stuff_10k")
+    card = random_card("simformer", "coco_stuff_10k", ModelConfig.paper(len(classes)))
+    return [
+        Subject(
+            f"paper's network, {inference}, {height}x{width}",
+            (card.model_copy(update={"image_size": min(height, width)}),),
+            (height, width),
+            inference,
+        )
+        for height, width in EXACT_SIZES
+        for inference in ("plain", "exact")
+    ]
+
+
+def random_card(kind: str, dataset: str = "msrc21", config: BaseModel | None = None) -> Card:
+    """Card of a network of a kind ("simformer", "cam") for a data set's classes; the default network unless told."""
+    classes = dataset_classes(dataset)
+    if config is None:
+        config = CamConfig(num_classes=len(classes)) if kind == "cam" else ModelConfig(num_classes=len(classes))
     return Card(
         kind=kind,
         architecture=config.model_dump(),
         classes=classes,
         roles=("base",) * len(classes),
-        dataset="msrc21",
+        dataset=dataset,
         split="all_base",
         image_size=DEFAULT_IMAGE_SIZE,
         note="random weights",
@@ -122,7 +152,8 @@ def measure(rows: Sequence[Subject], *, threads: int = 2, repeats: int = 20) -> 
     torch.set_num_threads(threads)
     try:
         loaded = [load(row) for row in rows]
-        seconds = take_turns([lambda p=predictors: run(p) for predictors in loaded], repeats)
+        actions = [lambda p=each, size=row.photo: run(p, size) for row, each in zip(rows, loaded, strict=True)]
+        seconds = take_turns(actions, repeats)
     finally:
         torch.set_num_threads(before)
     result = []
@@ -159,21 +190,27 @@ def take_turns(actions: Sequence[Callable[[], object]], repeats: int) -> list[li
     return seconds
 
 
-def load(subject: Subject) -> list[Predictor]:
+def load(subject: Subject) -> list[Predictor | PlainPredictor]:
     """Predictors of a subject's networks, on the CPU."""
-    predictors = []
+    exact = subject.inference == "exact"
+    predictors: list[Predictor | PlainPredictor] = []
     for network in subject.networks:
-        if isinstance(network, Card):
-            predictors.append(Predictor(build_network(network).eval(), network, subject.name))
+        if isinstance(network, Path):
+            predictors.append(Predictor.load(network, "cpu", exact=exact))
+        elif subject.inference == "plain":
+            predictors.append(PlainPredictor(build_network(network).eval(), network))
         else:
-            predictors.append(Predictor.load(network, "cpu"))
+            built = build_network(network).eval()
+            speed_up(built)
+            predictors.append(Predictor(built, network, subject.name, exact=exact))
     return predictors
 
 
-def run(predictors: Sequence[Predictor]) -> None:
-    """Segment one photo with each. Content does not matter for time, so it is noise."""
+def run(predictors: Sequence[Predictor | PlainPredictor], size: tuple[int, int]) -> None:
+    """Segment one photo of (height, width) with each. Content does not matter for time, so it is noise."""
+    height, width = size
     # Every time another one: predictors that share a backbone remember what it saw last.
-    photo = NOISE ^ np.uint8(next(_photo_numbers) % 256)
+    photo = NOISE[:height, :width] ^ np.uint8(next(_photo_numbers) % 256)
     for predictor in predictors:
         predictor.segment(photo)
 
@@ -189,7 +226,7 @@ def peak_memory(subject: Subject, threads: int) -> tuple[float, float] | None:
 def _peak_before_and_after(subject: Subject, threads: int) -> tuple[float, float] | None:
     torch.set_num_threads(threads)
     before = peak_of_this_process()
-    run(load(subject))
+    run(load(subject), subject.photo)
     after = peak_of_this_process()
     return None if before is None or after is None else (before, after)
 

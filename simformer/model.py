@@ -124,10 +124,14 @@ class SimFormer(nn.Module):
     def predict(self, queries: Tensor, top: Tensor, pixel_embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """One layer's queries, B x N x C -> class logits B x N x (K + 1), mask logits B x N x h x w."""
         mask_logits = torch.einsum("bnc,bchw->bnhw", self.mask_head(queries), pixel_embeddings)
+        return self.classify(queries, top, mask_logits), mask_logits
+
+    def classify(self, queries: Tensor, top: Tensor, mask_logits: Tensor) -> Tensor:
+        """One layer's queries, B x N x C, and the mask logits made of them -> class logits B x N x (K + 1)."""
         class_logits = self.class_head(queries)
         if self.config.pooled_class_logits:
             class_logits = class_logits + self.pooled_class_head(pool_under_masks(top, mask_logits.detach()))
-        return class_logits, mask_logits
+        return class_logits
 
     def score_maps(self, images: Tensor) -> Tensor:
         """Class score maps at stride 4, B x K x ceil(H/4) x ceil(W/4): sum over queries of class score x mask.
@@ -181,12 +185,16 @@ class PixelDecoder(nn.Module):
 
     def forward(self, pyramid: list[Tensor]) -> Tensor:
         """Four maps, finest first -> per-pixel embeddings, B x C x h x w at the finest map's size."""
+        return self.embedding(self.finest(pyramid))
+
+    def finest(self, pyramid: list[Tensor]) -> Tensor:
+        """What the last convolution makes the per-pixel embeddings of, B x C x h x w."""
         level = self.top(pyramid[-1])
         for features, lateral, output in zip(
             reversed(pyramid[:-1]), reversed(self.laterals), reversed(self.outputs), strict=True
         ):
             level = output(lateral(features) + F.interpolate(level, size=features.shape[-2:], mode="nearest"))
-        return self.embedding(level)
+        return level
 
 
 def group_norm(width: int) -> nn.Module:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from simformer.checkpoint import Card, Inference, load_network
 from simformer.errors import ConfigError
+from simformer.exact import exact_labels, last_predictions
 from simformer.images import load_image
 from simformer.model import compose_score_maps
 from simformer.segmentation import Queries, Segmentation, labels_from_scores
@@ -40,15 +41,25 @@ class Predictor:
         card: its card.
         name: what `Segmentation.model` says.
         inference: scales, flips and, of "cam" networks, presence threshold; None takes the card's.
+        exact: SimFormer only: label maps from masks upsampled before score maps are composed, as the paper's network
+            defines it; slower, and different near borders (see `simformer.exact`). Score maps stay those at stride 4.
+
+    Raises:
+        ConfigError: exact inference is asked of a network without masks, or with several views.
     """
 
     def __init__(
-        self, network: nn.Module, card: Card, name: str, *, inference: Inference | None = None
+        self, network: nn.Module, card: Card, name: str, *, inference: Inference | None = None, exact: bool = False
     ) -> None:
+        if exact and card.kind == "cam":
+            raise ConfigError(f"{name} is a CAM network: exact inference is about masks, which it does not have")
         self.network = network
         self.card = card
         self.name = name
         self.inference = inference or card.inference
+        if exact and self._views != [(1.0, False)]:
+            raise ConfigError("exact inference sees the photo once: it goes without scales and flips")
+        self.exact = exact
         self.device = next(network.parameters()).device
 
     @classmethod
@@ -60,6 +71,7 @@ class Predictor:
         scales: Sequence[float] | None = None,
         flip: bool | None = None,
         present_threshold: float | None = None,
+        exact: bool = False,
     ) -> Predictor:
         """Load weights by name ("split1", "cam", "oracle") or path.
 
@@ -69,10 +81,12 @@ class Predictor:
             scales, flip: multiples of the image size at which the network sees the photo, and whether mirrored
                 too; the score maps are averaged. None takes the card's word: (1.0,) and False unless it says otherwise.
             present_threshold: a "cam" network gives maps to classes of at least this probability (0 to 1).
+            exact: as in `Predictor`.
 
         Raises:
             CheckpointError: the weights cannot be found or used.
-            ConfigError: a scale is not in (0, 8], the threshold is not in 0 to 1, or there is no such device.
+            ConfigError: a scale is not in (0, 8], the threshold is not in 0 to 1, there is no such device, or exact
+                inference is asked of a "cam" network.
         """
         path = find_weights(name_or_path)
         network, card = load_network(path, device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -83,7 +97,7 @@ class Predictor:
             inference = Inference.model_validate({**card.inference.model_dump(), **given})
         except ValidationError as error:
             raise ConfigError(f"{path.stem} cannot be used so: {first_problem(error)}") from error
-        return cls(network, card, path.stem, inference=inference)
+        return cls(network, card, path.stem, inference=inference, exact=exact)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -105,15 +119,24 @@ class Predictor:
 
         Returns:
             Label map at the photo's own size (after EXIF rotation), score maps at stride 4 of the test-time size.
-            The network's proposals only where it saw the photo once, as it is.
+            The network's proposals only where it saw the photo once, as it is. Exact inference makes the label map at
+            full resolution; `Segmentation.with_threshold` goes by the score maps.
 
         Raises:
             ImageError: the photo cannot be read.
         """
         photo = load_image(image)
-        score_maps, queries = self._cam(photo) if self.card.kind == "cam" else self._simformer(photo)
+        size = (photo.height, photo.width)
+        if self.exact:
+            pixels = self._input(photo)
+            class_logits, mask_logits = last_predictions(self.network, pixels)
+            score_maps, queries = explained(class_logits, mask_logits, pixels.shape[-2:])
+            labels = exact_labels(class_logits[0], mask_logits[0], tuple(pixels.shape[-2:]), size, threshold)
+        else:
+            score_maps, queries = self._cam(photo) if self.card.kind == "cam" else self._simformer(photo)
+            labels = labels_from_scores(score_maps, size, threshold)
         return Segmentation(
-            labels=labels_from_scores(score_maps, (photo.height, photo.width), threshold),
+            labels=labels,
             score_maps=score_maps.numpy(),
             classes=self.classes,
             roles=self.roles,
@@ -127,32 +150,24 @@ class Predictor:
         array = np.array(resized, dtype=np.uint8)
         return torch.from_numpy(array).to(self.device).permute(2, 0, 1)[None].float()
 
+    @property
+    def _views(self) -> list[tuple[float, bool]]:
+        """Scales at which the network sees the photo, and whether mirrored."""
+        return list(itertools.product(self.inference.scales, (False, True) if self.inference.flip else (False,)))
+
     def _simformer(self, photo: Image.Image) -> tuple[Tensor, Queries | None]:
         """Score maps, mean over the views, and the proposals of a single view of the photo as it is."""
         width, height = (side // STRIDE for side in input_size(photo.size, self.card.image_size))
-        mirrorings = (False, True) if self.inference.flip else (False,)
-        views = list(itertools.product(self.inference.scales, mirrorings))
-        total = torch.zeros(())
-        for scale, mirrored in views:
+        total, queries = torch.zeros(()), None
+        for scale, mirrored in self._views:
             pixels = self._input(photo, scale)
-            class_logits, mask_logits = self._predict(pixels.flip(-1) if mirrored else pixels)
-            maps = compose_score_maps(class_logits, mask_logits)
+            output = self.network(pixels.flip(-1) if mirrored else pixels, auxiliary=False)
+            maps, queries = explained(output.class_logits.float(), output.mask_logits.float(), pixels.shape[-2:])
             maps = maps.flip(-1) if mirrored else maps
             if maps.shape[-2:] != (height, width):
-                maps = F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
-            total = total + maps[0].cpu()
-        queries = None
-        if views == [(1.0, False)]:
-            class_scores = class_logits[0].softmax(-1)[:, :-1]
-            queries = Queries(class_scores.cpu().numpy(), mask_logits[0].sigmoid().cpu().numpy())
-        return total / len(views), queries
-
-    def _predict(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Class logits, 1 x N x (K + 1), and mask logits, 1 x N x h x w, of the input without its padding."""
-        output = self.network(pixels, auxiliary=False)
-        # The network pads the input at the right and bottom.
-        height, width = (side // STRIDE for side in pixels.shape[-2:])
-        return output.class_logits.float(), output.mask_logits[..., :height, :width].float()
+                maps = F.interpolate(maps[None], size=(height, width), mode="bilinear", align_corners=False)[0]
+            total = total + maps
+        return total / len(self._views), queries if self._views == [(1.0, False)] else None
 
     def _cam(self, photo: Image.Image) -> tuple[Tensor, None]:
         maps, probabilities = self.network.activation_maps(
@@ -160,6 +175,16 @@ class Predictor:
         )
         kept = keep_present(maps[0].float(), probabilities[0].float(), self.inference.present_threshold)
         return kept.cpu(), None
+
+
+def explained(class_logits: Tensor, mask_logits: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, Queries]:
+    """Score maps at stride 4, K x h x w, and the queries they are composed of, without the input's padding."""
+    # The network pads the input at the right and bottom.
+    height, width = (side // STRIDE for side in input_size)
+    mask_logits = mask_logits[..., :height, :width]
+    score_maps = compose_score_maps(class_logits, mask_logits)[0].cpu()
+    class_scores = class_logits[0].softmax(-1)[:, :-1]
+    return score_maps, Queries(class_scores.cpu().numpy(), mask_logits[0].sigmoid().cpu().numpy())
 
 
 def speed_up(network: nn.Module) -> None:

@@ -23,7 +23,11 @@ def bench(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Time SimFormer, CAM, both, and the paper-size network on one 320x240 photo, on the CPU, in one run."""
+    """Time SimFormer, CAM, both, and the paper-size network on one 320x240 photo, on the CPU, in one run.
+
+    The paper's network for COCO-Stuff-10K is timed on photos of 480x320 and
+    640x512, too: exact inference, and the same written down plainly.
+    """
     import torch
 
     from simformer.bench import PHOTO_HEIGHT, PHOTO_WIDTH, measure, subjects
@@ -42,7 +46,7 @@ def bench(
     typer.echo(f"One {PHOTO_WIDTH}x{PHOTO_HEIGHT} photo, {threads} threads, torch {torch.__version__}, CPU")
     typer.echo(table(rows))
     if any(row.random for row in rows):
-        typer.echo("* random weights: the cost of the network, not a trained model")
+        typer.echo("* random weights: the cost of the network, not a trained model; HxW: of photo and input")
     if times:
         typer.echo(page_text(times))
 

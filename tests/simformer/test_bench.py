@@ -18,9 +18,24 @@ def test_rows_without_shipped_weights_say_that_they_are_random(monkeypatch, tmp_
     rows = bench.subjects()
     assert all(row.random for row in rows)
     assert [row.name for row in rows[:3]] == ["SimFormer", "CAM", "SimFormer and CAM"]
-    paper = [row.networks[0] for row in rows[3:]]
+    paper = [row.networks[0] for row in rows[3:5]]
     assert {card.architecture["backbone"] for card in paper} == {"resnet50"}
     assert [card.image_size for card in paper] == [rows[0].networks[0].image_size, 640]
+
+
+def test_plain_and_exact_rows_are_pairs():
+    plain, exact = bench.exact_subjects()[:2]
+    assert plain.networks == exact.networks
+    assert (plain.photo, plain.inference, exact.inference) == ((320, 480), "plain", "exact")
+    card = plain.networks[0]
+    assert (len(card.classes), card.architecture["queries"], card.image_size) == (171, 100, 320)
+
+
+def test_each_inference_runs(make_card):
+    for inference in ("fast", "exact", "plain"):
+        predictors = bench.load(bench.Subject("x", (make_card(),), (40, 64), inference))
+        bench.run(predictors, (40, 64))
+        assert isinstance(predictors[0], bench.PlainPredictor) == (inference == "plain")
 
 
 def test_rows_with_shipped_weights(shipped):
