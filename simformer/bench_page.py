@@ -102,9 +102,7 @@ def measure_page(*, requests: int = 40, clients: int = 8) -> PageTimes:
 @contextmanager
 def server(folder: Path) -> Iterator[tuple[subprocess.Popen, str, float]]:
     """A running page: (process, address, when it was started), once it has answered."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     command = [sys.executable, str(APP), "--host", "127.0.0.1", "--port", str(port)]
@@ -117,12 +115,24 @@ def server(folder: Path) -> Iterator[tuple[subprocess.Popen, str, float]]:
             time.sleep(POLL_SECONDS)
         yield process, address, started
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def end(process: subprocess.Popen, seconds: float = 20) -> None:
+    """Asks a process to end, and makes it end if it has not after so many seconds."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def answers(address: str) -> bool:

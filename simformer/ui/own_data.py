@@ -122,7 +122,7 @@ def open_photo(own: OwnData, models: Models, model: str | None, index: int) -> I
     labels = None if model is None else own.known_prediction(model, index)
     roles = [NO_ROLE] * len(own.dataset.classes)
     if model is None:
-        yield photo_html(own, index, small, None, roles, hint(escape(missing_sentence(models))))
+        yield photo_html(own, index, small, None, roles, hint(escape(missing_sentence(models))), "no model")
         return
     if labels is None:
         yield photo_html(own, index, small, None, roles, hint(f"{escape(title(model))} is looking at the photo."))
@@ -132,7 +132,7 @@ def open_photo(own: OwnData, models: Models, model: str | None, index: int) -> I
         roles = own.predictor(models, model).roles
         labels = own.predict(models, model, index)
     except SimFormerError as error:
-        yield photo_html(own, index, small, None, roles, hint(escape(str(error))))
+        yield photo_html(own, index, small, None, roles, hint(escape(str(error))), "no prediction")
         raise failure(error) from error
     score = own.evaluation(model).photos.get(index)
     yield photo_html(own, index, small, labels, roles, score_text(own, score))

@@ -86,14 +86,21 @@ def difference_legend() -> str:
 
 
 def photo_html(
-    own: OwnData, index: int, small: Small, prediction: Labels | None, roles: Sequence[str], text: str
+    own: OwnData,
+    index: int,
+    small: Small,
+    prediction: Labels | None,
+    roles: Sequence[str],
+    text: str,
+    missing: str = "on its way …",
 ) -> str:
     """One photo, large: photo, truth, prediction and difference side by side, with its scores.
 
     Args:
-        prediction: label map of any size; None while it is on its way, or if there is none.
+        prediction: label map of any size; None if there is none.
         roles: "base" or "novel" for each class, or another word.
         text: what stands below the name, HTML.
+        missing: what stands in place of a prediction that is not there.
     """
     height, width = small.shown.full_size
     views, found = [View("photo", "Photo", f"{width} × {height} pixels")], []
@@ -103,11 +110,11 @@ def photo_html(
         note = f"{100 * share:.1f} % of the labelled pixels are wrong"
         overlay = difference_overlay(prediction, small.truth)
         views.append(View("difference", "Difference", "", overlay, note, "prediction"))
-    for key, labels, missing, unlabelled in (
+    for key, labels, message, unlabelled in (
         ("truth", small.truth, "This photo has no label map.", "void"),
-        ("prediction", prediction, "on its way …", "unsure"),
+        ("prediction", prediction, missing, "unsure"),
     ):
-        view = View(key, key.capitalize(), "", message=missing)
+        view = View(key, key.capitalize(), "", message=message)
         if labels is not None:
             segmentation = own.segmentation(labels, roles, key)
             found.append(segmentation)

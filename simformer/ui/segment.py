@@ -135,7 +135,7 @@ def served_by(models: Models, split: str | None, found: dict[str, Segmentation])
         return {}
     assignment = models.assignment(split)
     served = zip(assignment.classes, assignment.models, strict=True)
-    return {name: "no model" if model is None else title(model) for name, model in served}
+    return {name: "no model" if model is None else roles.short_title(model) for name, model in served}
 
 
 def class_table(split: str | None, found: dict[str, Segmentation], served: dict[str, str]) -> str:

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
+from PIL import Image
 from playwright.sync_api import Browser, Page
 from serving import chromium, serve
 
 from simformer.datasets.synthetic import write_scenes
+from simformer.palette import VOID
+from simformer.splits import dataset_classes
 
 WIDTHS = {"wide": 1440, "narrow": 390}
 THEMES = ("light", "dark")
@@ -66,10 +70,11 @@ def annotation_cost(page: Page) -> None:
 
 
 def own_data(page: Page) -> None:
-    """The Own data tab over a few drawn scenes, one of them opened."""
+    """The Own data tab over a few drawn scenes, evaluated, one of them opened."""
     page.get_by_role("tab", name="Own data").click(timeout=SLOW)
-    page.locator(".card").first.click(timeout=SLOW)
-    page.locator("#own-photo .views").wait_for(timeout=SLOW)
+    page.get_by_role("button", name="Evaluate all").click(timeout=SLOW)
+    page.locator(".card", has_text="mIoU").first.click(timeout=SLOW)
+    page.locator("#own-photo .compared").wait_for(timeout=SLOW)
 
 
 def about_tab(page: Page) -> None:
@@ -92,25 +97,38 @@ SCENES: dict[str, Callable[[Page], None]] = {
 }
 
 
+def known_scenes(root: Path) -> Path:
+    """Drawn scenes, labelled with the shipped models' classes: sky, grass and water; all else is void."""
+    write_scenes(root, 12, size=(180, 240), val_share=0.5)
+    drawn, known = (root / "classes.txt").read_text().split(), dataset_classes("msrc21")
+    values = np.full(256, VOID, dtype=np.uint8)
+    for index, name in enumerate(drawn):
+        values[index] = known.index(name) if name in known else VOID
+    for path in (root / "labels").iterdir():
+        Image.fromarray(values[np.array(Image.open(path))]).save(path)
+    (root / "classes.txt").write_text("\n".join(known))
+    return root
+
+
 def fit(page: Page) -> None:
     """Make the window as high as the page, so that a picture of the window shows all of it."""
     height = page.evaluate("document.documentElement.scrollHeight")
     page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
 
 
-def take(browser: Browser, address: str, folder: Path, scenes: list[str]) -> list[Path]:
-    """One picture for each scene, width and theme."""
+def take(browser: Browser, address: str, folder: Path, scenes: list[str], readme: bool) -> list[Path]:
+    """One picture for each scene, width and theme; for the README wide and light alone, and small."""
     files = []
     for scene in scenes:
-        for theme in THEMES:
-            for name, width in WIDTHS.items():
+        for theme in THEMES[:1] if readme else THEMES:
+            for name, width in list(WIDTHS.items())[: 1 if readme else None]:
                 page = browser.new_page(viewport={"width": width, "height": 900})
                 page.goto(f"{address}/?__theme={theme}", timeout=SLOW)
                 SCENES[scene](page)
                 fit(page)
-                files.append(folder / f"{scene}-{name}-{theme}.png")
+                files.append(folder / (f"{scene}.jpg" if readme else f"{scene}-{name}-{theme}.png"))
                 page.wait_for_timeout(500)
-                page.screenshot(path=files[-1])
+                page.screenshot(path=files[-1], **({"type": "jpeg", "quality": 75} if readme else {}))
                 page.close()
     return files
 
@@ -119,13 +137,14 @@ def main(
     folder: Annotated[Path, typer.Argument(help="where the pictures go")],
     weights: Annotated[Path | None, typer.Option(help="folder of weights (default: the shipped ones)")] = None,
     only: Annotated[list[str] | None, typer.Option(help=f"scene: {', '.join(SCENES)}")] = None,
+    readme: Annotated[bool, typer.Option("--readme", help="wide and light, as JPEG, for README.md")] = False,
 ) -> None:
     """Start the page with a server of its own, and take the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        scenes = write_scenes(Path(place) / "scenes", 8, size=(120, 160))
+        scenes = known_scenes(Path(place) / "scenes")
         with serve(weights, Path(place), ["--data", str(scenes)]) as server, chromium() as browser:
-            for file in take(browser, server.address, folder, only or list(SCENES)):
+            for file in take(browser, server.address, folder, only or list(SCENES), readme):
                 print(file)
 
 
