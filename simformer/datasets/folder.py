@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from simformer.datasets import label_cache
 from simformer.errors import DatasetError, ImageError
 from simformer.images import load_image
 from simformer.label_maps import read_label_png
@@ -133,14 +134,43 @@ class FolderDataset:
         """Indices of the classes the photo shows, ascending: those of image_labels.csv and the label map."""
         if index not in self._image_labels:
             labels = self.label_map(index)
-            present = set() if labels is None else set(_values(labels)) - {VOID}
-            listed = self._listed_labels.get(self.names[index], set())
-            self._image_labels[index] = tuple(sorted(present | listed))
+            self._remember(index, () if labels is None else _values(labels))
         return self._image_labels[index]
 
     def all_image_labels(self) -> list[tuple[int, ...]]:
-        """`image_labels` of every photo; label maps are read in threads."""
-        return list(_in_threads(self.image_labels, range(len(self))))
+        """`image_labels` of every photo; label maps are read in threads.
+
+        What the label maps of a large data set show is kept in the folder, in `.image_labels.npz`, and read from there
+        as long as they do not change.
+        """
+        unknown = [i for i in range(len(self)) if i not in self._image_labels]
+        if len(unknown) >= label_cache.WORTH_KEEPING and self._cache is None:
+            self._recall([i for i in unknown if self.has_label_map(i)])
+        else:
+            list(_in_threads(self.image_labels, unknown))
+        return [self.image_labels(i) for i in range(len(self))]
+
+    def _recall(self, indices: list[int]) -> None:
+        """Fills in the image-level labels of photos with label maps, from the folder's file as far as it goes."""
+        known = label_cache.read_cache(self.root)
+        stamps = {index: label_cache.stamp(self._label_path(self.names[index])) for index in indices}
+        unread = []
+        for index in indices:
+            then, values = known.get(self.names[index], (None, ()))
+            # A value without a class is an error, which only the label map's reader can tell.
+            if then == stamps[index] and max(set(values) - {VOID}, default=0) < len(self.classes):
+                self._remember(index, values)
+            else:
+                unread.append(index)
+        for index, values in zip(unread, _in_threads(lambda i: _values(self.label_map(i)), unread), strict=True):
+            self._remember(index, values)
+            known[self.names[index]] = (stamps[index], values)
+        if unread:
+            label_cache.write_cache(self.root, known)
+
+    def _remember(self, index: int, values: Iterable[int]) -> None:
+        listed = self._listed_labels.get(self.names[index], set())
+        self._image_labels[index] = tuple(sorted({*values, *listed} - {VOID}))
 
     def check(self) -> None:
         """Read every photo and label map. Raises DatasetError that names the first bad file."""
