@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from simformer.checkpoint import Card, Inference, load_network
 from simformer.errors import ConfigError
-from simformer.exact import exact_labels, last_predictions
+from simformer.exact import exact_labels, last_predictions, score_tiles
 from simformer.images import load_image
 from simformer.model import compose_score_maps
-from simformer.segmentation import Queries, Segmentation, labels_from_scores
+from simformer.segmentation import Queries, Segmentation, labels_from_scores, upsampled_tiles
 from simformer.shared_backbone import share
 from simformer.validation import first_problem
 from simformer.weights import find_weights
@@ -122,14 +122,9 @@ class Predictor:
         """
         photo = load_image(image)
         size = (photo.height, photo.width)
-        pixels = self._input(photo)
-        if self.card.kind == "cam":
-            score_maps, queries = self._cam(pixels), None
-        else:
-            class_logits, mask_logits = self._logits(pixels)
-            score_maps, queries = explained(class_logits, mask_logits, pixels.shape[-2:])
+        score_maps, queries, logits = self._run(photo)
         if self.exact:
-            labels = exact_labels(class_logits[0], mask_logits[0], tuple(pixels.shape[-2:]), size, threshold)
+            labels = exact_labels(*logits, size, threshold)
         else:
             labels = labels_from_scores(score_maps, size, threshold)
         return Segmentation(
@@ -140,6 +135,31 @@ class Predictor:
             model=self.name,
             queries=queries,
         )
+
+    @torch.inference_mode()
+    def full_score_maps(self, image: Any) -> Tensor:
+        """The scores whose best class `segment` takes, all at once: float32, K x H x W at the photo's own size.
+
+        They fill 4 K bytes a pixel; `segment` needs a bounded part of them at a time.
+
+        Args:
+            image: as `segment`; so are the exceptions.
+        """
+        photo = load_image(image)
+        size = (photo.height, photo.width)
+        score_maps, _, logits = self._run(photo)
+        tiles = score_tiles(*logits, size) if self.exact else upsampled_tiles(score_maps, size)
+        return torch.cat([scores for _, scores in tiles], dim=1)
+
+    def _run(self, photo: Image.Image) -> tuple[Tensor, Queries | None, tuple | None]:
+        """Score maps at stride 4 and queries; class logits, mask logits and input size (height, width)."""
+        pixels = self._input(photo)
+        if self.card.kind == "cam":
+            return self._cam(pixels), None, None
+        class_logits, mask_logits = self._logits(pixels)
+        height, width = pixels.shape[-2:]
+        score_maps, queries = explained(class_logits, mask_logits, (height, width))
+        return score_maps, queries, (class_logits[0], mask_logits[0], (height, width))
 
     def _input(self, photo: Image.Image) -> Tensor:
         """The photo at test-time size: float32, 1 x 3 x H x W, RGB 0 to 255."""
