@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from simformer.checkpoint import Card, Inference, load_network
 from simformer.errors import ConfigError
-from simformer.exact import exact_labels, last_predictions
+from simformer.exact import exact_labels, last_predictions, score_tiles
 from simformer.images import load_image
 from simformer.model import compose_score_maps
-from simformer.segmentation import Queries, Segmentation, labels_from_scores
+from simformer.segmentation import Queries, Segmentation, labels_from_scores, upsampled_tiles
 from simformer.shared_backbone import share
 from simformer.validation import first_problem
 from simformer.weights import find_weights
@@ -127,13 +127,10 @@ class Predictor:
         """
         photo = load_image(image)
         size = (photo.height, photo.width)
+        score_maps, queries, logits = self._run(photo)
         if self.exact:
-            pixels = self._input(photo)
-            class_logits, mask_logits = last_predictions(self.network, pixels)
-            score_maps, queries = explained(class_logits, mask_logits, pixels.shape[-2:])
-            labels = exact_labels(class_logits[0], mask_logits[0], tuple(pixels.shape[-2:]), size, threshold)
+            labels = exact_labels(*logits, size, threshold)
         else:
-            score_maps, queries = self._cam(photo) if self.card.kind == "cam" else self._simformer(photo)
             labels = labels_from_scores(score_maps, size, threshold)
         return Segmentation(
             labels=labels,
@@ -143,6 +140,33 @@ class Predictor:
             model=self.name,
             queries=queries,
         )
+
+    @torch.inference_mode()
+    def full_score_maps(self, image: Any) -> Tensor:
+        """The scores whose best class `segment` takes, all at once: float32, K x H x W at the photo's own size.
+
+        They fill 4 K bytes a pixel; `segment` needs a bounded part of them at a time.
+
+        Args:
+            image: as `segment`; so are the exceptions.
+        """
+        photo = load_image(image)
+        size = (photo.height, photo.width)
+        score_maps, _, logits = self._run(photo)
+        tiles = score_tiles(*logits, size) if self.exact else upsampled_tiles(score_maps, size)
+        return torch.cat([scores for _, scores in tiles], dim=1)
+
+    def _run(self, photo: Image.Image) -> tuple[Tensor, Queries | None, tuple | None]:
+        """Score maps at stride 4 and queries; where exact: class logits, mask logits, input size (height, width)."""
+        if self.card.kind == "cam":
+            return self._cam(photo), None, None
+        if not self.exact:
+            return *self._simformer(photo), None
+        pixels = self._input(photo)
+        class_logits, mask_logits = last_predictions(self.network, pixels)
+        height, width = pixels.shape[-2:]
+        score_maps, queries = explained(class_logits, mask_logits, (height, width))
+        return score_maps, queries, (class_logits[0], mask_logits[0], (height, width))
 
     def _input(self, photo: Image.Image, scale: float = 1.0) -> Tensor:
         """The photo at `scale` times the test-time size: float32, 1 x 3 x H x W, RGB 0 to 255."""
@@ -169,12 +193,12 @@ class Predictor:
             total = total + maps
         return total / len(self._views), queries if self._views == [(1.0, False)] else None
 
-    def _cam(self, photo: Image.Image) -> tuple[Tensor, None]:
+    def _cam(self, photo: Image.Image) -> Tensor:
         maps, probabilities = self.network.activation_maps(
             self._input(photo), scales=self.inference.scales, flip=self.inference.flip
         )
         kept = keep_present(maps[0].float(), probabilities[0].float(), self.inference.present_threshold)
-        return kept.cpu(), None
+        return kept.cpu()
 
 
 def explained(class_logits: Tensor, mask_logits: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, Queries]:

@@ -90,7 +90,7 @@ class Segmentation:
     def table(self) -> list[ClassRow]:
         """The classes found, largest area first (equal areas in class order)."""
         sums, counts = np.zeros(len(self.classes)), np.zeros(len(self.classes), dtype=np.int64)
-        for rows, scores in _upsampled_tiles(torch.from_numpy(self.score_maps), self.size):
+        for rows, scores in upsampled_tiles(torch.from_numpy(self.score_maps), self.size):
             labels = torch.from_numpy(self.labels[rows].astype(np.int64))
             sure = labels != VOID
             own_scores = scores.gather(0, labels.where(sure, 0)[None])[0]
@@ -150,7 +150,7 @@ def labels_from_scores(
     if len(active) == 0:
         active = torch.arange(1)
     labels = np.empty(size, dtype=np.uint8)
-    for rows, tile in _upsampled_tiles(scores[active], size):
+    for rows, tile in upsampled_tiles(scores[active], size):
         best, index = best_class(tile)
         labels[rows] = torch.where(best < threshold, VOID, active[index]).to(torch.uint8).numpy()
     return labels
@@ -167,7 +167,7 @@ def best_class(tile: Tensor) -> tuple[Tensor, Tensor]:
     return best, (len(tile) - rank).long()
 
 
-def _upsampled_tiles(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
+def upsampled_tiles(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
     """Row tiles (rows, K x rows x width) that together equal one bilinear interpolation to `size`."""
     channels, low_height, _ = scores.shape
     height, width = size

@@ -40,7 +40,7 @@ def test_tiles_equal_one_interpolation(channels, low_height, low_width, height, 
     whole = upsampled(scores, (height, width))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segmentation, "TILE_VALUES", tile_values)
-        tiles = list(segmentation._upsampled_tiles(scores, (height, width)))
+        tiles = list(segmentation.upsampled_tiles(scores, (height, width)))
         labels = labels_from_scores(scores, (height, width))
     torch.testing.assert_close(torch.cat([tile for _, tile in tiles], 1), whole, atol=1e-5, rtol=1e-5)
     # Two nearly equal scores may change places by rounding; the label's score is the best one all the same.
@@ -80,7 +80,7 @@ def test_too_many_classes_for_uint8():
 def test_a_large_photo_needs_bounded_memory():
     scores = np.random.default_rng(0).random((21, 8, 12), dtype=np.float32)
     largest = 0
-    for _, tile in segmentation._upsampled_tiles(torch.from_numpy(scores), (3000, 4000)):
+    for _, tile in segmentation.upsampled_tiles(torch.from_numpy(scores), (3000, 4000)):
         largest = max(largest, tile.numel())
         if tile.shape[1] * 10 < 3000:
             break
