@@ -43,7 +43,7 @@ class RibSettings(BaseModel):
     flip: bool = True
     others: int = Field(
         4, ge=0,
-        description="photos without a class in common, drawn at each step. The authors: 20, the greater part of the work",
+        description="photos without a class in common, drawn at each step. The authors: 20, most of their work",
     )  # fmt: skip
     others_pool: int = Field(
         400, ge=1, description="they are drawn from so many photos, whole and not mirrored: features stay in memory"
