@@ -85,7 +85,12 @@ def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folde
     as_novel = getattr(maker, "as_novel", None) or (lambda index, _: maps(index))
     threshold = choose_threshold(as_novel, dataset, split, config.seed)
     print(f"pseudo masks: maps count from {threshold:.2f} on, chosen on base classes")
-    return lambda index, given: arg_max_in_rest(maps(index), given, novel_labels(dataset, split, index), threshold)
+
+    def fill(index: int, given: Tensor) -> Tensor:
+        novel = novel_labels(dataset, split, index)
+        return arg_max_in_rest(maps(index), given, novel, threshold) if novel else given
+
+    return fill
 
 
 class SavedMaps:
@@ -129,9 +134,11 @@ def keep_labelled(predicted: Tensor, given: Tensor, novel: list[int]) -> Tensor:
 
 
 def arg_max_in_rest(maps: Tensor, given: Tensor, novel: list[int], threshold: float) -> Tensor:
-    """Novel class with the strongest map (K x h x w, resized) in R, where it reaches the threshold; void below."""
-    if not novel:
-        return given
+    """Novel class with the strongest map (K x h x w, resized) in R, where it reaches the threshold; void below.
+
+    Args:
+        novel: the photo's novel classes, at least one.
+    """
     best, which = resize(maps[novel], given.shape).max(0)
     labels = torch.tensor(novel, dtype=torch.uint8)[which]
     return torch.where((given == VOID) & (best >= threshold), labels, given)
