@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean
 from typing import Annotated
 
 import typer
@@ -26,6 +27,8 @@ from simformer.results import (
 BEGIN, END = "<!-- results: made by python -m train.report -->", "<!-- end of results -->"
 TITLES = {"novel": "novel classes", "base": "base classes", "all": "all classes"}
 MISSING = "–"
+# Splits without a class in common; the mean stands only where all four were measured.
+AVERAGED = ("s1", "s2", "s3", "s4")
 
 
 def report(results: Path) -> str:
@@ -56,10 +59,15 @@ def grid(rows: Iterable[MiouRow], group: Group) -> str:
     splits = list(dict.fromkeys(row.split for row in chosen))
     methods = sorted({(row.method, row.points) for row in chosen}, key=place)
     found = {(row.method, row.points, row.split): row for row in chosen if row.miou is not None}
-    lines = [f"| {TITLES[group]} | {' | '.join(splits)} |", f"| --- |{' ---: |' * len(splits)}"]
+    averaged = [f"mean of {AVERAGED[0]}–{AVERAGED[-1]}"] if set(AVERAGED) <= set(splits) else []
+    lines = [f"| {' | '.join([TITLES[group], *splits, *averaged])} |", f"| --- |{' ---: |' * len(splits + averaged)}"]
     for method, points in methods:
         name = method if points is None else f"{method} (J = {points})"
         values = [show(found.get((method, points, split))) for split in splits]
+        if averaged:
+            of_method = [found.get((method, points, split)) for split in AVERAGED]
+            whole = None not in of_method
+            values.append(f"{mean(row.miou for row in of_method):.1f}" if whole else MISSING)
         lines.append(f"| {name} | {' | '.join(values)} |")
     return "\n".join(lines)
 
