@@ -12,6 +12,7 @@ from simformer.errors import SimFormerError
 from simformer.files import atomic_write, make_folder
 
 if TYPE_CHECKING:
+    from simformer.predictor import Predictor
     from simformer.segmentation import ClassRow, Segmentation
 
 
@@ -62,6 +63,28 @@ def is_done(stem: Path, name: str, origin: MadeFrom | None) -> bool:
         return False
     content = _read(table_file(stem))
     return content.get("photo") == name and content.get("made_from") == asdict(origin)
+
+
+def segment_photo(
+    predictor: Predictor, image: Any, threshold: float, stem: Path, name: str, origin: MadeFrom | None
+) -> str:
+    """Segment a photo (anything `Predictor.segment` takes) and write its results; returns one line about it.
+
+    Raises:
+        SimFormerError, OSError: the photo cannot be read, or as `write_results`.
+    """
+    result = predictor.segment(image, threshold=threshold)
+    table = result.table()
+    write_results(result, table, stem, name, origin)
+    return summary(table, result.unsure)
+
+
+def summary(table: list[ClassRow], unsure: float) -> str:
+    """The largest classes and their shares, for one line of text."""
+    parts = [f"{row.name} {row.area:.0%}" for row in table[:4]]
+    if unsure:
+        parts.append(f"unsure {unsure:.0%}")
+    return ", ".join(parts)
 
 
 def write_results(

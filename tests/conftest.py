@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,3 +79,16 @@ def synthetic_results(synthetic_cells, tmp_path_factory) -> Path:
     for cell in synthetic_cells:
         write_result(cell, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """Address of a Ray cluster of two workers on this machine."""
+    pytest.importorskip("ray.data", reason='Ray is not installed: pip install "ray[data]"')
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 0, "include_dashboard": False}
+    )
+    yield cluster.address
+    cluster.shutdown()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,10 +18,11 @@ from simformer.errors import ConfigError, SimFormerError
 if TYPE_CHECKING:
     from PIL import Image
 
+    from simformer.distributed import Cluster
     from simformer.export import Annotation, Format
     from simformer.folders import PhotoFile
+    from simformer.photo_results import MadeFrom
     from simformer.predictor import Predictor
-    from simformer.segmentation import ClassRow
 
 # Photos decoded while the network works on another; more would only fill memory, the network being slower.
 AHEAD = 1
@@ -50,6 +52,10 @@ def segment(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")
     ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Spread over a Ray cluster: HOST:PORT, auto, or local."),
+    ] = None,
 ) -> None:
     """Write NAME.png (class indices, 255 = unsure) and NAME.json (table) per photo.
 
@@ -72,8 +78,17 @@ def segment(
         report.failure(path, "was not segmented", sentence)
     if found:
         make_folder(out)
-        run = Run(Predictor.load(model, device), digest(find_weights(model)), threshold, out, report)
-        finished = run.segment(found, again=again, export=export)
+        weights = find_weights(model)
+        with ExitStack() as stack:
+            if ray_address is None:
+                run = Run(Predictor.load(weights, device), digest(weights), threshold, out, report)
+            else:
+                from simformer.distributed import connected
+
+                predictor = Predictor.load(weights, "cpu")  # for its classes, and to see that the weights are good
+                cluster = stack.enter_context(connected(ray_address, device))
+                run = ClusterRun(predictor, digest(weights), threshold, out, report, cluster, weights, device)
+            finished = run.segment(found, again=again, export=export)
         if export is not None and finished:
             export.write(finished, run.predictor.classes, out, report)
     if report.failures:
@@ -120,7 +135,7 @@ class Run:
         """Segment the photos whose results are not there, or all; returns those that have results in the end."""
         from tqdm import tqdm
 
-        from simformer.photo_results import is_done, made_from, write_results
+        from simformer.photo_results import is_done, made_from
 
         origins = {photo: made_from(photo.path, self.weights, self.threshold) for photo in photos}
         done = {
@@ -136,19 +151,73 @@ class Run:
         for photo in done:
             names.take(photo.stem, photo.path)
         todo = [photo for photo in photos if photo not in done]
-        for photo, image in tqdm(decoded_ahead(todo), total=len(todo), unit="photo", disable=None):
-            try:
-                names.check(photo)
-                result = self.predictor.segment(image.result(), threshold=self.threshold)
-                table = result.table()
-                write_results(result, table, self.out / photo.stem, photo.name, origins[photo])
-            except (SimFormerError, OSError) as error:
-                self.report.failure(photo.path, "was not segmented", error)
+        bar = tqdm(total=len(todo), unit="photo", disable=None)
+        for photo, outcome in self.spread(todo, names.check, origins):
+            bar.update()
+            if isinstance(outcome, Exception):
+                self.report.failure(photo.path, "was not segmented", outcome)
                 continue
             names.take(photo.stem, photo.path)
             done[photo] = None
-            self.report.line(f"{photo.path}: {summary(table, result.unsure)}")
+            self.report.line(f"{photo.path}: {outcome}")
+        bar.close()
         return [photo for photo in photos if photo in done]
+
+
+    def spread(
+        self, photos: list[PhotoFile], check: Callable[[PhotoFile], None], origins: dict[PhotoFile, MadeFrom | None]
+    ) -> Iterator[tuple[PhotoFile, str | Exception]]:
+        """Each photo with a line about it or what went wrong; no photo is begun that `check` refuses with a problem."""
+        from simformer.photo_results import segment_photo
+
+        for photo, image in decoded_ahead(photos):
+            try:
+                check(photo)
+                stem = self.out / photo.stem
+                line = segment_photo(self.predictor, image.result(), self.threshold, stem, photo.name, origins[photo])
+            except (SimFormerError, OSError) as error:
+                yield photo, error
+            else:
+                yield photo, line
+
+
+@dataclass
+class ClusterRun(Run):
+    """The same on a Ray cluster, whose workers read the photos and write the results.
+
+    Attributes:
+        cluster: the cluster.
+        weights_file, device: what its workers load.
+    """
+
+    cluster: Cluster
+    weights_file: Path
+    device: str | None
+
+    def spread(
+        self, photos: list[PhotoFile], check: Callable[[PhotoFile], None], origins: dict[PhotoFile, MadeFrom | None]
+    ) -> Iterator[tuple[PhotoFile, str | Exception]]:
+        """As Run.spread, in the order in which the workers are done."""
+        from simformer.distributed import Job, segment_on
+
+        out = self.out.resolve()
+        while photos:
+            # A photo whose name another has waits until it is known whether that one failed, as it would here.
+            first: dict[str, PhotoFile] = {}
+            for photo in photos:
+                first.setdefault(photo.stem.casefold(), photo)
+            photos = [photo for photo in photos if first[photo.stem.casefold()] is not photo]
+            ready = []
+            for photo in first.values():
+                try:
+                    check(photo)
+                    ready.append(photo)
+                except SimFormerError as error:
+                    yield photo, error
+            jobs = [Job(photo.path.resolve(), out / photo.stem, photo.name, origins[photo]) for photo in ready]
+            if jobs:
+                for index, outcome in segment_on(self.cluster, jobs, self.weights_file, self.device, self.threshold):
+                    yield ready[index], outcome
 
 
 def decoded_ahead(photos: Iterable[PhotoFile]) -> Iterator[tuple[PhotoFile, Future[Image.Image]]]:
@@ -233,11 +302,3 @@ def _label_maps(photos: Iterable[PhotoFile], out: Path, report: Report) -> Itera
             yield Annotation(photo.name, read_label_png(label_file(out / photo.stem)))
         except SimFormerError as error:
             report.failure(photo.path, "is not in the export", error)
-
-
-def summary(table: list[ClassRow], unsure: float) -> str:
-    """The largest classes and their shares, for one line of text."""
-    parts = [f"{row.name} {row.area:.0%}" for row in table[:4]]
-    if unsure:
-        parts.append(f"unsure {unsure:.0%}")
-    return ", ".join(parts)
