@@ -55,7 +55,7 @@ def connected(address: str, device: str | None = None) -> Iterator[Cluster]:
         raise ConfigError('--ray needs Ray: pip install "ray[data]>=2.9"') from error
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, SystemExit) as error:  # Ray exits where nobody answers
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"there is no Ray cluster at {address!r}: {reason}") from error
     try:
