@@ -1,6 +1,7 @@
 """python -m train.sweep TABLE.yaml [key=value ...]: runs the cells of a table that are missing.
 
-One process per cell, several at a time; a cell whose result is there is skipped, a stopped one goes on from its state.
+One process per cell, several at a time, here or on the workers of a Ray cluster (--ray ADDRESS); a cell whose result
+is there is skipped, a stopped one goes on from its state.
 A table names a configuration beside it, and cells; one with several splits or seeds is one cell for each:
 
     config: msrc21.yaml
@@ -27,9 +28,11 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from simformer.distributed import Cluster, connected
 from simformer.errors import ConfigError, SimFormerError
 from simformer.results import ResultCell, read_results, write_result
 from simformer.validation import first_problem
+from train.cluster import ClusterProcess
 from train.config import TrainConfig, load_config, read_yaml
 from train.provenance import table_name
 from train.state import first_difference
@@ -79,7 +82,11 @@ class Cell:
     settings: TrainConfig
     out: Path
     result: ResultCell | None = None
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen | ClusterProcess | None = None
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "train", str(self.config), *self.overrides, f"out={self.out}", "--resume"]
 
     def find_result(self, measured: list[ResultCell]) -> None:
         """Takes the result that was measured with just these settings, if there is one."""
@@ -91,11 +98,15 @@ class Cell:
         self.out.mkdir(parents=True, exist_ok=True)
         with (self.out / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "train", str(self.config), *self.overrides, f"out={self.out}", "--resume"],
+                self.command,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={"OMP_NUM_THREADS": str(threads)} | os.environ,
             )
+
+    def start_on(self, cluster: Cluster) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.process = ClusterProcess(cluster, self.command, self.out)
 
     def finish(self) -> None:
         """Reads what the ended process left."""
@@ -149,7 +160,7 @@ def as_overrides(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}={json.dumps(value)}"
 
 
-def run_cells(cells: list[Cell], jobs: int, minutes: float) -> None:
+def run_cells(cells: list[Cell], jobs: int, minutes: float, cluster: Cluster | None = None) -> None:
     """Runs what is missing, `jobs` at a time; after `minutes` the running cells are asked to save and stop."""
     waiting = [cell for cell in cells if cell.result is None]
     running: list[Cell] = []
@@ -160,7 +171,10 @@ def run_cells(cells: list[Cell], jobs: int, minutes: float) -> None:
                 return
             while waiting and len(running) < jobs:
                 running.append(waiting.pop(0))
-                running[-1].start(threads=max(1, (os.cpu_count() or 1) // jobs))
+                if cluster is None:
+                    running[-1].start(threads=max(1, (os.cpu_count() or 1) // jobs))
+                else:
+                    running[-1].start_on(cluster)
             time.sleep(0.5)
             for cell in [c for c in running if c.process.poll() is not None]:
                 running.remove(cell)
@@ -179,10 +193,11 @@ def run_cells(cells: list[Cell], jobs: int, minutes: float) -> None:
 def main(
     table: Annotated[Path, typer.Argument(help="the table, a YAML file")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value settings for every cell")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="cells at a time")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="cells at a time, on this machine")] = 1,
     runs: Annotated[Path, typer.Option(help="where the cells' folders go")] = Path("runs"),
     results: Annotated[Path | None, typer.Option(help="copy finished results there, skip cells that are there")] = None,
     minutes: Annotated[float, typer.Option(help="stop after this long; what runs is saved")] = float("inf"),
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="run on a Ray cluster, a cell per worker")] = None,
 ) -> None:
     """Run the missing cells of a table and print it."""
     # As with Ctrl-C, the running cells must be asked to save.
@@ -192,7 +207,11 @@ def main(
         measured = read_results(results) if results else []
         for cell in cells:
             cell.find_result([*measured, *read_results(cell.out)])
-        run_cells(cells, jobs, minutes)
+        if ray is None:
+            run_cells(cells, jobs, minutes)
+        elif any(cell.result is None for cell in cells):
+            with connected(ray) as cluster:
+                run_cells(cells, cluster.workers, minutes, cluster)
     except SimFormerError as problem:
         print(f"error: {problem}", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import ConfigError
 from simformer.evaluation import Scores
-from simformer.results import read_results, write_result
+from simformer.results import read_results, result_name, write_result
 from simformer.splits import custom_split
 from train import sweep
 from train.config import load_config
@@ -204,6 +204,50 @@ def test_when_time_is_up_cells_are_asked_to_save(table, runs):
     assert table_rows["b_s1"] == "stopped, will go on from its state"
     assert table_rows["c_s1"] == "waiting"
     assert all(process.poll() is not None for process in runs.processes)
+
+
+# --- on a Ray cluster ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def commands(runs, monkeypatch):
+    """In the place of `python -m train`, on the cluster too: a command that leaves the result that `Runs` makes."""
+
+    def command(cell: Cell) -> list[str]:
+        if cell.name in runs.fails:
+            return [sys.executable, "-c", "raise SystemExit(1)"]
+        if cell.name in runs.lasts:
+            code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); print(1); time.sleep(60)"
+            return [sys.executable, "-c", code]
+        result = runs.result(load_config(cell.config, [*cell.overrides, f"out={cell.out}"]))
+        code = "import pathlib, sys; pathlib.Path(sys.argv[1], 'cell.json').write_text(sys.argv[2]); print('done')"
+        return [sys.executable, "-c", code, str(cell.out.resolve()), result.model_dump_json()]
+
+    monkeypatch.setattr(Cell, "command", property(command))
+    return runs
+
+
+def test_cells_on_a_cluster(table, commands, ray_address):
+    commands.fails = {"b_s1"}
+    path = table({"name": "a"}, {"name": "b"}, {"name": "c", "seeds": [4]})
+    result = run(path, "--ray", ray_address)
+    assert result.exit_code == 1 and not commands.started, result.output
+    table_rows = rows(result.output)
+    assert table_rows["a_s1"].startswith("10.0") and table_rows["c_s1_seed4"].startswith("14.0")
+    assert re.match(r"failed \(1\), see .*b_s1/log\.txt", table_rows["b_s1"])
+    assert (path.parent / "runs" / "a_s1" / "log.txt").read_text() == "done\n"
+    [cell] = read_results(path.parent / "runs" / "c_s1_seed4")[:1]
+    assert cell.seed == 4
+    assert (path.parent / "runs" / "c_s1_seed4" / result_name(cell)).is_file()  # written from what came back
+
+
+def test_cells_on_a_cluster_are_asked_to_save(table, commands, ray_address):
+    commands.lasts = {"a_s1", "b_s1", "c_s1"}
+    result = run(table({"name": "a"}, {"name": "b"}, {"name": "c"}), "--ray", ray_address, "--minutes", "0.1")
+    assert result.exit_code == 1
+    table_rows = rows(result.output)
+    assert table_rows["a_s1"] == table_rows["b_s1"] == "stopped, will go on from its state"
+    assert table_rows["c_s1"] == "waiting"
 
 
 # --- for real ---------------------------------------------------------------------------------------------
