@@ -87,7 +87,7 @@ def compose(segmentations: Mapping[str, Segmentation], assignment: Assignment, t
         Score maps: each class's from its model, zero for an unserved class, which no pixel is given to.
 
     Raises:
-        ConfigError: no class is served.
+        ConfigError: no class is served, or the models' score maps differ in size.
     """
     if not assignment.used:
         raise ConfigError("no model had any class in the wanted role")
@@ -95,6 +95,8 @@ def compose(segmentations: Mapping[str, Segmentation], assignment: Assignment, t
     score_maps = np.full_like(first.score_maps, -1.0)
     for index, model in enumerate(assignment.models):
         if model is not None:
+            if segmentations[model].score_maps.shape != score_maps.shape:
+                raise ConfigError(f"{model} and {first.model} work at different image sizes: they cannot be composed")
             score_maps[index] = segmentations[model].score_maps[index]
     # An unserved class must not win a pixel by its zero: it is below every score until the labels are made.
     labels = labels_from_scores(score_maps, first.size, threshold)

@@ -206,9 +206,9 @@ def _load_torch(path: Path) -> Any:
 
 
 def _count(network: Mapping[str, Tensor], pattern: str) -> int:
-    """How many indices, from 0 on, the names that match have."""
+    """How many different indices the names that match have; a gap among them shows when the tensors are matched."""
     indices = {int(found[1]) for name in network if (found := re.match(pattern, name))}
-    return max(indices, default=-1) + 1
+    return len(indices)
 
 
 def _matrix(network: Mapping[str, Tensor], name: str) -> tuple[int, int]:

@@ -104,6 +104,8 @@ def input_scores(class_scores: Tensor, mask_logits: Tensor, rows: slice, width: 
     first, last = int(above[rows.start]), int(below[rows.stop - 1])
     strip = mask_logits[:, first : last + 1]
     kept = queries_that_matter(class_scores, strip)
+    if not len(kept):
+        return class_scores.new_zeros(len(class_scores), rows.stop - rows.start, width)
     strip = strip[kept]
     padded_size = (strip.shape[1], STRIDE * low_width)
     wide = F.interpolate(strip[None], size=padded_size, mode="bilinear", align_corners=False)[0, ..., :width]

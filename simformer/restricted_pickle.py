@@ -88,17 +88,32 @@ def _bytes(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
+class _Function:
+    """One of the functions above; a pickle can call it, and change nothing about it."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable):
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise _Refused("another state of a function")
+
+
 _ALLOWED: dict[tuple[str, str], Callable] = {
-    ("_codecs", "encode"): _bytes,  # how old protocols write bytes
+    ("_codecs", "encode"): _Function(_bytes),  # how old protocols write bytes
     ("collections", "OrderedDict"): OrderedDict,
     ("numpy", "dtype"): _Type,
     ("numpy", "ndarray"): _Array,
     **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (set, frozenset)},
 }
 for _core in ("numpy.core", "numpy._core"):  # before and since numpy 2
-    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _reconstruct
-    _ALLOWED[f"{_core}.multiarray", "scalar"] = _scalar
-    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _array
+    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _Function(_reconstruct)
+    _ALLOWED[f"{_core}.multiarray", "scalar"] = _Function(_scalar)
+    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _Function(_array)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -117,4 +132,6 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(map(_plain, value))
+    if callable(value):
+        raise _Refused("a function by itself")
     return value

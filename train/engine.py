@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -27,7 +28,7 @@ from train.precision import products
 from train.processes import StopSignal, ignore_signals, mean_over_workers
 from train.provenance import commit_id, device_name
 from train.state import load_state, save_state
-from train.tasks import evaluation_views, make_card, make_task
+from train.tasks import evaluation_views, make_card, make_task, method_name
 
 
 class Interrupted(SystemExit):
@@ -57,13 +58,17 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     # Some backbones have layers behind the maps that are used here; DDP must not wait for their gradients.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     autocast = config.precision if torch.cuda.is_available() else "no"
-    accelerator = Accelerator(mixed_precision=autocast, kwargs_handlers=[unused])
+    # The other processes wait while the first makes pseudo masks.
+    patient = InitProcessGroupKwargs(timeout=timedelta(days=2))
+    accelerator = Accelerator(mixed_precision=autocast, kwargs_handlers=[unused, patient])
     torch.manual_seed(config.seed)
     train_set, val_set = open_datasets(config)
     split = load_split_of(config, train_set)
+    method_name(config, split)  # a teacher that cannot be named must be known before the training, not after
     if config.pseudo:
         with accelerator.main_process_first():
             train_set = pseudo_dataset(config, train_set, split)
+        torch.manual_seed(config.seed)  # whether the masks had to be made or were there, the network begins alike
     task = make_task(config, training_roles(config, split))
     optimizer = make_optimizer(task, config)
     schedule = poly_schedule(optimizer, config.steps)
@@ -143,7 +148,8 @@ def evaluate_task(task, config: TrainConfig, split: Split, dataset) -> tuple[Sco
     task.eval()
     card = make_card(task, config, split)
     predictor = Predictor(task.network, card, "training", inference=evaluation_views(config))
-    scores = evaluate(lambda image: predictor.segment(image.permute(1, 2, 0).numpy()).labels, dataset, split.novel)
+    with products("no"):
+        scores = evaluate(lambda image: predictor.segment(image.permute(1, 2, 0).numpy()).labels, dataset, split.novel)
     task.train(training)
     return scores
 

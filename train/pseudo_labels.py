@@ -7,6 +7,8 @@ classes.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,8 +50,10 @@ def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Spli
 
     Raises:
         CheckpointError: the teacher cannot be used, is of other classes, or not of the kind that is needed.
+        ConfigError: the folder holds masks that were made otherwise.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    check_origin(config, split, folder.parent / "pseudo.json")
     paths = [folder / f"{name}.png" for name in dataset.names]
     left = [index for index, path in enumerate(paths) if not path.is_file()]
     if not left:
@@ -60,6 +64,19 @@ def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Spli
         given = given_masks(labels, image, split)
         with atomic_write(paths[index]) as file:
             palette_image(fill(index, given).numpy(), split.classes).save(file, format="PNG")
+
+
+def check_origin(config: TrainConfig, split: Split, path: Path) -> None:
+    """Notes beside the masks what they depend on. Raises ConfigError if another run's are there."""
+    weights = hashlib.sha256(find_weights(config.teacher).read_bytes()).hexdigest()
+    now = {"pseudo": config.pseudo, "teacher": weights, "novel": list(split.novel), "seed": config.seed}
+    now |= {"image_size": config.image_size, "hold_out": config.hold_out}
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != now:
+            raise ConfigError(f"{path.parent} holds pseudo masks that were made with other settings; use another `out`")
+        return
+    with atomic_write(path, "w") as file:
+        json.dump(now, file)
 
 
 def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folder: Path) -> Filler:

@@ -53,7 +53,7 @@ class SegmentationTask(nn.Module):
     def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone) -> dict[str, Tensor]:
         """Weighted losses of one batch."""
         output = self.network(batch.images)
-        # Matching and losses sum over thousands of pixels: full precision whatever the network ran in.
+        # Matching and mask losses sum over thousands of pixels: full precision whatever the network ran in.
         with torch.autocast(batch.images.device.type, enabled=False):
             labels, padding = batch.base_labels, batch.padding
             if self.at_prediction:
@@ -129,6 +129,8 @@ def second_training_name(teacher: str) -> str:
         CheckpointError: the weights cannot be read. ConfigError: their card does not tell how they were trained.
     """
     card = load_checkpoint(find_weights(teacher))[1]
+    if not card.training and card.kind == "simformer":  # converted: the authors' own
+        return "SimFormer*" if card.novel else "FullyOracle*"
     try:
         first = TrainConfig.model_validate({"data": ".", **card.training})
     except ValidationError as error:

@@ -61,6 +61,10 @@ def evaluate(
 
     if (weights is None) == (roles is None):
         raise ConfigError("give either --weights or --roles")
+    if roles is not None and novel_of is not None:
+        raise ConfigError("--novel-of is for --weights: with --roles the novel classes are those of the roles")
+    if roles is None and without:
+        raise ConfigError("--without leaves a model out of those that --roles composes; it goes with --roles")
     if roles is not None:
         if present_threshold is not None:
             raise ConfigError("--present-threshold is for CAM weights, of which roles are not composed")

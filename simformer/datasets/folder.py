@@ -152,7 +152,7 @@ class FolderDataset:
 
     def _recall(self, indices: list[int]) -> None:
         """Fills in the image-level labels of photos with label maps, from the folder's file as far as it goes."""
-        known = label_cache.read_cache(self.root)
+        known = label_cache.read_cache(self._label_folder.parent)
         stamps = {index: label_cache.stamp(self._label_path(self.names[index])) for index in indices}
         unread = []
         for index in indices:
@@ -166,7 +166,7 @@ class FolderDataset:
             self._remember(index, values)
             known[self.names[index]] = (stamps[index], values)
         if unread:
-            label_cache.write_cache(self.root, known)
+            label_cache.write_cache(self._label_folder.parent, known)
 
     def _remember(self, index: int, values: Iterable[int]) -> None:
         listed = self._listed_labels.get(self.names[index], set())

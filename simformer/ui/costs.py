@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import gradio as gr
 from simformer.costs import KINDS, annotation_costs, shipped_frequency
 from simformer.errors import SimFormerError
 from simformer.results import RESULTS_FOLDER, read_results
-from simformer.splits import ALL_BASE, Role, dataset_classes, split_names
+from simformer.splits import ALL_BASE, dataset_classes, split_names
 from simformer.ui.calculator import (
     expectation,
     expectation_choices,
@@ -37,7 +38,7 @@ from simformer.ui.costs_html import (
 from simformer.ui.inputs import failure
 from simformer.ui.markup import hint
 from simformer.ui.plots import split_label
-from simformer.ui.roles import SEGMENT_TAB
+from simformer.ui.roles import SEGMENT_TAB, Sent
 
 DATASET = "msrc21"
 FIRST_SPLIT = "s1"
@@ -153,13 +154,13 @@ def take_split(key: str) -> Any:
     return gr.skip() if key == OWN_CHOICE else split_masked(*key.split("/"))
 
 
-def send_roles(classes: list[list[Any]], masked: list[str] | None) -> tuple[tuple[Role, ...], gr.Tabs]:
+def send_roles(classes: list[list[Any]], masked: list[str] | None) -> tuple[Sent, gr.Tabs]:
     """The roles for the Segment tab, and the tab to show. Raises gr.Error where the plan is for other classes."""
     try:
         roles = roles_for(dataset_classes(DATASET), [row[0] for row in classes if row[0]], masked or ())
     except SimFormerError as error:
         raise failure(error) from error
-    return roles, gr.Tabs(selected=SEGMENT_TAB)
+    return Sent(roles, time.monotonic_ns()), gr.Tabs(selected=SEGMENT_TAB)
 
 
 # ------------------------------------------------------------------------------------------- the page

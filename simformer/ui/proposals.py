@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simformer.errors import SimFormerError
-from simformer.palette import class_colors
+from simformer.palette import class_colors, hex_colors
 from simformer.ui.markup import hint
 from simformer.ui.models import ROLES, Models, title
 from simformer.ui.photos import Photo, Shown, data_uri
@@ -81,11 +81,16 @@ def proposals(models: Models, path: str | None, split: str | None, visible: bool
         return hint(WAITING)
     try:
         photo = Photo(path)
-        name = models.assignment(split).used[0] if split.startswith(ROLES) else split
+        parts = models.assignment(split).used if split.startswith(ROLES) else (split,)
+        if not parts:
+            return hint("No model had any class in the wanted role, so there are no queries to show.")
+        name = parts[0]
         segmentation = models.segment(name, photo)
         shown = models.shown(photo)
     except SimFormerError as error:
         return hint(escape(str(error)))
+    if segmentation.queries is None:
+        return hint(f"{escape(title(name))} shows no queries: it is no SimFormer, or it averages over several views.")
     note = ""
     if name != split:
         note = hint(f"Roles of your own are put together from several models: these are the queries of {title(name)}.")
@@ -108,10 +113,10 @@ def proposals_html(photo: Shown, found: list[Proposal], classes: tuple[str, ...]
 
 
 def _row(proposal: Proposal, classes: tuple[str, ...], colors: NDArray[np.uint8], most: float) -> str:
-    color = colors[proposal.classes[0]]
+    color, named = colors[proposal.classes[0]], hex_colors(classes)
     name = escape(classes[proposal.classes[0]])
     scores = "".join(
-        f'<li><span class="swatch" style="background:{_hex(colors[index])}"></span>{escape(classes[index])}'
+        f'<li><span class="swatch" style="background:{named[classes[index]]}"></span>{escape(classes[index])}'
         f'<meter min="0" max="1" value="{score:.3f}" aria-label="{escape(classes[index])}"></meter>{score:.2f}</li>'
         for index, score in zip(proposal.classes, proposal.scores, strict=True)
     )
@@ -135,7 +140,3 @@ def _picture(values: NDArray[np.float32], color: NDArray[np.uint8], caption: str
         f'<figure><div class="stage"><img src="{uri}" alt="{alt}" draggable="false"></div>'
         f"<figcaption>{caption}</figcaption></figure>"
     )
-
-
-def _hex(color: NDArray[np.uint8]) -> str:
-    return "#" + bytes(color).hex()

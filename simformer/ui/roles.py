@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from simformer.errors import ConfigError
+from simformer.ui.inputs import failure
 from simformer.ui.models import Models, roles_of_model, title
 
 SEGMENT_TAB = "segment"
@@ -21,6 +23,14 @@ SET_ADDRESS = """(value) => {
 ADDRESS_WAS_READ = "() => { window.addressWasRead = true; }"
 
 
+class Sent(NamedTuple):
+    """Roles from another tab, "base" or "novel" for each class; `number` makes the same roles sent again something new.
+    """
+
+    roles: tuple[str, ...]
+    number: int
+
+
 class RoleControls(NamedTuple):
     """`split` holds the name of a model, as `Models.segment` takes it; `masked` the classes that are base in it."""
 
@@ -30,7 +40,8 @@ class RoleControls(NamedTuple):
 
 def short_title(name: str) -> str:
     """A SimFormer among SimFormers: "Split 2", "Your roles"."""
-    return title(name).removeprefix("SimFormer, ").capitalize()
+    text = title(name).removeprefix("SimFormer, ")
+    return text[:1].upper() + text[1:]
 
 
 def masked_classes(models: Models, model: str | None) -> list[str]:
@@ -57,10 +68,18 @@ def set_split(models: Models, model: str | None) -> gr.CheckboxGroup:
     return gr.CheckboxGroup(value=masked_classes(models, model))
 
 
-def take_roles(models: Models, roles: Sequence[str] | None) -> tuple[gr.Radio, gr.CheckboxGroup]:
-    """Both controls for the roles another tab sent, "base" or "novel" for each class; None changes nothing."""
-    if roles is None:
+def take_roles(models: Models, sent: Sent | None) -> tuple[gr.Radio, gr.CheckboxGroup]:
+    """Both controls for the roles another tab sent; None changes nothing.
+
+    Raises:
+        gr.Error: the models are of other classes.
+    """
+    if sent is None:
         return gr.skip(), gr.skip()
+    roles = sent.roles
+    if len(roles) != len(models.classes):
+        known = len(models.classes)
+        raise failure(ConfigError(f"The plan is for {len(roles)} classes, but the models here know {known} others"))
     model = models.with_roles(roles)
     return gr.Radio(**split_choice(models, model)), gr.CheckboxGroup(value=masked_classes(models, model))
 
@@ -103,7 +122,7 @@ def build(models: Models) -> RoleControls:
 
 
 def connect(
-    page: gr.Blocks, models: Models, controls: RoleControls, sent: gr.State, run: Callable[[Any], Any]
+    models: Models, controls: RoleControls, sent: gr.State, run: Callable[[Any], Any]
 ) -> list[Any]:
     """Events between the controls.
 

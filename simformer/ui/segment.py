@@ -70,7 +70,7 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float) 
     shown = models.shown(photo)
     found: dict[str, Segmentation] = {}
     problems: dict[str, str] = {}
-    todo = [name for name in names if not models.knows(name, photo)]
+    todo = [name for name in names if not known(models, name, photo)]
     seconds = 0.0
 
     def panels(status: str) -> Panels:
@@ -93,6 +93,14 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float) 
         seconds += time.perf_counter() - started
     served = served_sentence(models.assignment(split)) if split in found and split.startswith(ROLES) else ""
     yield panels(f"{summary(shown, found, problems, seconds)} {served}".strip())
+
+
+def known(models: Models, name: str, photo: Photo) -> bool:
+    """Whether a model's answer is remembered; not if it cannot be had, which asking for it says in a sentence."""
+    try:
+        return models.knows(name, photo)
+    except SimFormerError:
+        return False
 
 
 def photo_view(shown: Shown) -> View:
@@ -244,7 +252,7 @@ def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls
     running = [
         gr.on([photo.input, run.click, threshold.change], handler, **options),
         clickable.load_input_event.then(handler, **options),
-        *roles.connect(page, models, controls, sent, lambda event: event.then(handler, **options)),
+        *roles.connect(models, controls, sent, lambda event: event.then(handler, **options)),
     ]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     more.collapse(lambda: False, outputs=looking, **quiet)

@@ -18,6 +18,7 @@ from simformer.convert import convert, read_released, released_config, sort_rele
 from simformer.errors import CheckpointError
 from simformer.model import ModelConfig
 from simformer.predictor import Predictor
+from simformer.restricted_pickle import read_pickle
 from simformer.splits import load_split
 
 MSRC = load_split("msrc21", "s1")
@@ -219,3 +220,17 @@ def test_the_command_says_what_is_missing(pth, tmp_path):
     assert "--image-size" in str(result.exception)
     result = CliRunner().invoke(app, [*words, "ade20k", "--split", "all_base"])
     assert "it has 21 classes, but ade20k 150" in str(result.exception)
+
+
+@pytest.mark.parametrize("body", [
+    b"c_codecs\nencode\n",  # a function by itself
+    b"c_codecs\nencode\n}X\x09\x00\x00\x00_functionI1\nsb0I1\n",  # a function whose state is changed
+])  # fmt: skip
+def test_a_pickle_cannot_keep_or_change_a_function(tmp_path, body):
+    path = tmp_path / "x.pkl"
+    path.write_bytes(b"\x80\x02}X\x05\x00\x00\x00model" + body + b"s.")
+    with pytest.raises(CheckpointError, match="function"):
+        read_released(path)
+    plain = tmp_path / "plain.pkl"
+    plain.write_bytes(pickle.dumps({"model": {"a": np.arange(3.0)}}, 2))
+    assert read_pickle(plain)["model"]["a"].tolist() == [0, 1, 2]

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from simformer import __main__ as command_line
 from simformer import distributed
+from simformer.errors import ConfigError
 
 pytest.importorskip("ray.data", reason='Ray is not installed: pip install "ray[data]"')
 
@@ -78,5 +79,6 @@ def test_weights_that_the_workers_cannot_read(photos, tmp_path, ray_address):
 def test_no_cluster_there(segment, tmp_path):
     result = segment(tmp_path / "out", "--ray", "127.0.0.1:1")
     assert result.exit_code == 1
-    assert "there is no Ray cluster at '127.0.0.1:1'" in result.stderr
+    assert isinstance(result.exception, ConfigError)
+    assert "there is no Ray cluster at '127.0.0.1:1'" in str(result.exception)
     assert not list((tmp_path / "out").iterdir())

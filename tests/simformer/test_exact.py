@@ -163,3 +163,10 @@ def test_the_papers_network():
 def test_exact_is_not_for_cam(tiny_models):
     with pytest.raises(ConfigError, match="cam is a CAM network"):
         Predictor.load(tiny_models / "cam.safetensors", "cpu", exact=True)
+
+
+def test_where_no_query_matters_scores_are_zero():
+    labels = exact.exact_labels(torch.zeros(3, 5), torch.full((3, 4, 6), -40.0), (16, 24), (16, 24))
+    assert (labels == 0).all()
+    unsure = exact.exact_labels(torch.zeros(3, 5), torch.full((3, 4, 6), -40.0), (16, 24), (20, 30), threshold=0.1)
+    assert unsure.shape == (20, 30) and (unsure == 255).all()

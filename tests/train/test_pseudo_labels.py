@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from tiny import NOVEL
 
+from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import CheckpointError, ConfigError
 from simformer.palette import VOID
@@ -23,6 +24,7 @@ from train.pseudo_labels import (
     keep_labelled,
     write_pseudo_labels,
 )
+from train.tasks import second_training_name
 
 CAM_MODEL = {"backbone": "test_efficientnet"}
 
@@ -190,3 +192,26 @@ def test_unfit_teachers(settings, simformer, scenes, tmp_path, changes, message)
 def test_settings_that_do_not_fit(settings, changes, message):
     with pytest.raises(ValueError, match=message):
         settings(**changes)
+
+
+def test_masks_of_other_settings_are_not_taken_for_these(settings, classifier, scenes, tmp_path):
+    dataset = FolderDataset(scenes, "train.txt")
+    split = custom_split(dataset.classes, NOVEL)
+    write_pseudo_labels(settings(pseudo="cam", teacher=classifier, pairing="none"), dataset, split, tmp_path / "masks")
+    for changes in ({"pseudo": "rib"}, {"seed": 1}):
+        config = settings(**{"pseudo": "cam", "teacher": classifier, "pairing": "none", **changes})
+        with pytest.raises(ConfigError, match="made with other settings; use another `out`"):
+            write_pseudo_labels(config, dataset, split, tmp_path / "masks")
+
+
+def test_a_teacher_that_cannot_be_named_is_told_at_once(settings, simformer, tmp_path):
+    weights, card = load_checkpoint(simformer)
+    for training, problem in (({}, None), ({"steps": -1}, "does not tell how it was trained")):
+        save_checkpoint(tmp_path / "other.safetensors", weights, card.model_copy(update={"training": training}))
+        config = settings(pseudo="predictions", teacher=str(tmp_path / "other.safetensors"), pairing="none")
+        if problem is None:
+            assert second_training_name(config.teacher) == "SimFormer*"  # converted from the authors' weights
+            continue
+        with pytest.raises(ConfigError, match=problem):
+            train(config)
+        assert not (config.out / "pseudo_labels").exists()

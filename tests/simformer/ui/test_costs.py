@@ -337,10 +337,12 @@ def test_folders_are_read_only_where_the_app_was_told_so(synthetic_results):
 def test_roles_are_sent_in_the_order_of_the_models_classes():
     classes = dataset_classes("msrc21")
     reordered = [[name, 10, 1] for name in reversed(classes)]
-    roles, tabs = send_roles(reordered, split_masked("msrc21", "s4"))
+    (roles, number), tabs = send_roles(reordered, split_masked("msrc21", "s4"))
     assert roles == load_split("msrc21", "s4").roles
     assert tabs.selected == "segment"
-    assert set(send_roles(reordered, [])[0]) == {"novel"}
+    assert set(send_roles(reordered, [])[0].roles) == {"novel"}
+    # Sent again they are something new, or the Segment tab would not notice.
+    assert send_roles(reordered, split_masked("msrc21", "s4"))[0] != (roles, number)
 
 
 def test_roles_of_other_classes_are_refused_in_a_sentence():

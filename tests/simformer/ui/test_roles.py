@@ -9,7 +9,7 @@ import pytest
 from simformer.errors import ConfigError
 from simformer.ui.models import Models, roles_model, roles_of_model
 from simformer.ui.photos import Photo
-from simformer.ui.roles import read_address, set_masked, set_split, take_roles
+from simformer.ui.roles import Sent, read_address, set_masked, set_split, short_title, take_roles
 from simformer.ui.segment import segment_photo
 
 # The fixture's models: split1 has cat novel, split2 has sky novel, oracle has none.
@@ -90,11 +90,29 @@ def test_a_split_sets_the_classes(models):
 
 
 def test_sent_roles_set_both(models):
-    split, masked = take_roles(models, ("novel", "base", "novel"))
+    split, masked = take_roles(models, Sent(("novel", "base", "novel"), 1))
     assert split.value == BOTH_NOVEL and masked.value == ["grass"]
-    split, masked = take_roles(models, ("novel", "base", "base"))
+    split, masked = take_roles(models, Sent(("novel", "base", "base"), 2))
     assert split.value == "split2" and masked.value == ["grass", "cat"]
     assert all(update["__type__"] == "update" and len(update) == 1 for update in take_roles(models, None))
+    with pytest.raises(gr.Error, match="for 21 classes, but the models here know 3"):
+        take_roles(models, Sent(("base",) * 21, 3))
+
+
+def test_titles_among_simformers():
+    assert [short_title(name) for name in ("split2", BOTH_NOVEL, "oracle")] == ["Split 2", "Your roles", "FullyOracle"]
+
+
+def test_a_damaged_model_leaves_the_others_standing(page_weights, tmp_path, monkeypatch, photo_file):
+    for name in ("split1", "cam", "oracle"):
+        (tmp_path / f"{name}.safetensors").write_bytes((page_weights / f"{name}.safetensors").read_bytes())
+    whole = (page_weights / "split2.safetensors").read_bytes()
+    (tmp_path / "split2.safetensors").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    models = Models()
+    _, _, status = last(models, photo_file, BOTH_NOVEL)
+    assert "split2.safetensors" in status
+    assert status.startswith("CAM · FullyOracle on")
 
 
 class Request:
