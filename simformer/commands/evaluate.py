@@ -45,6 +45,9 @@ def evaluate(
         float | None,
         typer.Option(min=0, max=1, help="CAM: probability from which a class is taken to be present."),
     ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="With --weights: compose scores at full resolution, as the paper does.")
+    ] = False,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")
     ] = None,
@@ -65,6 +68,8 @@ def evaluate(
         raise ConfigError("--novel-of is for --weights: with --roles the novel classes are those of the roles")
     if roles is None and without:
         raise ConfigError("--without leaves a model out of those that --roles composes; it goes with --roles")
+    if roles is not None and exact:
+        raise ConfigError("--exact is for --weights: roles are composed at a quarter of the resolution")
     if roles is not None:
         if present_threshold is not None:
             raise ConfigError("--present-threshold is for CAM weights, of which roles are not composed")
@@ -72,7 +77,7 @@ def evaluate(
         split, novel = roles, [i for i, role in enumerate(predictor.assignment.roles) if role == "novel"]
     else:
         predictor = Predictor.load(
-            weights, device, scales=factors, flip=flip, present_threshold=present_threshold
+            weights, device, scales=factors, flip=flip, present_threshold=present_threshold, exact=exact
         )
         card = predictor.card
         if card.kind != "cam" and present_threshold is not None:
@@ -108,7 +113,7 @@ def evaluate(
         [inference, *_] = [part.inference for part in predictor.predictors.values()]
     else:
         inference = predictor.inference
-    result["inference"] = inference.model_dump()
+    result["inference"] = inference.model_dump() | {"exact": exact}
     if roles is not None or card.kind != "cam":
         del result["inference"]["present_threshold"]  # read of CAM weights alone
     typer.echo(json.dumps(result, indent=2, ensure_ascii=False))

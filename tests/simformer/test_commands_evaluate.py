@@ -76,7 +76,7 @@ def test_another_list(shipped, data):
 def test_cam_options(shipped, data):
     options = ("--scales", "0.5,1", "--flip", "--present-threshold", 0.3)
     printed = json.loads(evaluate(data, "--weights", "cam", *options).stdout)
-    assert printed["inference"] == {"scales": [0.5, 1.0], "flip": True, "present_threshold": 0.3}
+    assert printed["inference"] == {"scales": [0.5, 1.0], "flip": True, "present_threshold": 0.3, "exact": False}
     loaded = Predictor.load("cam", "cpu", scales=(0.5, 1), flip=True, present_threshold=0.3)
     assert printed["miou"] == pytest.approx(expected_scores(data, loaded, ["p0", "p2"]).miou)
 
@@ -84,9 +84,29 @@ def test_cam_options(shipped, data):
 @pytest.mark.parametrize("chosen", [("--weights", "split1"), ("--roles", "cat")])
 def test_views_of_simformer(shipped, data, chosen):
     printed = json.loads(evaluate(data, *chosen, "--scales", "0.5,1", "--flip").stdout)
-    assert printed["inference"] == {"scales": [0.5, 1.0], "flip": True}
+    assert printed["inference"] == {"scales": [0.5, 1.0], "flip": True, "exact": False}
     loaded = Predictor.load("split1", "cpu", scales=(0.5, 1), flip=True)
     assert printed["miou"] == pytest.approx(expected_scores(data, loaded, ["p0", "p2"]).miou)
+
+
+def test_exact_inference(shipped, data):
+    printed = json.loads(evaluate(data, "--weights", "split1", "--exact").stdout)
+    assert printed["inference"]["exact"] is True
+    loaded = Predictor.load("split1", "cpu", exact=True)
+    assert printed["miou"] == pytest.approx(expected_scores(data, loaded, ["p0", "p2"]).miou)
+
+
+@pytest.mark.parametrize("words, message", [
+    (("--roles", "cat", "--exact"), "--exact is for --weights"),
+    (("--roles", "cat", "--novel-of", "s1"), "--novel-of is for --weights"),
+    (("--weights", "split1", "--without", "oracle"), "it goes with --roles"),
+    (("--weights", "cam", "--exact"), "it does not have"),
+    (("--weights", "split1", "--exact", "--flip"), "sees the photo once"),
+])  # fmt: skip
+def test_options_that_do_not_go_together(shipped, data, words, message):
+    result = evaluate(data, *words)
+    failure(result)
+    assert message in str(result.exception)
 
 
 def failure(result):
