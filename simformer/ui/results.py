@@ -40,6 +40,7 @@ from simformer.ui.results_html import class_table, miou_html, runs_html
 
 BY_SPLIT, BY_CLASS, MORE_NOVEL = "Methods by split", "Classes by split", "More novel classes"
 POINTS, PAIRING = "Points per photo (J)", "Pairing"
+NUMBERS_SCRIPT = Path(__file__).parent / "static" / "numbers.js"
 VIEWS = (BY_SPLIT, BY_CLASS, MORE_NOVEL, POINTS, PAIRING)
 MEASURED, PUBLISHED = "measured", "published"
 ORIGINS = ((f"{MEASURED} by this project", MEASURED), (f"{PUBLISHED} in the paper", PUBLISHED))
@@ -274,7 +275,7 @@ def build(page: gr.Blocks, results_folder: str | Path = RESULTS_FOLDER) -> None:
         )
     plot = gr.Plot(show_label=False, container=False, elem_id="results-plot", elem_classes="plot")
     notes = gr.HTML(elem_id="results-notes")
-    table = gr.HTML(elem_id="results-table")
+    table = gr.HTML(elem_id="results-table", js_on_load=NUMBERS_SCRIPT.read_text(encoding="utf-8"))
     runs = gr.HTML(elem_id="results-runs")
 
     inputs = [view, dataset, origins, group, methods, splits, variant]
