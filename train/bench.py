@@ -112,8 +112,7 @@ def main(
     given = overrides or []
     variants = [
         Variant("as configured", HERE, given),
-        Variant("channels last", HERE, [*given, "channels_last=true"]),
-        Variant("channels last, bf16", HERE, [*given, "channels_last=true", "precision=bf16"]),
+        Variant("in bf16", HERE, [*given, "precision=bf16"]),
         Variant("losses at the image's resolution", HERE, [*given, "loss_resolution=image"]),
     ]
     if before:
