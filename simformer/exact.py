@@ -21,7 +21,8 @@ from simformer.model import SimFormer
 from simformer.palette import VOID
 from simformer.segmentation import TILE_VALUES, best_class, blend_rows, source_rows
 
-STRIDE = 4  # of mask logits
+# Of mask logits and score maps. Input sides are multiples of it, so that maps and photo cover the same area.
+STRIDE = 4
 # Queries that together raise no score by more than this are left out: what float32 rounds off such sums anyway.
 NEGLIGIBLE = 1e-6
 

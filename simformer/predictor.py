@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from simformer.checkpoint import Card, Inference, load_network
 from simformer.errors import ConfigError
-from simformer.exact import exact_labels, last_predictions, score_tiles
+from simformer.exact import STRIDE, exact_labels, last_predictions, score_tiles
 from simformer.images import load_image
 from simformer.model import compose_score_maps
 from simformer.segmentation import Queries, Segmentation, labels_from_scores, upsampled_tiles
@@ -27,8 +27,6 @@ from simformer.weights import find_weights
 
 # A longer photo is shrunk until its long side is this many times the card's image size: bounded work.
 MAX_ASPECT = 3
-# Stride of the score maps. Input sides are multiples of it, so that maps and photo cover the same area.
-STRIDE = 4
 # Far below any activation that matters, far above float32's smallest number.
 NO_ACTIVATION = 1e-6
 

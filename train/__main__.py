@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from simformer.errors import SimFormerError
 from simformer.results import write_result
+from train.console import one_sentence
 
 app = typer.Typer(add_completion=False)
 
@@ -25,16 +24,13 @@ def main(
     from train.engine import describe, train
     from train.provenance import command_line, result_cell
 
-    try:
+    with one_sentence():
         settings = load_config(config, overrides)
         outcome = train(settings, resume=resume)
         if outcome is None:  # one of several processes; the first reports
             return
         cell = result_cell(settings, outcome, command_line(config, overrides or []))
         path = write_result(cell, settings.out)
-    except SimFormerError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
     print(
         f"{cell.method}, split {cell.split}: {describe(outcome['scores'])} ({outcome['wall_seconds']:.0f} s) -> {path}"
     )

@@ -18,6 +18,7 @@ import numpy as np
 import typer
 
 from simformer.errors import SimFormerError
+from train.console import one_sentence
 
 app = typer.Typer(add_completion=False)
 
@@ -117,11 +118,8 @@ def main(
     ]
     if before:
         variants.insert(0, Variant(f"as configured, in {before}", before.resolve(), given))
-    try:
+    with one_sentence():
         measure(variants, config, threads, steps)
-    except SimFormerError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
     print(table(variants))
 
 

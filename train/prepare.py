@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
@@ -23,6 +25,8 @@ from simformer.files import atomic_write, make_folder
 from simformer.palette import VOID
 
 Labels = NDArray[np.uint8]
+# The option that both commands have.
+Workers = Annotated[int | None, typer.Option(min=1, help="processes; by default one a core")]
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,15 @@ val.txt.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from simformer.errors import SimFormerError
 from simformer.label_maps import read_label_png
 from simformer.splits import dataset_classes
-from train.prepare import Labels, Layout, Photo, check_download, label_table, prepare, relabel
+from train.console import one_sentence
+from train.prepare import Labels, Layout, Photo, Workers, check_download, label_table, prepare, relabel
 
 COUNTS = {"training": 20_210, "validation": 2_000}
 FOLDER = Layout("images", "labels", {"training": "train.txt", "validation": "val.txt"})
@@ -53,17 +52,14 @@ def read_annotation(path: Path) -> Labels:
 def main(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="the folder ADEChallengeData2016")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="where the data set goes")],
-    workers: Annotated[int | None, typer.Option(min=1, help="processes; by default one a core")] = None,
+    workers: Workers = None,
     detectron2: Annotated[
         bool, typer.Option("--detectron2", help="images/ and annotations_detectron2/, by part, instead")
     ] = False,
 ) -> None:
     """Turn ADE20K into a folder data set. What is there already is kept, so it can be stopped and started."""
-    try:
+    with one_sentence():
         written = prepare_ade20k(source, target, DETECTRON2 if detectron2 else FOLDER, workers)
-    except SimFormerError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
     shares = f"{COUNTS['training']:,} training and {COUNTS['validation']:,} validation photos"
     print(f"{target}: {shares}, {written:,} of them written now")
 

@@ -6,7 +6,6 @@ SRC holds what cocostuff-10k-v1.0.zip (or v1.1) unpacks to: images/, annotations
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +14,10 @@ import typer
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from simformer.errors import DatasetError, SimFormerError
+from simformer.errors import DatasetError
 from simformer.splits import dataset_classes
-from train.prepare import Labels, Layout, Photo, check_download, label_table, prepare, relabel
+from train.console import one_sentence
+from train.prepare import Labels, Layout, Photo, Workers, check_download, label_table, prepare, relabel
 
 COUNTS = {"train": 9_000, "test": 1_000}
 FOLDER = Layout("images", "labels", {"train": "train.txt", "test": "val.txt"})
@@ -93,17 +93,14 @@ def read_hdf5(path: Path) -> tuple[NDArray, int]:
 def main(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="the unpacked download")],
     target: Annotated[Path, typer.Argument(metavar="DST", help="where the data set goes")],
-    workers: Annotated[int | None, typer.Option(min=1, help="processes; by default one a core")] = None,
+    workers: Workers = None,
     detectron2: Annotated[
         bool, typer.Option("--detectron2", help="images_detectron2/ and annotations_detectron2/ instead")
     ] = False,
 ) -> None:
     """Turn COCO-Stuff-10K into a folder data set. What is there already is kept, so it can be stopped and started."""
-    try:
+    with one_sentence():
         written = prepare_coco_stuff10k(source, target, DETECTRON2 if detectron2 else FOLDER, workers)
-    except SimFormerError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
     print(f"{target}: {COUNTS['train']:,} training and {COUNTS['test']:,} test photos, {written:,} of them written now")
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
-from simformer.errors import SimFormerError
+from train.console import one_sentence
 
 
 def main(
@@ -18,11 +17,8 @@ def main(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Draw scenes of textured shapes in the folder layout."""
-    try:
+    with one_sentence():
         write_scenes(folder, count, seed=seed)
-    except SimFormerError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
     print(f"{count} scenes in {folder}; classes: {', '.join(SYNTHETIC_CLASSES)}")
 
 

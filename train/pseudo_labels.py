@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from simformer.cam import resize
 from simformer.checkpoint import check_classes, load_network
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import base_only
@@ -156,7 +157,7 @@ def arg_max_in_rest(maps: Tensor, given: Tensor, novel: list[int], threshold: fl
     Args:
         novel: the photo's novel classes, at least one.
     """
-    best, which = resize(maps[novel], given.shape).max(0)
+    best, which = resize(maps[None, novel], given.shape)[0].max(0)
     labels = torch.tensor(novel, dtype=torch.uint8)[which]
     return torch.where((given == VOID) & (best >= threshold), labels, given)
 
@@ -199,8 +200,3 @@ def choose_threshold(
         raise ConfigError("no photo shows a base class: the threshold of the pseudo masks cannot be chosen")
     iou = overlap[shown] / (claimed[shown] + area[shown, None] - overlap[shown])
     return float(THRESHOLDS[iou.mean(0).argmax()])
-
-
-def resize(maps: Tensor, size: torch.Size) -> Tensor:
-    """C x h x w -> C x H x W, bilinear."""
-    return F.interpolate(maps[None], size=tuple(size), mode="bilinear", align_corners=False)[0]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint
-from simformer.errors import CheckpointError, SimFormerError
+from simformer.errors import CheckpointError
 from simformer.results import RESULTS_FOLDER, read_results, write_result
 from simformer.weights import SUFFIX, weights_folder
+from train.console import one_sentence
 
 LARGEST = 20 * 2**20  # bytes; what a repository and a Space carry without large-file storage
 
@@ -40,12 +40,9 @@ def main(
     name: Annotated[str, typer.Argument(help="name of the model: split1, oracle, cam ...")],
 ) -> None:
     """Ship a model with the app."""
-    try:
+    with one_sentence():
         for path in publish(run, name, weights_folder(), RESULTS_FOLDER):
             print(path)
-    except SimFormerError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from simformer.errors import ConfigError, SimFormerError
+from simformer.errors import ConfigError
 from simformer.files import atomic_write
 from simformer.results import (
     GROUPS,
@@ -23,6 +22,7 @@ from simformer.results import (
     published_note,
     read_results,
 )
+from train.console import one_sentence
 
 BEGIN, END = "<!-- results: made by python -m train.report -->", "<!-- end of results -->"
 TITLES = {"novel": "novel classes", "base": "base classes", "all": "all classes"}
@@ -100,13 +100,10 @@ def main(
     results: Annotated[Path, typer.Option(help="folder of result JSONs")] = RESULTS_FOLDER,
 ) -> None:
     """Rewrite the results section of README.md."""
-    try:
+    with one_sentence():
         text = insert(readme.read_text(encoding="utf-8"), report(results))
         with atomic_write(readme, "w") as file:
             file.write(text)
-    except SimFormerError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

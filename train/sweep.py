@@ -29,11 +29,12 @@ import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from simformer.distributed import Cluster, connected
-from simformer.errors import ConfigError, SimFormerError
+from simformer.errors import ConfigError
 from simformer.results import ResultCell, read_results, write_result
 from simformer.validation import first_problem
 from train.cluster import ClusterProcess
 from train.config import TrainConfig, load_config, read_yaml
+from train.console import one_sentence
 from train.provenance import table_name
 from train.state import first_difference
 
@@ -202,7 +203,7 @@ def main(
     """Run the missing cells of a table and print it."""
     # As with Ctrl-C, the running cells must be asked to save.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
+    with one_sentence():
         cells = read_table(table, overrides or [], runs)
         measured = read_results(results) if results else []
         for cell in cells:
@@ -212,9 +213,6 @@ def main(
         elif any(cell.result is None for cell in cells):
             with connected(ray) as cluster:
                 run_cells(cells, cluster.workers, minutes, cluster)
-    except SimFormerError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        raise typer.Exit(1) from None
     print(f"\n{'cell':32} {'mIoU':>6} {'base':>6} {'novel':>6}")
     for cell in cells:
         print(cell.row())
