@@ -6,7 +6,6 @@ weights, and the folder of the results, into which the workers write.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from simformer.errors import ConfigError, SimFormerError
-from simformer.photo_results import MadeFrom, segment_photo
+from simformer.photo_batches import Job, default_batch, segment_jobs
 
 # Photos of one task: few, so that an interrupted run has little to do again and progress is seen.
 PHOTOS_PER_TASK = 8
@@ -67,20 +66,10 @@ def connected(address: str, device: str | None = None) -> Iterator[Cluster]:
         ray.shutdown()
 
 
-@dataclass(frozen=True)
-class Job:
-    """One photo to segment: arguments of `segment_photo`."""
-
-    path: Path
-    stem: Path
-    name: str
-    origin: MadeFrom | None
-
-
 class Segmenter:
     """Lives in a worker, which loads the network once."""
 
-    def __init__(self, weights: str, device: str | None, threshold: float) -> None:
+    def __init__(self, weights: str, device: str | None, threshold: float, batch: int | None) -> None:
         import torch
 
         from simformer.predictor import Predictor
@@ -90,44 +79,56 @@ class Segmenter:
         self.unusable = ""
         try:
             self.predictor = Predictor.load(weights, device)
+            self.batch = batch or default_batch(self.predictor)
         except SimFormerError as error:
             # Raised here it would make Ray start the worker again and again.
             self.unusable = str(error)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        job: Job = row["job"]
-        line, problem = "", self.unusable
-        if problem:
-            return {"index": row["index"], "line": line, "problem": problem}
-        try:
-            line = segment_photo(self.predictor, job.path, self.threshold, job.stem, job.name, job.origin)
-        except (SimFormerError, OSError) as error:
-            # Paths may hold bytes that are no text, which tables of strings do not take.
-            problem = str(error).encode(errors="replace").decode()
-        return {"index": row["index"], "line": line, "problem": problem}
+    def __call__(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+        """One task: {"first": number of its first job, "jobs": ...} -> a row for each of them."""
+        numbers = {job: number for number, job in enumerate(row["jobs"], row["first"])}
+        if self.unusable:
+            return [{"index": number, "line": "", "problem": self.unusable} for number in numbers.values()]
+        outcomes = segment_jobs(self.predictor, row["jobs"], self.threshold, self.batch)
+        return [{"index": numbers[job], **as_columns(outcome)} for job, outcome in outcomes]
+
+
+def as_columns(outcome: str | Exception) -> dict[str, str]:
+    """What became of a photo, in a table of strings."""
+    if isinstance(outcome, str):
+        return {"line": outcome, "problem": ""}
+    # Paths may hold bytes that are no text, which tables of strings do not take.
+    return {"line": "", "problem": str(outcome).encode(errors="replace").decode()}
 
 
 def segment_on(
-    cluster: Cluster, jobs: Sequence[Job], weights: Path, device: str | None, threshold: float
+    cluster: Cluster,
+    jobs: Sequence[Job],
+    weights: Path,
+    device: str | None,
+    threshold: float,
+    batch: int | None = None,
 ) -> Iterator[tuple[int, str | SimFormerError]]:
     """Segment photos on a cluster; index, and a line or what went wrong, of each as it is done.
 
-    Only the paths of photos travel; a worker holds one photo at a time and writes its results itself.
+    Only the paths of photos travel; workers read them and write the results themselves.
 
     Args:
         weights: the weights file, at the same path everywhere.
         device: as `Predictor.load`.
+        batch: photos that a network sees at once, at most; None: what its device is best at.
 
     Raises:
         SimFormerError: the cluster fails as a whole, for example because its last worker is lost.
     """
     data = cluster.ray.data
     data.DataContext.get_current().enable_progress_bars = False
-    rows = [{"index": index, "job": job} for index, job in enumerate(jobs)]
-    workers = data.ActorPoolStrategy(min_size=1, max_size=min(cluster.workers, len(jobs)))
-    results = data.from_items(rows, override_num_blocks=math.ceil(len(rows) / PHOTOS_PER_TASK)).map(
+    size = max(PHOTOS_PER_TASK, batch or 0)
+    rows = [{"first": first, "jobs": list(jobs[first : first + size])} for first in range(0, len(jobs), size)]
+    workers = data.ActorPoolStrategy(min_size=1, max_size=min(cluster.workers, len(rows)))
+    results = data.from_items(rows, override_num_blocks=len(rows)).flat_map(
         Segmenter,
-        fn_constructor_args=(os.fspath(weights.resolve()), device, threshold),
+        fn_constructor_args=(os.fspath(weights.resolve()), device, threshold, batch),
         compute=workers,
         **cluster.resources,
     )

@@ -12,7 +12,6 @@ from simformer.errors import SimFormerError
 from simformer.files import atomic_write, make_folder
 
 if TYPE_CHECKING:
-    from simformer.predictor import Predictor
     from simformer.segmentation import ClassRow, Segmentation
 
 
@@ -65,15 +64,8 @@ def is_done(stem: Path, name: str, origin: MadeFrom | None) -> bool:
     return content.get("photo") == name and content.get("made_from") == asdict(origin)
 
 
-def segment_photo(
-    predictor: Predictor, image: Any, threshold: float, stem: Path, name: str, origin: MadeFrom | None
-) -> str:
-    """Segment a photo (anything `Predictor.segment` takes) and write its results; returns one line about it.
-
-    Raises:
-        SimFormerError, OSError: the photo cannot be read, or as `write_results`.
-    """
-    result = predictor.segment(image, threshold=threshold)
+def save_segmentation(result: Segmentation, stem: Path, name: str, origin: MadeFrom | None) -> str:
+    """Write a photo's results; returns one line about it. Raises as `write_results`."""
     table = result.table()
     write_results(result, table, stem, name, origin)
     return summary(table, result.unsure)

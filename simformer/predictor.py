@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -29,6 +31,47 @@ from simformer.weights import find_weights
 MAX_ASPECT = 3
 # Far below any activation that matters, far above float32's smallest number.
 NO_ACTIVATION = 1e-6
+
+
+@dataclass(frozen=True)
+class PreparedPhoto:
+    """A photo as a network will see it, small where the photo was large.
+
+    Attributes:
+        size: (height, width) of the photo itself, in pixels.
+        maps_size: (height, width) of its score maps.
+        inputs: the photo at each scale, uint8 RGB, H x W x 3.
+    """
+
+    size: tuple[int, int]
+    maps_size: tuple[int, int]
+    inputs: tuple[NDArray[np.uint8], ...]
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Photos whose shapes are equal fit into one batch."""
+        return (self.maps_size, *(array.shape for array in self.inputs))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of one photo.
+
+    Attributes:
+        score_maps: float32, K x h x w on the CPU.
+        queries: None where the network has none, or has seen the photo in several ways.
+        exact: arguments of `exact_labels`: class logits, mask logits, input size (height, width).
+    """
+
+    score_maps: Tensor
+    queries: Queries | None = None
+    exact: tuple[Tensor, Tensor, tuple[int, int]] | None = None
+
+    def labels(self, size: tuple[int, int], threshold: float) -> NDArray[np.uint8]:
+        """Label map of (height, width); pixels whose best score is below the threshold are 255."""
+        if self.exact:
+            return exact_labels(*self.exact, size, threshold)
+        return labels_from_scores(self.score_maps, size, threshold)
 
 
 class Predictor:
@@ -123,21 +166,44 @@ class Predictor:
         Raises:
             ImageError: the photo cannot be read.
         """
+        return self.segment_batch([self.prepare(image)], threshold=threshold)[0]
+
+    def prepare(self, image: Any) -> PreparedPhoto:
+        """Read a photo and resize it: all that needs no network, and what other threads may do meanwhile.
+
+        Args:
+            image: as `segment`; so are the exceptions.
+        """
         photo = load_image(image)
-        size = (photo.height, photo.width)
-        score_maps, queries, logits = self._run(photo)
-        if self.exact:
-            labels = exact_labels(*logits, size, threshold)
-        else:
-            labels = labels_from_scores(score_maps, size, threshold)
-        return Segmentation(
-            labels=labels,
-            score_maps=score_maps.numpy(),
-            classes=self.classes,
-            roles=self.roles,
-            model=self.name,
-            queries=queries,
-        )
+
+        def size_at(scale: float) -> tuple[int, int]:
+            return input_size(photo.size, scale * self.card.image_size)
+
+        scales = (1.0,) if self.card.kind == "cam" else self.inference.scales  # CAM's network rescales by itself
+        inputs = [np.array(photo.resize(size_at(scale), Image.Resampling.BILINEAR), np.uint8) for scale in scales]
+        width, height = size_at(1.0)
+        return PreparedPhoto((photo.height, photo.width), (height // STRIDE, width // STRIDE), tuple(inputs))
+
+    @torch.inference_mode()
+    def segment_batch(self, photos: Sequence[PreparedPhoto], *, threshold: float = 0.0) -> list[Segmentation]:
+        """Segment photos of equal `shapes` at once; each as `segment` would, up to rounding.
+
+        Raises:
+            ValueError: their shapes differ.
+        """
+        if len({photo.shapes for photo in photos}) > 1:
+            raise ValueError("photos of one batch must have equal shapes")
+        return [
+            Segmentation(
+                labels=prediction.labels(photo.size, threshold),
+                score_maps=prediction.score_maps.numpy(),
+                classes=self.classes,
+                roles=self.roles,
+                model=self.name,
+                queries=prediction.queries,
+            )
+            for photo, prediction in zip(photos, self._predict(photos), strict=True)
+        ]
 
     @torch.inference_mode()
     def full_score_maps(self, image: Any) -> Tensor:
@@ -148,65 +214,80 @@ class Predictor:
         Args:
             image: as `segment`; so are the exceptions.
         """
-        photo = load_image(image)
-        size = (photo.height, photo.width)
-        score_maps, _, logits = self._run(photo)
-        tiles = score_tiles(*logits, size) if self.exact else upsampled_tiles(score_maps, size)
+        photo = self.prepare(image)
+        [prediction] = self._predict([photo])
+        if prediction.exact:
+            tiles = score_tiles(*prediction.exact, photo.size)
+        else:
+            tiles = upsampled_tiles(prediction.score_maps, photo.size)
         return torch.cat([scores for _, scores in tiles], dim=1)
 
-    def _run(self, photo: Image.Image) -> tuple[Tensor, Queries | None, tuple | None]:
-        """Score maps at stride 4 and queries; where exact: class logits, mask logits, input size (height, width)."""
+    def _predict(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
         if self.card.kind == "cam":
-            return self._cam(photo), None, None
-        if not self.exact:
-            return *self._simformer(photo), None
-        pixels = self._input(photo)
-        class_logits, mask_logits = last_predictions(self.network, pixels)
-        height, width = pixels.shape[-2:]
-        score_maps, queries = explained(class_logits, mask_logits, (height, width))
-        return score_maps, queries, (class_logits[0], mask_logits[0], (height, width))
+            return self._cam(photos)
+        return self._exactly(photos) if self.exact else self._simformer(photos)
 
-    def _input(self, photo: Image.Image, scale: float = 1.0) -> Tensor:
-        """The photo at `scale` times the test-time size: float32, 1 x 3 x H x W, RGB 0 to 255."""
-        resized = photo.resize(input_size(photo.size, scale * self.card.image_size), Image.Resampling.BILINEAR)
-        array = np.array(resized, dtype=np.uint8)
-        return torch.from_numpy(array).to(self.device).permute(2, 0, 1)[None].float()
+    def _pixels(self, photos: Sequence[PreparedPhoto], scale: int = 0) -> Tensor:
+        """The photos at scale number `scale`: float32, B x 3 x H x W, RGB 0 to 255."""
+        arrays = np.stack([photo.inputs[scale] for photo in photos])
+        return torch.from_numpy(arrays).to(self.device).permute(0, 3, 1, 2).float()
 
     @property
     def _views(self) -> list[tuple[float, bool]]:
         """Scales at which the network sees the photo, and whether mirrored."""
         return list(itertools.product(self.inference.scales, (False, True) if self.inference.flip else (False,)))
 
-    def _simformer(self, photo: Image.Image) -> tuple[Tensor, Queries | None]:
+    def _simformer(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
         """Score maps, mean over the views, and the proposals of a single view of the photo as it is."""
-        width, height = (side // STRIDE for side in input_size(photo.size, self.card.image_size))
-        total, queries = torch.zeros(()), None
-        for scale, mirrored in self._views:
-            pixels = self._input(photo, scale)
-            output = self.network(pixels.flip(-1) if mirrored else pixels, auxiliary=False)
-            maps, queries = explained(output.class_logits.float(), output.mask_logits.float(), pixels.shape[-2:])
-            maps = maps.flip(-1) if mirrored else maps
-            if maps.shape[-2:] != (height, width):
-                maps = F.interpolate(maps[None], size=(height, width), mode="bilinear", align_corners=False)[0]
-            total = total + maps
-        return total / len(self._views), queries if self._views == [(1.0, False)] else None
+        size = photos[0].maps_size
+        total: Tensor | None = None
+        mirrors = (False, True) if self.inference.flip else (False,)
+        for number in range(len(self.inference.scales)):
+            pixels = self._pixels(photos, number)
+            for mirrored in mirrors:
+                output = self.network(pixels.flip(-1) if mirrored else pixels, auxiliary=False)
+                class_logits = output.class_logits.float()
+                mask_logits = without_padding(output.mask_logits.float(), pixels.shape[-2:])
+                maps = compose_score_maps(class_logits, mask_logits)
+                maps = maps.flip(-1) if mirrored else maps
+                if maps.shape[-2:] != size:
+                    maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+                total = maps if total is None else total + maps
+        means = (total / (len(self.inference.scales) * len(mirrors))).cpu()
+        if self._views != [(1.0, False)]:
+            return [Prediction(maps) for maps in means]
+        of_each = zip(means, class_logits, mask_logits, strict=True)
+        return [Prediction(maps, queries_of(*logits)) for maps, *logits in of_each]
 
-    def _cam(self, photo: Image.Image) -> Tensor:
+    def _exactly(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
+        predictions = []
+        for pixels in self._pixels(photos).split(1):
+            class_logits, mask_logits = last_predictions(self.network, pixels)
+            inside = without_padding(mask_logits, pixels.shape[-2:])
+            maps = compose_score_maps(class_logits, inside)[0].cpu()
+            exact = (class_logits[0], mask_logits[0], tuple(pixels.shape[-2:]))
+            predictions.append(Prediction(maps, queries_of(class_logits[0], inside[0]), exact))
+        return predictions
+
+    def _cam(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
         maps, probabilities = self.network.activation_maps(
-            self._input(photo), scales=self.inference.scales, flip=self.inference.flip
+            self._pixels(photos), scales=self.inference.scales, flip=self.inference.flip
         )
-        kept = keep_present(maps[0].float(), probabilities[0].float(), self.inference.present_threshold)
-        return kept.cpu()
+        return [
+            Prediction(keep_present(*pair, self.inference.present_threshold).cpu())
+            for pair in zip(maps.float(), probabilities.float(), strict=True)
+        ]
 
 
-def explained(class_logits: Tensor, mask_logits: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, Queries]:
-    """Score maps at stride 4, K x h x w, and the queries they are composed of, without the input's padding."""
-    # The network pads the input at the right and bottom.
+def without_padding(mask_logits: Tensor, input_size: tuple[int, int]) -> Tensor:
+    """Mask logits of an input of (height, width), which the network padded at the right and bottom."""
     height, width = (side // STRIDE for side in input_size)
-    mask_logits = mask_logits[..., :height, :width]
-    score_maps = compose_score_maps(class_logits, mask_logits)[0].cpu()
-    class_scores = class_logits[0].softmax(-1)[:, :-1]
-    return score_maps, Queries(class_scores.cpu().numpy(), mask_logits[0].sigmoid().cpu().numpy())
+    return mask_logits[..., :height, :width]
+
+
+def queries_of(class_logits: Tensor, mask_logits: Tensor) -> Queries:
+    """Proposals of one photo from N x (K + 1) class logits and N x h x w mask logits."""
+    return Queries(class_logits.softmax(-1)[:, :-1].cpu().numpy(), mask_logits.sigmoid().cpu().numpy())
 
 
 def speed_up(network: nn.Module) -> None:

@@ -90,6 +90,11 @@ class TrainConfig(BaseModel):
             raise ValueError("the lower scale must be positive and at most the upper one")
         return scale
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, precision: Any) -> Any:
+        return "no" if precision is False else precision  # YAML's no is False
+
     @model_validator(mode="after")
     def _pairs_are_even(self) -> TrainConfig:
         if self.method == "simformer" and self.pairing != "none" and self.batch % 2:

@@ -2,13 +2,15 @@
 
 One process per cell, several at a time, here or on the workers of a Ray cluster (--ray ADDRESS); a cell whose result
 is there is skipped, a stopped one goes on from its state.
-A table names a configuration beside it, and cells; one with several splits or seeds is one cell for each:
+A table names a configuration beside it, and cells; one with several splits or seeds is one cell for each. Where
+`teacher` names other cells, pseudo masks are made by the weights of that of the same split and seed:
 
     config: msrc21.yaml
     settings: {steps: 4000}
     cells:
       - {name: simformer, splits: [s1, s2]}
       - {name: basic, splits: [s1, s2], seeds: [0, 1], settings: {pairing: none}}
+      - {name: star, splits: [s1, s2], teacher: simformer, settings: {pairing: none, pseudo: predictions}}
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ class CellGroup(BaseModel):
     splits: list[str] = ["s1"]
     seeds: list[int] = [0]
     settings: dict[str, Any] = {}
+    teacher: str | None = None
 
 
 class Table(BaseModel):
@@ -73,6 +76,7 @@ class Cell:
     Attributes:
         config, overrides, settings: the run's configuration file, what is laid over it, and the outcome.
         out: folder of the run.
+        teacher: the cell whose weights make this one's pseudo masks.
         result: once it is there.
         process: while it runs, and after.
     """
@@ -82,6 +86,7 @@ class Cell:
     overrides: list[str]
     settings: TrainConfig
     out: Path
+    teacher: Cell | None = None
     result: ResultCell | None = None
     process: subprocess.Popen | ClusterProcess | None = None
 
@@ -89,10 +94,25 @@ class Cell:
     def command(self) -> list[str]:
         return [sys.executable, "-m", "train", str(self.config), *self.overrides, f"out={self.out}", "--resume"]
 
+    @property
+    def weights(self) -> Path:
+        """The file that the run leaves in the end."""
+        return self.out / "weights.safetensors"
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be started: it needs no other cell, or that one has left its weights."""
+        return self.teacher is None or self.teacher.weights.is_file()
+
     def find_result(self, measured: list[ResultCell]) -> None:
         """Takes the result that was measured with just these settings, if there is one."""
         for cell in measured:
-            if cell.schedule == table_name(self.settings) and first_difference(cell.config, self.settings) is None:
+            settings = self.settings
+            found = cell.config.get("teacher")
+            # The same cell's weights, wherever its run's folder was.
+            if self.teacher and found and Path(found).parts[-2:] == self.teacher.weights.parts[-2:]:
+                settings = settings.model_copy(update={"teacher": found})
+            if cell.schedule == table_name(settings) and first_difference(cell.config, settings) is None:
                 self.result = cell
 
     def start(self, threads: int) -> None:
@@ -123,7 +143,7 @@ class Cell:
             shown = " ".join("     -" if value is None else f"{value:6.1f}" for value in values)
             return f"{self.name:32} {shown} {self.result.steps:6} steps {self.result.wall_seconds:6.0f} s"
         if self.process is None:
-            return f"{self.name:32} waiting"
+            return f"{self.name:32} waiting" + ("" if self.ready else f" for {self.teacher.name}")
         if self.process.returncode in STOPPED:
             return f"{self.name:32} stopped, will go on from its state"
         return f"{self.name:32} failed ({self.process.returncode}), see {self.out / 'log.txt'}"
@@ -142,14 +162,24 @@ def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
     cells: dict[str, Cell] = {}
     for group in table.cells:
         for split, seed in itertools.product(group.splits, group.seeds):
-            name = f"{group.name}_{split}" + (f"_seed{seed}" if seed else "")
+            name = cell_name(group.name, split, seed)
             if name in cells:
                 raise ConfigError(f"{path} has two cells called {name}")
+            teacher = None
+            if group.teacher is not None:
+                teacher = cells.get(cell_name(group.teacher, split, seed))
+                if teacher is None:
+                    raise ConfigError(f"{path}: the teacher of {name}, {group.teacher}, has no such cell above it")
             config = path.parent / (group.config or table.config)
             given = [*as_overrides(table.settings), *as_overrides(group.settings), f"split={split}", f"seed={seed}"]
+            given += [f"teacher={json.dumps(str(teacher.weights))}"] if teacher else []
             given += overrides
-            cells[name] = Cell(name, config, given, load_config(config, given), runs / name)
+            cells[name] = Cell(name, config, given, load_config(config, given), runs / name, teacher)
     return list(cells.values())
+
+
+def cell_name(group: str, split: str, seed: int) -> str:
+    return f"{group}_{split}" + (f"_seed{seed}" if seed else "")
 
 
 def as_overrides(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -170,12 +200,15 @@ def run_cells(cells: list[Cell], jobs: int, minutes: float, cluster: Cluster | N
         while waiting or running:
             if (time.monotonic() - begun) / 60 > minutes:
                 return
-            while waiting and len(running) < jobs:
-                running.append(waiting.pop(0))
+            while len(running) < jobs and (able := [cell for cell in waiting if cell.ready]):
+                waiting.remove(able[0])
+                running.append(able[0])
                 if cluster is None:
                     running[-1].start(threads=max(1, (os.cpu_count() or 1) // jobs))
                 else:
                     running[-1].start_on(cluster)
+            if not running:
+                return  # the teachers of those that wait have failed
             time.sleep(0.5)
             for cell in [c for c in running if c.process.poll() is not None]:
                 running.remove(cell)
@@ -208,6 +241,9 @@ def main(
         measured = read_results(results) if results else []
         for cell in cells:
             cell.find_result([*measured, *read_results(cell.out)])
+        for cell in reversed(cells):
+            if cell.result is None and not cell.ready:
+                cell.teacher.result = None  # it was measured elsewhere: its weights are not here
         if ray is None:
             run_cells(cells, jobs, minutes)
         elif any(cell.result is None for cell in cells):

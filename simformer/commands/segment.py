@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,16 +14,13 @@ import typer
 from simformer.errors import ConfigError, SimFormerError
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from simformer.distributed import Cluster
     from simformer.export import Annotation, Format
     from simformer.folders import PhotoFile
+    from simformer.photo_batches import Job
     from simformer.photo_results import MadeFrom
     from simformer.predictor import Predictor
 
-# Photos decoded while the network works on another; more would only fill memory, the network being slower.
-AHEAD = 1
 EXPORT_NAME = "annotations"
 
 
@@ -51,6 +46,10 @@ def segment(
     ] = 0.0,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Photos of equal size at once; by default 8 on a GPU, 1 on a CPU."),
     ] = None,
     ray_address: Annotated[
         str | None,
@@ -81,13 +80,13 @@ def segment(
         weights = find_weights(model)
         with ExitStack() as stack:
             if ray_address is None:
-                run = Run(Predictor.load(weights, device), digest(weights), threshold, out, report)
+                run = Run(Predictor.load(weights, device), digest(weights), threshold, out, report, batch)
             else:
                 from simformer.distributed import connected
 
                 predictor = Predictor.load(weights, "cpu")  # for its classes, and to see that the weights are good
                 cluster = stack.enter_context(connected(ray_address, device))
-                run = ClusterRun(predictor, digest(weights), threshold, out, report, cluster, weights, device)
+                run = ClusterRun(predictor, digest(weights), threshold, out, report, batch, cluster, weights, device)
             finished = run.segment(found, again=again, export=export)
         if export is not None and finished:
             export.write(finished, run.predictor.classes, out, report)
@@ -123,6 +122,7 @@ class Run:
     Attributes:
         weights: SHA-256 of the model's file.
         out: folder of the results.
+        batch: photos that the network sees at once, at most; None: what its device is best at.
     """
 
     predictor: Predictor
@@ -130,6 +130,7 @@ class Run:
     threshold: float
     out: Path
     report: Report
+    batch: int | None
 
     def segment(self, photos: list[PhotoFile], *, again: bool, export: Export | None) -> list[PhotoFile]:
         """Segment the photos whose results are not there, or all; returns those that have results in the end."""
@@ -152,33 +153,41 @@ class Run:
             names.take(photo.stem, photo.path)
         todo = [photo for photo in photos if photo not in done]
         bar = tqdm(total=len(todo), unit="photo", disable=None)
-        for photo, outcome in self.spread(todo, names.check, origins):
-            bar.update()
-            if isinstance(outcome, Exception):
-                self.report.failure(photo.path, "was not segmented", outcome)
-                continue
-            names.take(photo.stem, photo.path)
-            done[photo] = None
-            self.report.line(f"{photo.path}: {outcome}")
+        for turn in distinct(todo):
+            for photo, outcome in self._checked(turn, names, origins):
+                bar.update()
+                if isinstance(outcome, Exception):
+                    self.report.failure(photo.path, "was not segmented", outcome)
+                    continue
+                names.take(photo.stem, photo.path)
+                done[photo] = None
+                self.report.line(f"{photo.path}: {outcome}")
         bar.close()
         return [photo for photo in photos if photo in done]
 
-
-    def spread(
-        self, photos: list[PhotoFile], check: Callable[[PhotoFile], None], origins: dict[PhotoFile, MadeFrom | None]
+    def _checked(
+        self, photos: list[PhotoFile], names: Names, origins: dict[PhotoFile, MadeFrom | None]
     ) -> Iterator[tuple[PhotoFile, str | Exception]]:
-        """Each photo with a line about it or what went wrong; no photo is begun that `check` refuses with a problem."""
-        from simformer.photo_results import segment_photo
+        """Each photo with a line about it or what went wrong; none is begun whose name is refused."""
+        from simformer.photo_batches import Job
 
-        for photo, image in decoded_ahead(photos):
+        ready: dict[Job, PhotoFile] = {}
+        for photo in photos:
             try:
-                check(photo)
-                stem = self.out / photo.stem
-                line = segment_photo(self.predictor, image.result(), self.threshold, stem, photo.name, origins[photo])
-            except (SimFormerError, OSError) as error:
+                names.check(photo)
+            except SimFormerError as error:
                 yield photo, error
             else:
-                yield photo, line
+                ready[Job(photo.path, self.out / photo.stem, photo.name, origins[photo])] = photo
+        for job, outcome in self.spread(list(ready)):
+            yield ready[job], outcome
+
+    def spread(self, jobs: list[Job]) -> Iterator[tuple[Job, str | Exception]]:
+        """Each job with a line about it or what went wrong, in the order in which they are done."""
+        from simformer.photo_batches import default_batch, segment_jobs
+
+        batch = self.batch or default_batch(self.predictor)
+        return segment_jobs(self.predictor, jobs, self.threshold, batch)
 
 
 @dataclass
@@ -194,44 +203,29 @@ class ClusterRun(Run):
     weights_file: Path
     device: str | None
 
-    def spread(
-        self, photos: list[PhotoFile], check: Callable[[PhotoFile], None], origins: dict[PhotoFile, MadeFrom | None]
-    ) -> Iterator[tuple[PhotoFile, str | Exception]]:
-        """As Run.spread, in the order in which the workers are done."""
-        from simformer.distributed import Job, segment_on
+    def spread(self, jobs: list[Job]) -> Iterator[tuple[Job, str | Exception]]:
+        from simformer.distributed import segment_on
 
-        out = self.out.resolve()
-        while photos:
-            # A photo whose name another has waits until it is known whether that one failed, as it would here.
-            first: dict[str, PhotoFile] = {}
-            for photo in photos:
-                first.setdefault(photo.stem.casefold(), photo)
-            photos = [photo for photo in photos if first[photo.stem.casefold()] is not photo]
-            ready = []
-            for photo in first.values():
-                try:
-                    check(photo)
-                    ready.append(photo)
-                except SimFormerError as error:
-                    yield photo, error
-            jobs = [Job(photo.path.resolve(), out / photo.stem, photo.name, origins[photo]) for photo in ready]
-            if jobs:
-                for index, outcome in segment_on(self.cluster, jobs, self.weights_file, self.device, self.threshold):
-                    yield ready[index], outcome
+        if jobs:
+            # A worker has another working directory.
+            absolute = [replace(job, path=job.path.resolve(), stem=job.stem.absolute()) for job in jobs]
+            outcomes = segment_on(
+                self.cluster, absolute, self.weights_file, self.device, self.threshold, self.batch
+            )
+            yield from ((jobs[index], outcome) for index, outcome in outcomes)
 
 
-def decoded_ahead(photos: Iterable[PhotoFile]) -> Iterator[tuple[PhotoFile, Future[Image.Image]]]:
-    """Each photo with its picture, which is decoded while the caller works on the photo before."""
-    from simformer.images import load_image
+def distinct(photos: list[PhotoFile]) -> Iterator[list[PhotoFile]]:
+    """The photos in turns, of which none has two whose results would replace each other.
 
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending: deque[tuple[PhotoFile, Future[Image.Image]]] = deque()
+    The second of a name waits until it is known whether the first one failed.
+    """
+    while photos:
+        first: dict[str, PhotoFile] = {}
         for photo in photos:
-            pending.append((photo, pool.submit(load_image, photo.path)))
-            if len(pending) > AHEAD:
-                yield pending.popleft()
-        while pending:
-            yield pending.popleft()
+            first.setdefault(photo.stem.casefold(), photo)
+        yield list(first.values())
+        photos = [photo for photo in photos if first[photo.stem.casefold()] is not photo]
 
 
 class Names:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +12,7 @@ from typer.testing import CliRunner
 
 from simformer import __main__ as command_line
 from simformer import predictor
-from simformer.commands.segment import decoded_ahead
 from simformer.errors import SimFormerError
-from simformer.folders import PhotoFile
 from simformer.palette import class_colors
 
 
@@ -200,16 +197,16 @@ def test_unreadable_folder(segment, nested, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_goes_on(segment, photos, tmp_path, monkeypatch):
-    whole = predictor.Predictor.segment
+    whole = predictor.Predictor.segment_batch
 
-    def interrupted(self, image, **options):
-        if image.size == (20, 30):
+    def interrupted(self, batch, **options):
+        if batch[0].size == (30, 20):
             raise KeyboardInterrupt
-        return whole(self, image, **options)
+        return whole(self, batch, **options)
 
     (photos / "broken.jpg").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(predictor.Predictor, "segment", interrupted)
+        patch.setattr(predictor.Predictor, "segment_batch", interrupted)
         assert segment(photos).exit_code != 0
     assert files(tmp_path / "out") == ["one.json", "one.png"]
     first = (tmp_path / "out" / "one.png").stat()
@@ -301,14 +298,14 @@ def test_a_photo_called_like_the_export(segment, photos):
     assert "would replace those of" in result.stderr
 
 
-def test_photos_are_decoded_one_ahead(monkeypatch):
-    began = []
-    monkeypatch.setattr("simformer.images.load_image", began.append)
-    photos = [PhotoFile(Path(name), name) for name in "abcde"]
-    for number, (photo, image) in enumerate(decoded_ahead(photos), start=1):
-        image.result()
-        assert photo.name == "abcde"[number - 1]
-        assert len(began) <= number + 1
+def test_in_batches_as_one_by_one(segment, photos, tmp_path):
+    for number in range(3):
+        (photos / f"copy{number}.jpg").write_bytes((photos / "one.jpg").read_bytes())
+    assert segment(photos).exit_code == 1  # for broken.jpg
+    one_by_one = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.png")}
+    assert len(one_by_one) == 5
+    assert segment(photos, "--batch", 3, "--again").exit_code == 1
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.png")} == one_by_one
 
 
 @pytest.mark.parametrize(

@@ -196,3 +196,22 @@ def test_load_by_name(shipped):
 def test_importing_the_door_needs_no_page_and_no_training(run_python):
     loaded = run_python("import sys, simformer.predictor; print(*sys.modules)").split()
     assert not {"gradio", "plotly", "train"} & set(loaded)
+
+
+@pytest.mark.parametrize("options", [{}, {"scales": (0.5, 1.0), "flip": True}, {"exact": True}])
+@pytest.mark.parametrize("model", ["split1", "cam"])
+def test_a_batch_gives_what_photos_alone_give(tiny_models, model, options):
+    if model == "cam" and "exact" in options:
+        pytest.skip("CAM has no exact inference")
+    predictor = Predictor.load(tiny_models / f"{model}.safetensors", "cpu", **options)
+    # Of one size for the network, not on disk.
+    photos = [photo(48, 80, 0), photo(96, 160, 1), photo(48, 80, 2)]
+    together = predictor.segment_batch([predictor.prepare(array) for array in photos])
+    for array, result in zip(photos, together, strict=True):
+        alone = predictor.segment(array)
+        np.testing.assert_allclose(result.score_maps, alone.score_maps, atol=1e-5)
+        assert result.size == array.shape[:2]
+        assert np.mean(result.labels == alone.labels) > 0.999
+        assert (result.queries is None) == (alone.queries is None)
+        if alone.queries is not None:
+            np.testing.assert_allclose(result.queries.masks, alone.queries.masks, atol=1e-5)

@@ -43,6 +43,7 @@ def test_key_value_over_the_file(write):
     assert load_config(path).model == {"width": 64, "heads": 4}
     assert load_config(write("data: x\nsplit: all_base\n"), ["model.width=96"]).model == {"width": 96}
     assert load_config(path, ["learning_rate=1e-3"]).learning_rate == 0.001  # to YAML this is text
+    assert load_config(path, ["precision=no"]).precision == "no"  # to YAML this is False
 
 
 def test_a_file_laid_over_its_base(write):

@@ -61,6 +61,7 @@ class Runs:
             code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); time.sleep(60)"
         else:
             write_result(self.result(load_config(cell.config, [*cell.overrides, f"out={cell.out}"])), cell.out)
+            cell.weights.touch()
         cell.process = subprocess.Popen([sys.executable, "-c", code])
         self.processes.append(cell.process)
         self.together = max(self.together, sum(process.poll() is None for process in self.processes))
@@ -95,6 +96,9 @@ def rows(output: str) -> dict[str, str]:
 # --- tables -----------------------------------------------------------------------------------------------
 
 
+PSEUDO = {"pairing": "none", "pseudo": "cam"}
+
+
 def test_a_table_becomes_cells(table, tmp_path):
     path = table(
         {"name": "ours", "splits": ["s1", "s2"]},
@@ -126,6 +130,7 @@ def test_settings_become_overrides(table, tmp_path):
     ([{"name": "a", "settings": {"stepz": 1}}], "stepz"),
     ([{"name": "a", "config": "none.yaml"}], r"none\.yaml"),
     ([{"splits": ["s1"]}], "name"),
+    ([{"name": "a"}, {"name": "b", "splits": ["s2"], "teacher": "a", "settings": PSEUDO}], "teacher of b_s2, a, has"),
 ])  # fmt: skip
 def test_a_wrong_table_runs_nothing(table, runs, cells, words):
     with pytest.raises(ConfigError, match=words):
@@ -186,6 +191,32 @@ def test_a_failed_cell_does_not_stop_the_others(table, runs):
     runs.fails = set()
     assert run(table({"name": "a"}, {"name": "b"})).exit_code == 0  # only what is missing
     assert runs.started == ["a_s1", "b_s1", "a_s1"]
+
+
+def test_a_cell_waits_for_its_teacher(table, runs, tmp_path):
+    star = {"name": "star", "splits": ["s2"], "teacher": "a", "settings": PSEUDO}
+    path = table({"name": "a", "splits": ["s1", "s2"]}, star)
+    runs.fails = {"a_s2"}
+    result = run(path, "--jobs", "3")
+    assert result.exit_code == 1 and runs.started == ["a_s1", "a_s2"]
+    assert rows(result.output)["star_s2"] == "waiting for a_s2"
+    runs.fails = set()
+    assert run(path, "--jobs", "3").exit_code == 0
+    assert runs.started[2:] == ["a_s2", "star_s2"]
+    [star] = [cell for cell in read_table(path, [], tmp_path / "runs") if cell.name == "star_s2"]
+    assert star.settings.teacher == str(tmp_path / "runs" / "a_s2" / "weights.safetensors")
+
+
+def test_a_teacher_measured_elsewhere_is_trained_where_it_is_needed(table, runs, tmp_path):
+    cells = [{"name": "a"}, {"name": "star", "teacher": "a", "settings": PSEUDO}]
+    results = ["--results", str(tmp_path / "results")]
+    assert run(table(cells[0]), *results).exit_code == 0
+    elsewhere = ["--runs", str(tmp_path / "elsewhere")]
+    assert run(table(*cells), *results, *elsewhere).exit_code == 0
+    assert runs.started == ["a_s1", "a_s1", "star_s1"]
+    # Both are known now, whatever the folder of the runs.
+    assert run(table(*cells), *results, "--runs", str(tmp_path / "third")).exit_code == 0
+    assert len(runs.started) == 3
 
 
 def test_jobs_at_a_time(table, runs):

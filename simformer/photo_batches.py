@@ -1,0 +1,120 @@
+"""Many photos through one network: decoded ahead, in batches of equal size, results written as they come."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from simformer.errors import SimFormerError
+from simformer.photo_results import MadeFrom, save_segmentation
+from simformer.predictor import Predictor, PreparedPhoto
+
+# Photos decoded while the network works on others; more would only fill memory, the network being slower.
+BATCHES_AHEAD = 1
+# How many batches' worth of photos may wait for others of their size, small as the network sees them.
+BATCHES_WAITING = 4
+GPU_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo to segment.
+
+    Attributes:
+        path: the photo.
+        stem: its results are STEM.png and STEM.json.
+        name: what the results call it.
+        origin: what they are made from.
+    """
+
+    path: Path
+    stem: Path
+    name: str
+    origin: MadeFrom | None
+
+
+def default_batch(predictor: Predictor) -> int:
+    """Photos at a time: one on a CPU, which gains nothing by more (measured), several on a GPU."""
+    return 1 if predictor.device.type == "cpu" else GPU_BATCH
+
+
+def segment_jobs(
+    predictor: Predictor, jobs: Iterable[Job], threshold: float, batch: int
+) -> Iterator[tuple[Job, str | Exception]]:
+    """Segment photos and write their results; each with a line about it or what went wrong, as it is done.
+
+    Memory is bounded: however many photos, `batch` label maps and a few batches of small inputs are held at a time.
+
+    Args:
+        threshold: pixels whose best score is below it are unsure.
+        batch: photos of equal size that the network sees at once, at most. Those of sizes that are rare go in
+            smaller batches, and in another order than they came.
+    """
+    groups = EqualSizes(batch)
+    for job, prepared in prepared_ahead(predictor, jobs, batch * BATCHES_AHEAD):
+        try:
+            groups.add(job, prepared.result())
+        except (SimFormerError, OSError) as error:
+            yield job, error
+        yield from segment_group(predictor, groups.take(), threshold)
+    while len(groups):
+        yield from segment_group(predictor, groups.take_oldest(), threshold)
+
+
+def segment_group(
+    predictor: Predictor, group: list[tuple[Job, PreparedPhoto]], threshold: float
+) -> Iterator[tuple[Job, str | Exception]]:
+    """Photos of equal shapes, none or more, through the network at once."""
+    if not group:
+        return
+    results = predictor.segment_batch([prepared for _, prepared in group], threshold=threshold)
+    for (job, _), result in zip(group, results, strict=True):
+        try:
+            yield job, save_segmentation(result, job.stem, job.name, job.origin)
+        except (SimFormerError, OSError) as error:
+            yield job, error
+
+
+def prepared_ahead(
+    predictor: Predictor, jobs: Iterable[Job], count: int
+) -> Iterator[tuple[Job, Future[PreparedPhoto]]]:
+    """Each job with its photo, while the next `count` are read by another thread."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending: deque[tuple[Job, Future[PreparedPhoto]]] = deque()
+        for job in jobs:
+            pending.append((job, pool.submit(predictor.prepare, job.path)))
+            if len(pending) > count:
+                yield pending.popleft()
+        while pending:
+            yield pending.popleft()
+
+
+class EqualSizes:
+    """Photos that wait for others of their shapes until they are a batch.
+
+    Args:
+        batch: photos of a full batch. No more than four times as many wait; then the group that waits longest goes.
+    """
+
+    def __init__(self, batch: int):
+        self.batch = batch
+        self.groups: dict[tuple, list[tuple[Job, PreparedPhoto]]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.groups.values()))
+
+    def add(self, job: Job, photo: PreparedPhoto) -> None:
+        self.groups.setdefault(photo.shapes, []).append((job, photo))
+
+    def take(self) -> list[tuple[Job, PreparedPhoto]]:
+        """A full batch if there is one, the oldest group if too many wait, else nothing."""
+        for shapes, group in self.groups.items():
+            if len(group) == self.batch:
+                return self.groups.pop(shapes)
+        return self.take_oldest() if len(self) >= BATCHES_WAITING * self.batch else []
+
+    def take_oldest(self) -> list[tuple[Job, PreparedPhoto]]:
+        return self.groups.pop(next(iter(self.groups)))

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simformer.errors import ImageError
+from simformer.photo_batches import BATCHES_WAITING, Job, prepared_ahead, segment_jobs
+from simformer.predictor import Predictor
+
+
+@pytest.fixture
+def predictor(tiny_models, monkeypatch):
+    """A predictor that notes in `batches` how many photos its network sees at a time."""
+    predictor = Predictor.load(tiny_models / "split1.safetensors", "cpu")
+    predictor.batches = []
+    segment_batch = predictor.segment_batch
+
+    def noted(photos, **options):
+        predictor.batches.append(len(photos))
+        return segment_batch(photos, **options)
+
+    monkeypatch.setattr(predictor, "segment_batch", noted)
+    return predictor
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Writes photos of the given (height, width), each a job."""
+
+    def write(*sizes: tuple[int, int]) -> list[Job]:
+        rng = np.random.default_rng(0)
+        made = []
+        for number, (height, width) in enumerate(sizes):
+            path = tmp_path / f"{number}.png"
+            Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+            made.append(Job(path, tmp_path / "out" / str(number), path.name, None))
+        return made
+
+    return write
+
+
+def test_photos_of_one_size_share_batches(predictor, jobs):
+    photos = jobs(*[(48, 64), (64, 48)] * 5)
+    outcomes = dict(segment_jobs(predictor, photos, 0.0, 4))
+    assert predictor.batches == [4, 4, 1, 1]
+    assert set(outcomes) == set(photos)
+    for job in photos:
+        assert isinstance(outcomes[job], str)
+        alone = predictor.segment(job.path)
+        with Image.open(f"{job.stem}.png") as labels:
+            np.testing.assert_array_equal(np.array(labels), alone.labels)
+        table = json.loads(job.stem.with_name(f"{job.stem.name}.json").read_text())["table"]
+        assert [row["score"] for row in table] == pytest.approx([row.score for row in alone.table()], rel=1e-4)
+
+
+def test_one_at_a_time_in_order(predictor, jobs):
+    photos = jobs((48, 64), (64, 48), (48, 64))
+    assert [job for job, _ in segment_jobs(predictor, photos, 0.0, 1)] == photos
+    assert predictor.batches == [1, 1, 1]
+
+
+def test_rare_sizes_do_not_wait_for_ever(predictor, jobs):
+    photos = jobs((48, 64), *[(48, 72 + 8 * number) for number in range(9)])
+    outcomes = segment_jobs(predictor, photos, 0.0, 2)
+    assert next(outcomes)[0] == photos[0]
+    assert predictor.batches == [1]
+    assert len(list(outcomes)) == 9
+    # The first went when as many waited as may.
+    assert 2 * BATCHES_WAITING < 10
+
+
+def test_a_bad_photo_in_the_middle(predictor, jobs):
+    photos = jobs((48, 64), (48, 64), (48, 64))
+    photos[1].path.write_bytes(b"no photo")
+    outcomes = dict(segment_jobs(predictor, photos, 0.0, 2))
+    assert isinstance(outcomes.pop(photos[1]), ImageError)
+    assert predictor.batches == [2] and all(isinstance(line, str) for line in outcomes.values())
+
+
+def test_results_that_cannot_be_written(predictor, jobs, tmp_path):
+    photos = jobs((48, 64), (48, 64))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0.png").write_bytes(b"somebody's")
+    first, second = segment_jobs(predictor, photos, 0.0, 2)
+    assert "is not a label map of an earlier run" in str(first[1]) and isinstance(second[1], str)
+
+
+def test_photos_are_read_ahead_and_no_further(predictor, jobs, monkeypatch):
+    began = []
+    monkeypatch.setattr(predictor, "prepare", began.append)
+    photos = jobs(*[(8, 8)] * 6)
+    for number, (job, photo) in enumerate(prepared_ahead(predictor, photos, 2), start=1):
+        photo.result()
+        assert job == photos[number - 1]
+        assert len(began) <= number + 2
+
+
+def test_a_batch_is_of_one_shape(predictor, jobs):
+    photos = [predictor.prepare(job.path) for job in jobs((48, 64), (64, 48))]
+    with pytest.raises(ValueError, match="equal shapes"):
+        predictor.segment_batch(photos)
