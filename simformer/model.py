@@ -104,10 +104,11 @@ class SimFormer(nn.Module):
         """
         pyramid = self.features(images)
         pixel_embeddings = self.pixel_decoder(pyramid)
-        queries = self.transformer(pyramid[-1])
-        layers = [self.predict(q, pyramid[-1], pixel_embeddings) for q in queries[0 if auxiliary else -1 :]]
-        class_logits, mask_logits = layers[-1]
-        return Output(class_logits, mask_logits, pixel_embeddings, layers[:-1])
+        queries = self.transformer(pyramid[-1])[0 if auxiliary else -1 :]
+        # All layers at once: one large product of matrices takes less time than several small ones.
+        predictions = self.predict(torch.cat(queries, 1), pyramid[-1], pixel_embeddings)
+        *earlier, last = zip(*(each.split(self.config.queries, 1) for each in predictions), strict=True)
+        return Output(*last, pixel_embeddings, earlier)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The pyramid of the normalized, padded images: four maps, finest first."""
@@ -122,12 +123,13 @@ class SimFormer(nn.Module):
         return self.pixel_decoder(self.features(images))
 
     def predict(self, queries: Tensor, top: Tensor, pixel_embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """One layer's queries, B x N x C -> class logits B x N x (K + 1), mask logits B x N x h x w."""
-        mask_logits = torch.einsum("bnc,bchw->bnhw", self.mask_head(queries), pixel_embeddings)
+        """Queries, B x N x C -> class logits B x N x (K + 1), mask logits B x N x h x w."""
+        mask_logits = self.mask_head(queries) @ pixel_embeddings.flatten(2)
+        mask_logits = mask_logits.unflatten(2, pixel_embeddings.shape[-2:])
         return self.classify(queries, top, mask_logits), mask_logits
 
     def classify(self, queries: Tensor, top: Tensor, mask_logits: Tensor) -> Tensor:
-        """One layer's queries, B x N x C, and the mask logits made of them -> class logits B x N x (K + 1)."""
+        """Queries, B x N x C, and the mask logits made of them -> class logits B x N x (K + 1)."""
         class_logits = self.class_head(queries)
         if self.config.pooled_class_logits:
             class_logits = class_logits + self.pooled_class_head(pool_under_masks(top, mask_logits.detach()))
@@ -171,10 +173,10 @@ class PixelDecoder(nn.Module):
         conv = separable_conv if separable else full_conv
         *lower, top = channels
         self.laterals = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, width, 1, bias=False), group_norm(width)) for c in lower
+            nn.Sequential(PointwiseConv(c, width, bias=False), group_norm(width)) for c in lower
         )
         # A separable convolution of the widest map would still be the largest layer: narrow it first.
-        narrow = nn.Conv2d(top, width, 1, bias=False) if separable else nn.Identity()
+        narrow = PointwiseConv(top, width, bias=False) if separable else nn.Identity()
         self.outputs = nn.ModuleList(
             nn.Sequential(conv(width, width, bias=False), group_norm(width), nn.ReLU()) for _ in lower
         )
@@ -208,7 +210,20 @@ def full_conv(inputs: int, outputs: int, *, bias: bool) -> nn.Module:
 
 def separable_conv(inputs: int, outputs: int, *, bias: bool) -> nn.Module:
     depthwise = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False)
-    return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1, bias=bias))
+    return nn.Sequential(depthwise, PointwiseConv(inputs, outputs, bias=bias))
+
+
+class PointwiseConv(nn.Conv2d):
+    """A 1x1 convolution; of channels-last maps a product of matrices, which is faster on a CPU, backward above all."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool):
+        super().__init__(inputs, outputs, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B x inputs x h x w -> B x outputs x h x w."""
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(x)
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class TransformerDecoder(nn.Module):
