@@ -21,7 +21,7 @@ from tqdm import tqdm
 from simformer.cam import resize
 from simformer.checkpoint import check_classes, load_network
 from simformer.datasets.folder import FolderDataset
-from simformer.datasets.weakshot import base_only
+from simformer.datasets.weakshot import given_masks
 from simformer.errors import CheckpointError, ConfigError
 from simformer.files import atomic_write
 from simformer.label_maps import palette_image
@@ -62,7 +62,7 @@ def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Spli
     fill = filler(config, dataset, split, folder.parent / "maps")
     for index in tqdm(left, desc="pseudo masks", unit="photo"):
         image, labels = dataset.sample(index)
-        given = given_masks(labels, image, split)
+        given = given_masks(labels, image.shape[1:], split)
         with atomic_write(paths[index]) as file:
             palette_image(fill(index, given).numpy(), split.classes).save(file, format="PNG")
 
@@ -135,11 +135,6 @@ class SavedMaps:
         return result
 
 
-def given_masks(labels: Tensor | None, image: Tensor, split: Split) -> Tensor:
-    """Base masks of a photo, uint8, H x W, 255 elsewhere; all 255 where there is no label map."""
-    return torch.full(image.shape[1:], VOID, dtype=torch.uint8) if labels is None else base_only(labels, split)
-
-
 def novel_labels(dataset: FolderDataset, split: Split, index: int) -> list[int]:
     """The photo's novel image-level labels, ascending."""
     return sorted(set(dataset.image_labels(index)) & set(split.novel))
@@ -181,7 +176,7 @@ def choose_threshold(
     drawn = np.random.default_rng(seed).permutation(len(dataset))[:PHOTOS_FOR_THRESHOLD].tolist()
     for index in tqdm(drawn, desc="threshold", unit="photo"):
         image, labels = dataset.sample(index)
-        given = given_masks(labels, image, split)
+        given = given_masks(labels, image.shape[1:], split)
         novel = novel_labels(dataset, split, index)
         for c in set(dataset.image_labels(index)) & set(split.base):
             found = as_novel(index, c)

@@ -182,12 +182,10 @@ class WeakShotStream(Dataset):
 
     def _sample(self, index: int) -> tuple[Tensor, Tensor, Tensor, list[int]]:
         image, labels = self.dataset.sample(index)
-        if labels is None:
-            labels = torch.full(image.shape[1:], VOID, dtype=torch.uint8)
         if self.crop_labels == "strict":
-            image, labels, padding = self.transform(image, base_only(labels, self._split))
+            image, labels, padding = self.transform(image, given_masks(labels, image.shape[1:], self._split))
             return image, labels, padding, self._image_novel[index]
-        image, labels, padding = self.transform(image, labels)
+        image, labels, padding = self.transform(image, or_void(labels, image.shape[1:]))
         novel = sorted(set(_classes(labels).tolist()) & set(self._novel))
         return image, base_only(labels, self._split), padding, novel
 
@@ -200,6 +198,16 @@ class WeakShotStream(Dataset):
                     f"the photo {self.dataset.names[index]!r} of {self.dataset.root} shows the base class "
                     f"{split.classes[min(shown)]!r} but has no label map; base classes need masks"
                 )
+
+
+def given_masks(labels: Tensor | None, size: tuple[int, ...], split: Split) -> Tensor:
+    """Base masks of a photo, uint8, H x W, 255 elsewhere; of (height, width) `size` and all 255 without a label map."""
+    return base_only(or_void(labels, size), split)
+
+
+def or_void(labels: Tensor | None, size: tuple[int, ...]) -> Tensor:
+    """The label map; where there is none, one of (height, width) `size` on which nothing is labelled."""
+    return torch.full(tuple(size), VOID, dtype=torch.uint8) if labels is None else labels
 
 
 def base_only(labels: Tensor, split: Split) -> Tensor:

@@ -10,6 +10,7 @@ from tiny import NOVEL
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.datasets.folder import FolderDataset
+from simformer.datasets.weakshot import given_masks
 from simformer.errors import CheckpointError, ConfigError
 from simformer.palette import VOID
 from simformer.splits import custom_split
@@ -20,7 +21,6 @@ from train.pseudo_labels import (
     SavedMaps,
     arg_max_in_rest,
     choose_threshold,
-    given_masks,
     keep_labelled,
     write_pseudo_labels,
 )
@@ -65,8 +65,8 @@ def test_the_strongest_map_wins_in_the_rest():
 def test_novel_pixels_become_void():
     split = custom_split(("a", "b", "c"), ["b"])
     image = torch.zeros(3, 1, 4)
-    assert given_masks(labels([0, 1, 2, 255]), image, split).tolist() == [[0, 255, 2, 255]]
-    assert given_masks(None, image, split).tolist() == [[255] * 4]
+    assert given_masks(labels([0, 1, 2, 255]), image.shape[1:], split).tolist() == [[0, 255, 2, 255]]
+    assert given_masks(None, image.shape[1:], split).tolist() == [[255] * 4]
 
 
 # --- the threshold ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What every map maker asks of a data set and of CAM's classifier."""
+"""The photos of a data set as the map makers' networks see them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,44 @@ from simformer.predictor import STRIDE, input_size
 from simformer.splits import Split
 
 
-def check_roles(classifier: CamNetwork, dataset: FolderDataset, split: Split) -> None:
-    """Raises CheckpointError or ConfigError unless classifier, data set and split are of the same classes."""
-    check_classes(dataset.classes, split.classes)
-    if classifier.config.num_classes != len(split.classes):
-        raise ConfigError(
-            f"the classifier knows {classifier.config.num_classes} classes, but {dataset.root} has {len(split.classes)}"
-        )
+class Photos:
+    """The photos of a data set, and a copy of CAM's classifier that looks at them.
 
+    Args:
+        classifier: trained on image-level labels of all classes; it stays as it is.
+        dataset: the photos.
+        split: its classes.
+        image_size: short side in pixels at which the classifier sees a photo.
 
-def network_input(dataset: FolderDataset, index: int, image_size: int, device: torch.device) -> Tensor:
-    """A photo at test-time size (see `input_size`): float32 RGB 0..255, 1 x 3 x H x W, on `device`."""
-    image = dataset.image(index).to(device)[None].float()
-    width, height = input_size((image.shape[-1], image.shape[-2]), image_size)
-    return F.interpolate(image, (height, width), mode="bilinear", align_corners=False, antialias=True)
+    Attributes:
+        network: the classifier's faster copy, which gives no gradient.
+        device: the classifier's.
+
+    Raises:
+        CheckpointError, ConfigError: classifier, data set and split are not of the same classes.
+    """
+
+    def __init__(self, classifier: CamNetwork, dataset: FolderDataset, split: Split, image_size: int):
+        check_classes(dataset.classes, split.classes)
+        known = classifier.config.num_classes
+        if known != len(split.classes):
+            raise ConfigError(f"the classifier knows {known} classes, but {dataset.root} has {len(split.classes)}")
+        self.dataset = dataset
+        self.image_size = image_size
+        self.network = for_inference(classifier)
+        self.device = classifier.classifier.weight.device
+
+    def pixels(self, index: int) -> Tensor:
+        """A photo at test-time size (see `input_size`): float32 RGB 0..255, 1 x 3 x H x W, on `device`."""
+        image = self.dataset.image(index)
+        size = self.input_size(image)
+        image = image.to(self.device)[None].float()
+        return F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
+
+    def input_size(self, image: Tensor) -> tuple[int, int]:
+        """Test-time (height, width) of a photo, 3 x H x W."""
+        width, height = input_size((image.shape[-1], image.shape[-2]), self.image_size)
+        return height, width
 
 
 def map_size(pixels: Tensor) -> tuple[int, int]:

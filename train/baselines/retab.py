@@ -19,14 +19,13 @@ from tqdm import tqdm
 
 from simformer.cam import SILENT, CamNetwork
 from simformer.datasets.folder import FolderDataset
-from simformer.datasets.weakshot import base_only
+from simformer.datasets.weakshot import given_masks
 from simformer.palette import VOID
-from simformer.predictor import input_size
 from simformer.splits import Split
 from train.baselines.affinity import AffinityNet, Kinds, affinity, affinity_loss, cell_labels, neighbors, pair_kinds
 from train.baselines.boundary import BoundaryNet, boundary_loss, boundary_target
 from train.baselines.features import depth_channels, depths
-from train.baselines.photos import check_roles, for_inference, network_input
+from train.baselines.photos import Photos
 from train.baselines.random_walk import propagate
 
 
@@ -90,10 +89,9 @@ class RetabMaps:
         settings: RetabSettings = DEFAULTS,
         seed: int = 0,
     ):
-        check_roles(classifier, dataset, split)
-        self.dataset, self.split, self.image_size, self.settings, self.seed = dataset, split, image_size, settings, seed
-        self._fast = for_inference(classifier)
-        self.device = classifier.classifier.weight.device
+        self.photos = Photos(classifier, dataset, split, image_size)
+        self.dataset, self.split, self.settings = dataset, split, settings
+        self.device = self.photos.device
         self._is_novel = torch.zeros(256, dtype=torch.bool)
         self._is_novel[list(split.novel)] = True
         self._features: dict[int, list[Tensor]] = {}
@@ -158,7 +156,7 @@ class RetabMaps:
         """What both networks see of a photo: see `depths`. Kept as float16."""
         if index in self._features:
             return [one.float() for one in self._features[index]]
-        maps = depths(self._fast, network_input(self.dataset, index, self.image_size, self.device))
+        maps = depths(self.photos.network, self.photos.pixels(index))
         if len(self._features) < self.settings.kept_photos:
             self._features[index] = [one.half() for one in maps]
         return [one.half().float() for one in maps]
@@ -168,8 +166,8 @@ class RetabMaps:
         """Activation maps of the classes that the photo is labelled with: K x h x w at stride 8, 0..1, on the CPU."""
         present = list(self.dataset.image_labels(index))
         if index not in self._seeds:
-            pixels = network_input(self.dataset, index, self.image_size, self.device)
-            maps, _ = self._fast.activation_maps(pixels, self.settings.scales, self.settings.flip)
+            pixels = self.photos.pixels(index)
+            maps, _ = self.photos.network.activation_maps(pixels, self.settings.scales, self.settings.flip)
             self._seeds[index] = F.adaptive_avg_pool2d(maps[0, present], self._cells(index)).cpu()
         maps = torch.zeros(len(self.split.classes), *self._cells(index))
         maps[present] = self._seeds[index]
@@ -186,23 +184,17 @@ class RetabMaps:
 
     def _base_labels(self, index: int, size: tuple[int, int]) -> Tensor:
         """uint8 at another size, nearest; 255 outside base masks, all of it without a label map."""
-        labels = self.dataset.label_map(index)
-        if labels is None:
-            return torch.full(size, VOID, dtype=torch.uint8)
-        return F.interpolate(base_only(labels, self.split)[None, None].float(), size, mode="nearest-exact")[0, 0].byte()
+        labels = given_masks(self.dataset.label_map(index), size, self.split)
+        return F.interpolate(labels[None, None].float(), size, mode="nearest-exact")[0, 0].byte()
 
     def _base_cells(self, index: int) -> Tensor:
         return self._base_labels(index, self._cells(index))
 
     def _boundary_loss(self, index: int) -> Tensor:
         features = self.features(index)
-        target = boundary_target(self._base_labels(index, self._input_size(index)), self.settings.boundary_radius)
+        size = self.photos.input_size(self.dataset.image(index))
+        target = boundary_target(self._base_labels(index, size), self.settings.boundary_radius)
         return boundary_loss(self.boundary_net(features), target.to(self.device))
-
-    def _input_size(self, index: int) -> tuple[int, int]:
-        height, width = self.dataset.image(index).shape[-2:]
-        width, height = input_size((width, height), self.image_size)
-        return height, width
 
     def _affinity_loss(self, index: int) -> Tensor:
         labels = self._cell_labels(index)

@@ -21,7 +21,7 @@ from simformer.cam import SILENT, CamNetwork, resize
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import ConfigError
 from simformer.splits import Split
-from train.baselines.photos import check_roles, for_inference, map_size, network_input
+from train.baselines.photos import Photos, map_size
 
 
 class RibSettings(BaseModel):
@@ -141,11 +141,8 @@ class RibMaps:
         settings: RibSettings = DEFAULTS,
         seed: int = 0,
     ):
-        check_roles(classifier, dataset, split)
-        self.dataset, self.image_size, self.settings, self.seed = dataset, image_size, settings, seed
-        self.device = classifier.classifier.weight.device
-        self._fast = for_inference(classifier)
-        below, _ = divided(self._fast.backbone, settings.trained_modules)
+        self.photos, self.settings, self.seed = Photos(classifier, dataset, split, image_size), settings, seed
+        below, _ = divided(self.photos.network.backbone, settings.trained_modules)
         self._below = nn.Sequential(*below)
         _, above = divided(classifier.backbone, settings.trained_modules)
         self._tail = Tail(above, classifier.classifier)
@@ -157,9 +154,9 @@ class RibMaps:
 
     def __call__(self, index: int) -> Tensor:
         """K x h x w float32 (stride 4, on the CPU): each class's maximum 1; 0 for classes that the photo lacks."""
-        pixels = network_input(self.dataset, index, self.image_size, self.device)
+        pixels = self.photos.pixels(index)
         size, present = map_size(pixels), list(self._labels[index])
-        maps = torch.zeros(self._fast.config.num_classes, *size)
+        maps = torch.zeros(self.photos.network.config.num_classes, *size)
         if present:
             self._tail.load_state_dict(self._start)
             views = [self._view(pixels, scale) for scale in self.settings.scales]
@@ -174,7 +171,7 @@ class RibMaps:
 
     @torch.no_grad()
     def _features(self, pixels: Tensor) -> Tensor:
-        normalized = (pixels - self._fast.mean) / self._fast.std
+        normalized = (pixels - self.photos.network.mean) / self.photos.network.std
         return self._below(normalized).contiguous()
 
     def _others(self, index: int) -> Callable[[], list[Other]]:
@@ -191,7 +188,7 @@ class RibMaps:
 
     def _of_pool(self, index: int) -> Tensor:
         if index not in self._pool_features:
-            pixels = network_input(self.dataset, index, self.image_size, self.device)
+            pixels = self.photos.pixels(index)
             self._pool_features[index] = self._features(pixels).half()
         return self._pool_features[index].float()
 
