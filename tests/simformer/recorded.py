@@ -22,9 +22,9 @@ def under(prefix: str, leaves: tuple[str, ...]) -> list[str]:
     return [f"{prefix}.{leaf}" for leaf in leaves]
 
 
-def backbone_names() -> list[str]:
+def backbone_names(blocks_of_stages: tuple[int, ...] = (3, 4, 6, 3)) -> list[str]:
     names = ["backbone.stem.conv1.weight", *under("backbone.stem.conv1.norm", NORM)]
-    for stage, blocks in zip((2, 3, 4, 5), (3, 4, 6, 3), strict=True):
+    for stage, blocks in zip((2, 3, 4, 5), blocks_of_stages, strict=True):
         for block in range(blocks):
             for conv in ("conv1", "conv2", "conv3", *(["shortcut"] if block == 0 else [])):
                 prefix = f"backbone.res{stage}.{block}.{conv}"

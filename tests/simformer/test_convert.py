@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from released_checkpoints import released_network, released_state
+from released_checkpoints import CONFIG, released_network, released_state
 from typer.testing import CliRunner
 
 from simformer.__main__ import app
@@ -96,6 +96,19 @@ def test_a_pickle_of_numpy_arrays_holds_the_same(state, tmp_path, protocol):
     assert tensors.keys() == small.keys()
     for name, tensor in tensors.items():
         assert tensor.dtype == torch.float32 and torch.equal(tensor, state[name])
+
+
+def test_a_network_on_resnet_101(tmp_path):
+    network = released_network(CONFIG.model_copy(update={"backbone": "resnet101.tv_in1k"}))
+    torch.save({"model": released_state(network)}, tmp_path / "model_final.pth")
+    convert(tmp_path / "model_final.pth", tmp_path / "w.safetensors", split=MSRC, image_size=64)
+    predictor = Predictor.load(tmp_path / "w.safetensors", "cpu")
+    assert predictor.card.architecture["backbone"] == "resnet101.tv_in1k"
+    photo = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)).mul(255).byte()
+    with torch.inference_mode():
+        expected = network.score_maps(photo[None].float())[0].numpy()
+    found = predictor.segment(photo.permute(1, 2, 0).numpy()).score_maps
+    np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
 
 
 def test_names_before_the_pixel_decoder_had_its_own(state):
