@@ -72,12 +72,14 @@ def cost_matrix(
 
 def pairwise_focal(logits: Tensor, masks: Tensor) -> Tensor:
     """Sigmoid focal loss of every query with every mask, mean over pixels: B x N x P, B x T x P -> B x N x T."""
-    p, if_outside = logits.sigmoid(), F.softplus(logits)
-    if_inside = FOCAL_ALPHA * (1 - p) ** FOCAL_GAMMA * (if_outside - logits)  # softplus(-x) = softplus(x) - x
-    if_outside = (1 - FOCAL_ALPHA) * p**FOCAL_GAMMA * if_outside
+    p, surprise = logits.sigmoid(), F.softplus(logits)  # softplus(x) = -log(1 - p), softplus(x) - x = -log(p)
+    # In place: what these steps take is mostly memory.
+    if_outside = p.pow(FOCAL_GAMMA).mul_(surprise)
+    if_inside = (1 - p).pow_(FOCAL_GAMMA).mul_(surprise.sub_(logits))
     # Every pixel is outside, but for the mask's, which are inside instead.
-    total = if_outside.sum(-1, keepdim=True) + (if_inside - if_outside) @ masks.transpose(1, 2)
-    return total / logits.shape[-1]
+    outside = (1 - FOCAL_ALPHA) * if_outside.sum(-1, keepdim=True)
+    instead = if_inside.mul_(FOCAL_ALPHA).sub_(if_outside, alpha=1 - FOCAL_ALPHA) @ masks.transpose(1, 2)
+    return (outside + instead) / logits.shape[-1]
 
 
 def pairwise_dice(logits: Tensor, masks: Tensor) -> Tensor:

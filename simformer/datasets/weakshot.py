@@ -214,7 +214,7 @@ def base_only(labels: Tensor, split: Split) -> Tensor:
     """What training may see of a label map: base classes stay what they are, all else becomes 255 (uint8)."""
     kept = torch.full((256,), VOID, dtype=torch.uint8, device=labels.device)
     kept[list(split.base)] = torch.tensor(split.base, dtype=torch.uint8, device=labels.device)
-    return kept[labels.int()]
+    return kept.index_select(0, labels.flatten().int()).view_as(labels)
 
 
 def _classes(labels: Tensor) -> Tensor:
