@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from simformer.commands import bench, convert, cost, evaluate, export, segment
+from simformer.commands import bench, convert, cost, evaluate, export, onnx, segment
 from simformer.errors import SimFormerError
 
 app = typer.Typer(
@@ -16,7 +16,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # The modules import torch only inside these functions: --help has to be quick.
-commands = (segment.segment, evaluate.evaluate, bench.bench, convert.convert, cost.cost, export.export)
+commands = (
+    segment.segment,
+    evaluate.evaluate,
+    bench.bench,
+    convert.convert,
+    onnx.onnx,
+    cost.cost,
+    export.export,
+)
 for command in commands:
     app.command()(command)
 

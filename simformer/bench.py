@@ -20,6 +20,7 @@ from simformer.bench_plain import PlainPredictor
 from simformer.cam import CamConfig
 from simformer.checkpoint import Card, build_network, load_checkpoint
 from simformer.model import ModelConfig
+from simformer.onnx_network import OnnxPredictor
 from simformer.predictor import Predictor, speed_up
 from simformer.splits import dataset_classes
 from simformer.weights import available_models
@@ -31,6 +32,7 @@ EXACT_SIZES = ((320, 480), (512, 640))  # height, width
 NOISE = np.random.default_rng(0).integers(0, 256, (*np.max(EXACT_SIZES, axis=0), 3), dtype=np.uint8)
 _photo_numbers = count()
 WARM_UP = 2
+AnyPredictor = Predictor | PlainPredictor | OnnxPredictor
 # A slow row stops after this many seconds, once it has the fewest runs from which quartiles can be read.
 ROW_SECONDS = 15.0
 FEWEST_RUNS = 5
@@ -41,15 +43,16 @@ class Subject:
     """What one row of the table runs.
 
     Attributes:
-        networks: each a shipped weights file, or a card (a network with random weights).
+        networks: each a shipped weights file, or a card (a network with random weights); with "onnx" an ONNX file.
         photo: (height, width).
-        inference: the predictor's own, exact (`simformer.exact`), or what that computes written down plainly.
+        inference: the predictor's own, exact (`simformer.exact`), what that computes written down plainly, or ONNX
+            Runtime's.
     """
 
     name: str
     networks: tuple[Path | Card, ...]
     photo: tuple[int, int] = (PHOTO_HEIGHT, PHOTO_WIDTH)
-    inference: Literal["fast", "exact", "plain"] = "fast"
+    inference: Literal["fast", "exact", "plain", "onnx"] = "fast"
 
     @property
     def random(self) -> bool:
@@ -66,7 +69,7 @@ class Row:
         quartiles: 25% and 75% of the same.
         memory: highest resident memory, MiB, of a process that does nothing else, before it loads the
             networks (Python, torch, timm) and after it segmented the photo; None where it cannot be read.
-        parameters: of all its networks together.
+        parameters: of all its networks together; None where the networks do not tell (ONNX).
         image_size: test-time short side of the (last) network, pixels.
         random: some weights are random: time and memory do not depend on their values.
     """
@@ -76,7 +79,7 @@ class Row:
     quartiles: tuple[float, float]
     runs: int
     memory: tuple[float, float] | None
-    parameters: int
+    parameters: int | None
     image_size: int
     random: bool
 
@@ -123,6 +126,11 @@ def exact_subjects() -> list[Subject]:
     ]
 
 
+def onnx_subject(path: Path) -> Subject:
+    """An ONNX file on a photo of the size of its input."""
+    return Subject(f"{path.name}, ONNX Runtime", (path,), OnnxPredictor(path).size, "onnx")
+
+
 def random_card(kind: str, dataset: str = "msrc21", config: BaseModel | None = None) -> Card:
     """Card of a network of a kind ("simformer", "cam") for a data set's classes; the default network unless told."""
     classes = dataset_classes(dataset)
@@ -166,7 +174,7 @@ def measure(rows: Sequence[Subject], *, threads: int = 2, repeats: int = 20) -> 
                 quartiles=(low, high),
                 runs=len(times),
                 memory=peak_memory(row, threads),
-                parameters=sum(p.numel() for each in predictors for p in each.network.parameters()),
+                parameters=None if row.inference == "onnx" else count_parameters(predictors),
                 image_size=predictors[-1].card.image_size,
                 random=row.random,
             )
@@ -190,12 +198,18 @@ def take_turns(actions: Sequence[Callable[[], object]], repeats: int) -> list[li
     return seconds
 
 
-def load(subject: Subject) -> list[Predictor | PlainPredictor]:
-    """Predictors of a subject's networks, on the CPU."""
+def count_parameters(predictors: Sequence[Predictor | PlainPredictor]) -> int:
+    return sum(p.numel() for each in predictors for p in each.network.parameters())
+
+
+def load(subject: Subject) -> list[AnyPredictor]:
+    """Predictors of a subject's networks, on the CPU, with torch's number of threads."""
     exact = subject.inference == "exact"
-    predictors: list[Predictor | PlainPredictor] = []
+    predictors: list[AnyPredictor] = []
     for network in subject.networks:
-        if isinstance(network, Path):
+        if subject.inference == "onnx":
+            predictors.append(OnnxPredictor(network, torch.get_num_threads()))
+        elif isinstance(network, Path):
             predictors.append(Predictor.load(network, "cpu", exact=exact))
         elif subject.inference == "plain":
             predictors.append(PlainPredictor(build_network(network).eval(), network))
@@ -206,7 +220,7 @@ def load(subject: Subject) -> list[Predictor | PlainPredictor]:
     return predictors
 
 
-def run(predictors: Sequence[Predictor | PlainPredictor], size: tuple[int, int]) -> None:
+def run(predictors: Sequence[AnyPredictor], size: tuple[int, int]) -> None:
     """Segment one photo of (height, width) with each. Content does not matter for time, so it is noise."""
     height, width = size
     # Every time another one: predictors that share a backbone remember what it saw last.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,9 @@ def bench(
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 2,
     repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each network.")] = 20,
     paper: Annotated[bool, typer.Option(help="Measure the paper-size network too.")] = True,
+    onnx: Annotated[
+        Path | None, typer.Option(help="Measure this ONNX file (see the command onnx) in ONNX Runtime, too.")
+    ] = None,
     page: Annotated[
         bool, typer.Option("--page", help="Measure the page's cold start, and 40 requests from 8 clients, too.")
     ] = False,
@@ -30,9 +34,10 @@ def bench(
     """
     import torch
 
-    from simformer.bench import PHOTO_HEIGHT, PHOTO_WIDTH, measure, subjects
+    from simformer.bench import PHOTO_HEIGHT, PHOTO_WIDTH, measure, onnx_subject, subjects
 
-    rows = measure(subjects(paper=paper), threads=threads, repeats=repeats)
+    others = [onnx_subject(onnx)] if onnx else []
+    rows = measure([*subjects(paper=paper), *others], threads=threads, repeats=repeats)
     times = None
     if page:
         from simformer.bench_page import measure_page
@@ -82,7 +87,7 @@ def table(rows: Sequence[Row]) -> str:
             *(f"{value:.4f}" for value in row.quartiles),
             str(row.runs),
             *(("-", "-") if row.memory is None else (f"{row.memory[1]:.0f}", f"{row.memory[0]:.0f}")),
-            f"{row.parameters / 1e6:.1f} M",
+            "-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M",
             f"{row.image_size} px",
         )
         for row in rows
