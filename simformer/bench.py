@@ -128,7 +128,8 @@ def exact_subjects() -> list[Subject]:
 
 def onnx_subject(path: Path) -> Subject:
     """An ONNX file on a photo of the size of its input."""
-    return Subject(f"{path.name}, ONNX Runtime", (path,), OnnxPredictor(path).size, "onnx")
+    height, width = OnnxPredictor(path).size
+    return Subject(f"{path.name}, ONNX Runtime, {height}x{width}", (path,), (height, width), "onnx")
 
 
 def random_card(kind: str, dataset: str = "msrc21", config: BaseModel | None = None) -> Card:
@@ -175,7 +176,7 @@ def measure(rows: Sequence[Subject], *, threads: int = 2, repeats: int = 20) -> 
                 runs=len(times),
                 memory=peak_memory(row, threads),
                 parameters=None if row.inference == "onnx" else count_parameters(predictors),
-                image_size=predictors[-1].card.image_size,
+                image_size=min(row.photo) if row.inference == "onnx" else predictors[-1].card.image_size,
                 random=row.random,
             )
         )

@@ -116,14 +116,15 @@ def segment_on(
     Args:
         weights: the weights file, at the same path everywhere.
         device: as `Predictor.load`.
-        batch: photos that a network sees at once, at most; None: what its device is best at.
+        batch: photos that a network sees at once, at most; None: what its device is best at. Only photos of one task,
+            which are neighbours in `jobs`, come together.
 
     Raises:
         SimFormerError: the cluster fails as a whole, for example because its last worker is lost.
     """
     data = cluster.ray.data
     data.DataContext.get_current().enable_progress_bars = False
-    size = max(PHOTOS_PER_TASK, batch or 0)
+    size = min(max(PHOTOS_PER_TASK, batch or 0), -(-len(jobs) // cluster.workers))
     rows = [{"first": first, "jobs": list(jobs[first : first + size])} for first in range(0, len(jobs), size)]
     workers = data.ActorPoolStrategy(min_size=1, max_size=min(cluster.workers, len(rows)))
     results = data.from_items(rows, override_num_blocks=len(rows)).flat_map(

@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from simformer.errors import SimFormerError
 from simformer.photo_results import MadeFrom, save_segmentation
 from simformer.predictor import Predictor, PreparedPhoto
@@ -46,7 +48,8 @@ def segment_jobs(
 ) -> Iterator[tuple[Job, str | Exception]]:
     """Segment photos and write their results; each with a line about it or what went wrong, as it is done.
 
-    Memory is bounded: however many photos, `batch` label maps and a few batches of small inputs are held at a time.
+    Memory is bounded: however many photos, the results of one batch and a few batches of small inputs are held at a
+    time. A batch that does not fit into a GPU's memory is halved.
 
     Args:
         threshold: pixels whose best score is below it are unsure.
@@ -70,7 +73,16 @@ def segment_group(
     """Photos of equal shapes, none or more, through the network at once."""
     if not group:
         return
-    results = predictor.segment_batch([prepared for _, prepared in group], threshold=threshold)
+    try:
+        results = predictor.segment_batch([prepared for _, prepared in group], threshold=threshold)
+    except torch.OutOfMemoryError:
+        half = len(group) // 2
+        if not half:
+            yield group[0][0], SimFormerError("the GPU has too little memory for it; use --device cpu")
+            return
+        yield from segment_group(predictor, group[:half], threshold)
+        yield from segment_group(predictor, group[half:], threshold)
+        return
     for (job, _), result in zip(group, results, strict=True):
         try:
             yield job, save_segmentation(result, job.stem, job.name, job.origin)
@@ -82,14 +94,17 @@ def prepared_ahead(
     predictor: Predictor, jobs: Iterable[Job], count: int
 ) -> Iterator[tuple[Job, Future[PreparedPhoto]]]:
     """Each job with its photo, while the next `count` are read by another thread."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending: deque[tuple[Job, Future[PreparedPhoto]]] = deque()
+    pool = ThreadPoolExecutor(max_workers=1)
+    pending: deque[tuple[Job, Future[PreparedPhoto]]] = deque()
+    try:
         for job in jobs:
             pending.append((job, pool.submit(predictor.prepare, job.path)))
             if len(pending) > count:
                 yield pending.popleft()
         while pending:
             yield pending.popleft()
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted run reads no more photos
 
 
 class EqualSizes:

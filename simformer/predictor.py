@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,7 +97,7 @@ class Predictor:
         self.card = card
         self.name = name
         self.inference = inference or card.inference
-        if exact and self._views != [(1.0, False)]:
+        if exact and not self._sees_photo_as_it_is:
             raise ConfigError("exact inference sees the photo once: it goes without scales and flips")
         self.exact = exact
         self.device = next(network.parameters()).device
@@ -191,6 +190,8 @@ class Predictor:
         Raises:
             ValueError: their shapes differ.
         """
+        if not photos:
+            return []
         if len({photo.shapes for photo in photos}) > 1:
             raise ValueError("photos of one batch must have equal shapes")
         return [
@@ -227,15 +228,15 @@ class Predictor:
             return self._cam(photos)
         return self._exactly(photos) if self.exact else self._simformer(photos)
 
-    def _pixels(self, photos: Sequence[PreparedPhoto], scale: int = 0) -> Tensor:
-        """The photos at scale number `scale`: float32, B x 3 x H x W, RGB 0 to 255."""
-        arrays = np.stack([photo.inputs[scale] for photo in photos])
+    def _pixels(self, photos: Sequence[PreparedPhoto], number: int = 0) -> Tensor:
+        """The photos at one of their scales, by its number: float32, B x 3 x H x W, RGB 0 to 255."""
+        arrays = np.stack([photo.inputs[number] for photo in photos])
         return torch.from_numpy(arrays).to(self.device).permute(0, 3, 1, 2).float()
 
     @property
-    def _views(self) -> list[tuple[float, bool]]:
-        """Scales at which the network sees the photo, and whether mirrored."""
-        return list(itertools.product(self.inference.scales, (False, True) if self.inference.flip else (False,)))
+    def _sees_photo_as_it_is(self) -> bool:
+        """Whether the network sees a photo once, at scale 1, not mirrored."""
+        return self.inference.scales == (1.0,) and not self.inference.flip
 
     def _simformer(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
         """Score maps, mean over the views, and the proposals of a single view of the photo as it is."""
@@ -254,7 +255,7 @@ class Predictor:
                     maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
                 total = maps if total is None else total + maps
         means = (total / (len(self.inference.scales) * len(mirrors))).cpu()
-        if self._views != [(1.0, False)]:
+        if not self._sees_photo_as_it_is:
             return [Prediction(maps) for maps in means]
         of_each = zip(means, class_logits, mask_logits, strict=True)
         return [Prediction(maps, queries_of(*logits)) for maps, *logits in of_each]

@@ -38,9 +38,18 @@ def device_name(device: torch.device) -> str:
 
 
 def command_line(config_path: Path, overrides: list[str]) -> str:
-    """The command that makes this cell again, with the data folder left to the reader."""
+    """The command that makes this cell again, with the data folder, and a teacher elsewhere, left to the reader."""
     kept = [o for o in overrides if o.split("=")[0] not in FREE_TO_CHANGE - {"schedule"}]
+    kept = ["teacher=TEACHER" if o.startswith(("teacher=/", 'teacher="/')) else o for o in kept]
     return " ".join(["python -m train", *map(shlex.quote, [config_path.as_posix(), "data=DATA", *kept])])
+
+
+def published_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings without this machine's folders; of a teacher's file its run's folder is kept."""
+    settings = config.model_dump(mode="json", exclude={"data", "out"})
+    if config.teacher and Path(config.teacher).is_absolute():
+        settings["teacher"] = "/".join(Path(config.teacher).parts[-2:])
+    return settings
 
 
 def table_name(config: TrainConfig) -> str:
@@ -69,7 +78,7 @@ def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> R
         ),
         images=scores.images,
         pixels=scores.pixels,
-        config=config.model_dump(mode="json", exclude={"data", "out"}),
+        config=published_settings(config),
         command=command,
         commit=outcome["commit"],
         device=outcome["device"],

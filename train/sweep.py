@@ -30,8 +30,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from simformer.checkpoint import load_checkpoint
 from simformer.distributed import Cluster, connected
-from simformer.errors import ConfigError
+from simformer.errors import CheckpointError, ConfigError
 from simformer.results import ResultCell, read_results, write_result
 from simformer.validation import first_problem
 from train.cluster import ClusterProcess
@@ -78,6 +79,7 @@ class Cell:
         out: folder of the run.
         teacher: the cell whose weights make this one's pseudo masks.
         result: once it is there.
+        weights_wanted: its result is there, but its weights are not, which another cell needs.
         process: while it runs, and after.
     """
 
@@ -88,6 +90,7 @@ class Cell:
     out: Path
     teacher: Cell | None = None
     result: ResultCell | None = None
+    weights_wanted: bool = False
     process: subprocess.Popen | ClusterProcess | None = None
 
     @property
@@ -100,18 +103,40 @@ class Cell:
         return self.out / "weights.safetensors"
 
     @property
+    def missing(self) -> bool:
+        """Whether there is something to run."""
+        return self.result is None or self.weights_wanted
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether its folder holds weights that were trained with just these settings."""
+        try:
+            card = load_checkpoint(self.weights)[1]
+        except CheckpointError:
+            return False
+        return first_difference(card.training, self.settings) is None
+
+    @property
     def ready(self) -> bool:
         """Whether it can be started: it needs no other cell, or that one has left its weights."""
-        return self.teacher is None or self.teacher.weights.is_file()
+        return self.teacher is None or (not self.teacher.missing and self.teacher.has_weights)
 
     def find_result(self, measured: list[ResultCell]) -> None:
-        """Takes the result that was measured with just these settings, if there is one."""
+        """Takes the result that was measured with just these settings, if there is one.
+
+        A result is no older than that of the teacher it was measured with.
+        """
+        if self.teacher is not None and self.teacher.result is None:
+            return
         for cell in measured:
             settings = self.settings
-            found = cell.config.get("teacher")
-            # The same cell's weights, wherever its run's folder was.
-            if self.teacher and found and Path(found).parts[-2:] == self.teacher.weights.parts[-2:]:
-                settings = settings.model_copy(update={"teacher": found})
+            if self.teacher is not None:
+                if cell.date < self.teacher.result.date:
+                    continue
+                # The same cell's weights, wherever its run's folder was.
+                found = cell.config.get("teacher") or ""
+                if Path(found).parts[-2:] == self.teacher.weights.parts[-2:]:
+                    settings = settings.model_copy(update={"teacher": found})
             if cell.schedule == table_name(settings) and first_difference(cell.config, settings) is None:
                 self.result = cell
 
@@ -133,7 +158,9 @@ class Cell:
         """Reads what the ended process left."""
         self.process.wait()
         if self.process.returncode == 0:
-            self.find_result(read_results(self.out))
+            self.weights_wanted = False
+            if self.result is None:  # a number that is known is not replaced by a repetition
+                self.find_result(read_results(self.out))
 
     def row(self) -> str:
         """Its line of the printed table."""
@@ -193,7 +220,7 @@ def as_overrides(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 def run_cells(cells: list[Cell], jobs: int, minutes: float, cluster: Cluster | None = None) -> None:
     """Runs what is missing, `jobs` at a time; after `minutes` the running cells are asked to save and stop."""
-    waiting = [cell for cell in cells if cell.result is None]
+    waiting = [cell for cell in cells if cell.missing]
     running: list[Cell] = []
     begun, finished = time.monotonic(), 0
     try:
@@ -208,7 +235,7 @@ def run_cells(cells: list[Cell], jobs: int, minutes: float, cluster: Cluster | N
                 else:
                     running[-1].start_on(cluster)
             if not running:
-                return  # the teachers of those that wait have failed
+                return  # those that wait have no teacher: it has failed
             time.sleep(0.5)
             for cell in [c for c in running if c.process.poll() is not None]:
                 running.remove(cell)
@@ -242,11 +269,11 @@ def main(
         for cell in cells:
             cell.find_result([*measured, *read_results(cell.out)])
         for cell in reversed(cells):
-            if cell.result is None and not cell.ready:
-                cell.teacher.result = None  # it was measured elsewhere: its weights are not here
+            if cell.missing and cell.teacher and not cell.teacher.has_weights:
+                cell.teacher.weights_wanted = True  # it was measured elsewhere
         if ray is None:
             run_cells(cells, jobs, minutes)
-        elif any(cell.result is None for cell in cells):
+        elif any(cell.missing for cell in cells):
             with connected(ray) as cluster:
                 run_cells(cells, cluster.workers, minutes, cluster)
     print(f"\n{'cell':32} {'mIoU':>6} {'base':>6} {'novel':>6}")

@@ -43,7 +43,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_same_files_as_one_process(segment, photos, tmp_path, ray_address):
     here = segment(tmp_path / "here", "--format", "coco")
-    there = segment(tmp_path / "there", "--format", "coco", "--ray", ray_address)
+    there = segment(tmp_path / "there", "--format", "coco", "--batch", "2", "--ray", ray_address)
     assert here.exit_code == there.exit_code == 1  # for bad.jpg
     expected = files(tmp_path / "here")
     assert len(expected) == 2 * 11 + 1 and files(tmp_path / "there") == expected

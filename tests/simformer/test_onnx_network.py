@@ -20,17 +20,19 @@ def onnx_file(tiny_models, tmp_path_factory):
         pytest.importorskip(package, reason=REASON)
     path = tmp_path_factory.mktemp("onnx") / "split1.onnx"
     words = ["onnx", "--weights", str(tiny_models / "split1.safetensors"), "--to", str(path)]
-    result = CliRunner().invoke(app, [*words, "--height", "64", "--width", "100"])
+    result = CliRunner().invoke(app, [*words, "--height", "80", "--width", "100"])
     assert result.exit_code == 0, result.output
-    assert "3 classes, input 1 x 3 x 64 x 100" in result.output
+    assert "3 classes, input 1 x 3 x 80 x 100" in result.output
     return path
 
 
 def test_the_same_scores(onnx_file, tiny_models):
     ours, theirs = Predictor.load(tiny_models / "split1.safetensors", "cpu"), OnnxPredictor(onnx_file)
-    photo = np.random.default_rng(0).integers(0, 256, (64, 100, 3), dtype=np.uint8)
+    photo = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    # The predictor sees its short side at 64 pixels, as the card says; the file was made for 80 x 100.
+    ours.card = ours.card.model_copy(update={"image_size": 80})
     expected, found = ours.segment(photo), theirs.segment(photo)
-    assert found.score_maps.shape == expected.score_maps.shape == (3, 16, 25)
+    assert found.score_maps.shape == expected.score_maps.shape == (3, 20, 25)
     difference = np.linalg.norm(found.score_maps - expected.score_maps)
     assert difference < 1e-4 * np.linalg.norm(expected.score_maps)
     assert np.mean(found.labels == expected.labels) > 0.999
@@ -45,8 +47,8 @@ def test_its_speed_is_measured(onnx_file, monkeypatch, tmp_path):
     monkeypatch.setattr("simformer.bench.subjects", lambda **_: [])
     result = CliRunner().invoke(app, ["bench", "--onnx", str(onnx_file), "--repeats", "1", "--threads", "1"])
     assert result.exit_code == 0, result.output
-    [line] = [line for line in result.output.splitlines() if "split1.onnx, ONNX Runtime" in line]
-    assert line.split()[-4:] == ["-", "-", "64", "px"]
+    [line] = [line for line in result.output.splitlines() if "split1.onnx, ONNX Runtime, 80x100" in line]
+    assert line.split()[-4:] == ["-", "-", "80", "px"]
 
 
 def test_what_is_no_such_file(onnx_file, tmp_path):

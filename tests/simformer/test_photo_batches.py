@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from simformer.errors import ImageError
@@ -80,6 +81,21 @@ def test_a_bad_photo_in_the_middle(predictor, jobs):
     assert predictor.batches == [2] and all(isinstance(line, str) for line in outcomes.values())
 
 
+def test_a_batch_that_is_too_large_is_halved(predictor, jobs, monkeypatch):
+    segment_batch = predictor.segment_batch
+
+    def small_gpu(photos, **options):
+        if len(photos) > 1 or photos[0].size == (48, 65):
+            raise torch.OutOfMemoryError
+        return segment_batch(photos, **options)
+
+    monkeypatch.setattr(predictor, "segment_batch", small_gpu)
+    photos = jobs((48, 64), (48, 64), (48, 65))  # of one shape for the network
+    outcomes = dict(segment_jobs(predictor, photos, 0.0, 3))
+    assert predictor.batches == [1, 1] and list(outcomes) == photos
+    assert "too little memory" in str(outcomes[photos[2]]) and isinstance(outcomes[photos[0]], str)
+
+
 def test_results_that_cannot_be_written(predictor, jobs, tmp_path):
     photos = jobs((48, 64), (48, 64))
     (tmp_path / "out").mkdir()
@@ -102,3 +118,4 @@ def test_a_batch_is_of_one_shape(predictor, jobs):
     photos = [predictor.prepare(job.path) for job in jobs((48, 64), (64, 48))]
     with pytest.raises(ValueError, match="equal shapes"):
         predictor.segment_batch(photos)
+    assert predictor.segment_batch([]) == []

@@ -40,6 +40,15 @@ def test_the_command_makes_the_same_run_again():
     ]  # fmt: skip
 
 
+def test_nobody_elses_folders_are_published(settings):
+    pseudo = {"pairing": "none", "pseudo": "cam"}
+    here = "/home/me/runs/cam/weights.safetensors"
+    assert result_cell(settings(**pseudo, teacher=here), outcome(), "").config["teacher"] == "cam/weights.safetensors"
+    relative = "runs/a/w.safetensors"
+    for given, published in ((here, "TEACHER"), (f'"{here}"', "TEACHER"), (relative, relative)):
+        assert shlex.split(command_line(Path("x.yaml"), [f"teacher={given}"]))[-1] == f"teacher={published}"
+
+
 def test_a_cell(settings):
     cell = result_cell(settings(seed=4), outcome(), "the command")
     assert (cell.method, cell.split, cell.seed, cell.steps, cell.points) == ("SimFormer", "custom", 4, 2, 10)

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from simformer.checkpoint import Card, save_checkpoint
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import ConfigError
 from simformer.evaluation import Scores
@@ -22,6 +24,8 @@ from train.config import load_config
 from train.provenance import result_cell
 from train.sweep import Cell, app, as_overrides, read_table
 
+# Of a method whose name does not depend on the teacher's weights, which are not real here.
+PSEUDO = {"pairing": "none", "pseudo": "cam"}
 CONFIGS = Path(__file__).resolve().parents[2] / "train" / "configs"
 
 
@@ -61,10 +65,14 @@ class Runs:
             code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); time.sleep(60)"
         else:
             write_result(self.result(load_config(cell.config, [*cell.overrides, f"out={cell.out}"])), cell.out)
-            cell.weights.touch()
+            save_checkpoint(cell.weights, {"x": torch.zeros(1)}, self.card(cell))
         cell.process = subprocess.Popen([sys.executable, "-c", code])
         self.processes.append(cell.process)
         self.together = max(self.together, sum(process.poll() is None for process in self.processes))
+
+    def card(self, cell: Cell) -> Card:
+        facts = {"classes": ("a",), "roles": ("base",), "dataset": "custom", "split": "s1", "image_size": 64}
+        return Card(kind="simformer", architecture={}, training=cell.settings.model_dump(mode="json"), **facts)
 
     def result(self, config):
         split = custom_split(self.classes, config.novel)
@@ -94,9 +102,6 @@ def rows(output: str) -> dict[str, str]:
 
 
 # --- tables -----------------------------------------------------------------------------------------------
-
-
-PSEUDO = {"pairing": "none", "pseudo": "cam"}
 
 
 def test_a_table_becomes_cells(table, tmp_path):
@@ -217,6 +222,32 @@ def test_a_teacher_measured_elsewhere_is_trained_where_it_is_needed(table, runs,
     # Both are known now, whatever the folder of the runs.
     assert run(table(*cells), *results, "--runs", str(tmp_path / "third")).exit_code == 0
     assert len(runs.started) == 3
+
+
+def test_a_number_that_is_known_stays_when_its_weights_are_made_again(table, runs, tmp_path):
+    cells = [{"name": "a"}, {"name": "star", "teacher": "a", "settings": PSEUDO}]
+    results = tmp_path / "results"
+    run(table(cells[0]), "--results", str(results))
+    known = {path: path.read_bytes() for path in results.iterdir()}
+    assert run(table(*cells), "--results", str(results), "--runs", str(tmp_path / "elsewhere")).exit_code == 0
+    assert len(known) == 1 and all(path.read_bytes() == content for path, content in known.items())
+    assert len(list(results.iterdir())) == 2
+
+
+def test_weights_of_other_settings_teach_nobody(table, runs):
+    teacher, star = {"name": "a"}, {"name": "star", "teacher": "a", "settings": PSEUDO}
+    assert run(table(teacher, star)).exit_code == 0 and runs.started == ["a_s1", "star_s1"]
+    runs.fails = {"a_s1"}  # as a run does that finds a state of other settings
+    result = run(table(teacher, star, steps=3))
+    assert result.exit_code == 1 and runs.started[2:] == ["a_s1"]
+    assert rows(result.output)["star_s1"] == "waiting for a_s1"
+
+
+def test_a_student_of_an_earlier_teacher_is_not_finished(table, runs):
+    teacher, star = {"name": "a"}, {"name": "star", "teacher": "a", "settings": PSEUDO}
+    run(table(teacher, star))
+    run(table({**teacher, "settings": {"steps": 3}}, star))
+    assert runs.started == ["a_s1", "star_s1"] * 2
 
 
 def test_jobs_at_a_time(table, runs):
