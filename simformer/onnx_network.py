@@ -103,6 +103,8 @@ class OnnxPredictor:
             raise ConfigError(MISSING) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Threads that wait for the next photo by spinning would slow whatever else the machine does meanwhile.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             self.card = Card.model_validate_json(self._session.get_modelmeta().custom_metadata_map[CARD_KEY])
