@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from simformer.attention import Attention, Dropout
 from simformer.backbones import Backbone
 
 
@@ -231,7 +232,7 @@ class TransformerDecoder(nn.Module):
 
     def __init__(self, memory_channels: int, config: ModelConfig):
         super().__init__()
-        self.memory_projection = nn.Conv2d(memory_channels, config.width, 1)
+        self.memory_projection = PointwiseConv(memory_channels, config.width, bias=True)
         self.queries = nn.Embedding(config.queries, config.width)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.norm = nn.LayerNorm(config.width)
@@ -261,22 +262,22 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         width, dropout = config.width, config.dropout
-        self.self_attention = nn.MultiheadAttention(width, config.heads, dropout, batch_first=True)
-        self.cross_attention = nn.MultiheadAttention(width, config.heads, dropout, batch_first=True)
+        self.self_attention = Attention(width, config.heads, dropout)
+        self.cross_attention = Attention(width, config.heads, dropout)
         self.feed_forward = nn.Sequential(
             nn.Linear(width, config.feed_forward),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(config.feed_forward, width),
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, queries: Tensor, query_position: Tensor, memory: Tensor, keys: Tensor) -> Tensor:
         placed = queries + query_position
-        attended = self.self_attention(placed, placed, queries, need_weights=False)[0]
+        attended = self.self_attention(placed, placed, queries)
         queries = self.norms[0](queries + self.dropout(attended))
-        attended = self.cross_attention(queries + query_position, keys, memory, need_weights=False)[0]
+        attended = self.cross_attention(queries + query_position, keys, memory)
         queries = self.norms[1](queries + self.dropout(attended))
         return self.norms[2](queries + self.dropout(self.feed_forward(queries)))
 
