@@ -139,10 +139,7 @@ def scenarios(inputs: CostInputs, masked: Collection[str], expectation: Expectat
         UnknownClassError: a masked class is not among the classes.
     """
     sets = {ALL_MASKS: inputs.names, WEAK_SHOT: _checked(inputs, masked), LABELS_ONLY: ()}
-    return [
-        _scenario(inputs, name, chosen, expectation.expect(inputs.names, chosen))
-        for name, chosen in sets.items()
-    ]
+    return [_scenario(inputs, name, chosen, expectation.expect(inputs.names, chosen)) for name, chosen in sets.items()]
 
 
 def frontier(inputs: CostInputs, measured: MeasuredRoles, *, limit: int | None = None) -> list[Scenario]:
@@ -184,9 +181,7 @@ def best_for_budget(inputs: CostInputs, measured: MeasuredRoles, budget: float) 
     """
     over = measured.comparable(inputs.names)
     if not over:
-        raise ConfigError(
-            "no class was measured both as base and as novel, so what its masks would gain is not known"
-        )
+        raise ConfigError("no class was measured both as base and as novel, so what its masks would gain is not known")
     efficient = _efficient(inputs, measured)
     # Sums of the same money in another order differ in the last bits.
     limit = budget * (1 + 1e-12)
@@ -235,9 +230,7 @@ def sensitivity(
     return rows
 
 
-def plan_rows(
-    inputs: CostInputs, masked: Collection[str], measured: MeasuredRoles | None = None
-) -> list[PlanRow]:
+def plan_rows(inputs: CostInputs, masked: Collection[str], measured: MeasuredRoles | None = None) -> list[PlanRow]:
     """The plan class by class; results.to_csv makes a file of it. Raises UnknownClassError as `plan_cost`."""
     masked = _checked(inputs, masked)
     iou = measured.class_iou(inputs.names, masked) if measured else {}

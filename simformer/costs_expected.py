@@ -60,9 +60,7 @@ class MeasuredRoles:
         dataset: on which the IoU was measured.
     """
 
-    def __init__(
-        self, iou: Mapping[str, Mapping[str, float]], largest_share: float | None = None, dataset: str = ""
-    ):
+    def __init__(self, iou: Mapping[str, Mapping[str, float]], largest_share: float | None = None, dataset: str = ""):
         self.iou = iou
         self.largest_share = largest_share
         self.dataset = dataset
@@ -87,9 +85,7 @@ class MeasuredRoles:
         roles = self._roles(classes, masked)
         return {name: self.iou.get(name, {}).get(roles[name]) for name in classes}
 
-    def expect(
-        self, classes: Sequence[str], masked: Collection[str], over: Collection[str] | None = None
-    ) -> Expected:
+    def expect(self, classes: Sequence[str], masked: Collection[str], over: Collection[str] | None = None) -> Expected:
         """Expected mIoU of a plan.
 
         Args:
@@ -128,9 +124,7 @@ class MeasuredRoles:
     ) -> str:
         roles = self._roles(classes, masked)
         sources = {"cam": "CAM's IoU", "oracle": "FullyOracle's IoU"}
-        source = sources.get(
-            roles[classes[0]], "SimFormer's IoU with the class in this role, over all splits"
-        )
+        source = sources.get(roles[classes[0]], "SimFormer's IoU with the class in this role, over all splits")
         place = f" on {self.dataset}" if self.dataset else ""
         if missing:
             note = f"Missing{place}, for {len(missing)} of {len(counted)} classes: {source}."

@@ -153,9 +153,7 @@ def csv_frequency(path: str | Path) -> tuple[ClassFrequency, ...]:
 def _csv_class(path: Path, line: int, row: dict[str, str]) -> ClassFrequency:
     values = {key: (row.get(key) or "").strip() for key in ("class", "share", "instances")}
     try:
-        return ClassFrequency(
-            name=values["class"], share=values["share"], instances=values["instances"] or None
-        )
+        return ClassFrequency(name=values["class"], share=values["share"], instances=values["instances"] or None)
     except ValidationError as error:
         raise ConfigError(f"{path}, line {line}: {first_problem(error)}") from error
 

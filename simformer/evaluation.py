@@ -66,9 +66,7 @@ class ConfusionMatrix:
         """
         prediction, truth = np.asarray(prediction), np.asarray(truth)
         if prediction.shape != truth.shape:
-            raise DatasetError(
-                f"the prediction is {_size(prediction)} pixels, but the label map is {_size(truth)}"
-            )
+            raise DatasetError(f"the prediction is {_size(prediction)} pixels, but the label map is {_size(truth)}")
         labelled = truth != VOID
         rows = self._checked(truth[labelled], "the label map")
         columns = self._checked(prediction[labelled], "the prediction")

@@ -139,9 +139,7 @@ def score_photo(
 
 def to_score(dataset: FolderDataset, evaluation: Evaluation) -> list[int]:
     """Indices of the photos that have a label map and no score yet."""
-    return [
-        index for index in range(len(dataset)) if index not in evaluation.photos and dataset.has_label_map(index)
-    ]
+    return [index for index in range(len(dataset)) if index not in evaluation.photos and dataset.has_label_map(index)]
 
 
 def arrange(

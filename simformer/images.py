@@ -89,9 +89,7 @@ def _check_size(name: str, size: tuple[int, ...], max_pixels: int) -> None:
         raise ImageError(f"{name} has no pixels (its size is {' x '.join(map(str, size))})")
     width, height = size
     if width * height > max_pixels:
-        raise ImageError(
-            f"{name} is too large: {width} x {height} pixels, at most {max_pixels:,} pixels are accepted"
-        )
+        raise ImageError(f"{name} is too large: {width} x {height} pixels, at most {max_pixels:,} pixels are accepted")
 
 
 def _from_array(array: np.ndarray, name: str) -> Image.Image:

@@ -79,9 +79,7 @@ def summary(table: list[ClassRow], unsure: float) -> str:
     return ", ".join(parts)
 
 
-def write_results(
-    result: Segmentation, table: list[ClassRow], stem: Path, name: str, origin: MadeFrom | None
-) -> None:
+def write_results(result: Segmentation, table: list[ClassRow], stem: Path, name: str, origin: MadeFrom | None) -> None:
     """Write STEM.png (palette PNG of class indices) and STEM.json, in folders made where they are missing.
 
     The label map comes last, and an old one goes first: whenever the run stops, a label map that is there

@@ -134,9 +134,7 @@ def scores_on_split(cell: ResultCell, split: Split) -> dict[Group, float | None]
     """
     iou = cell.scores.per_class
     roles = list(zip(split.classes, split.roles, strict=True))
-    return {
-        group: mean_iou(iou.get(name) for name, role in roles if group in ("all", role)) for group in GROUPS
-    }
+    return {group: mean_iou(iou.get(name) for name, role in roles if group in ("all", role)) for group in GROUPS}
 
 
 def of_table(
@@ -249,9 +247,7 @@ def per_class_table(
     for variant, split, found in _grid(cells, methods, splits):
         for name, role in zip(split.classes, split.roles, strict=True):
             values = [iou for cell in found if (iou := cell.scores.per_class.get(name)) is not None]
-            rows.append(
-                ClassRow(**variant, class_name=name, role=role, iou=mean_iou(values), seeds=len(values))
-            )
+            rows.append(ClassRow(**variant, class_name=name, role=role, iou=mean_iou(values), seeds=len(values)))
     return rows
 
 

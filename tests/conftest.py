@@ -87,8 +87,6 @@ def ray_address() -> Iterator[str]:
     pytest.importorskip("ray.data", reason='Ray is not installed: pip install "ray[data]"')
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 0, "include_dashboard": False}
-    )
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 0, "include_dashboard": False})
     yield cluster.address
     cluster.shutdown()

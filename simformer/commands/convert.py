@@ -14,12 +14,8 @@ IMAGE_SIZES = {"coco_stuff_10k": 640, "ade20k": 512}
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A released SimFormer .pth, or MaskFormer .pkl or .pth.")],
     to: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
-    dataset: Annotated[
-        str, typer.Option(help="Whose classes it knows: coco_stuff_10k or ade20k.")
-    ] = "coco_stuff_10k",
-    split: Annotated[
-        str, typer.Option(help="Its base and novel classes: s1, s2 ...; all_base for MaskFormer.")
-    ] = "s1",
+    dataset: Annotated[str, typer.Option(help="Whose classes it knows: coco_stuff_10k or ade20k.")] = "coco_stuff_10k",
+    split: Annotated[str, typer.Option(help="Its base and novel classes: s1, s2 ...; all_base for MaskFormer.")] = "s1",
     image_size: Annotated[
         int | None, typer.Option(min=16, max=4096, help="Short side at test time; by default the data set's.")
     ] = None,

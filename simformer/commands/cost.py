@@ -37,13 +37,9 @@ def cost(
     scribble_seconds: Annotated[float | None, typer.Option(help="For a scribble on a class.")] = None,
     box_seconds: Annotated[float | None, typer.Option(help="For a box around an instance.")] = None,
     mask_seconds: Annotated[float | None, typer.Option(help="For the mask of an instance.")] = None,
-    budget: Annotated[
-        float | None, typer.Option(help="Find the best classes to mask for this money.")
-    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Find the best classes to mask for this money.")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder of measured results.")] = None,
-    schedule: Annotated[
-        str | None, typer.Option(help="Which table of them, where there are several.")
-    ] = None,
+    schedule: Annotated[str | None, typer.Option(help="Which table of them, where there are several.")] = None,
     plan: Annotated[
         Path | None, typer.Option(help="Write the plan (the budget's, else the present roles') as CSV.")
     ] = None,
@@ -131,18 +127,14 @@ def _expectation(inputs: CostInputs, dataset: str, results: Path | None, schedul
     from simformer.costs_expected import COCO_STUFF
     from simformer.results import RESULTS_FOLDER, of_table, read_results
 
-    cells = read_results(
-        results or RESULTS_FOLDER, report=lambda problem: typer.echo(f"Warning: {problem}", err=True)
-    )
+    cells = read_results(results or RESULTS_FOLDER, report=lambda problem: typer.echo(f"Warning: {problem}", err=True))
     cells = of_table(cells, dataset, schedule)
     return PaperSplits() if dataset == COCO_STUFF and not cells else MeasuredRoles.from_cells(cells)
 
 
 def _text(inputs: CostInputs, report: dict) -> str:
     unit = inputs.currency
-    lines = [
-        f"{inputs.images:,} photos, {len(inputs.classes)} classes, {inputs.hourly_rate:,.2f} {unit} an hour"
-    ]
+    lines = [f"{inputs.images:,} photos, {len(inputs.classes)} classes, {inputs.hourly_rate:,.2f} {unit} an hour"]
     lines += ["", *_scenario_lines(inputs, report["scenarios"])]
     if report["best_for_budget"] is not None:
         best = report["best_for_budget"]

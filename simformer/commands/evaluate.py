@@ -27,9 +27,7 @@ def evaluate(
     without: Annotated[
         list[str] | None, typer.Option(help="With --roles: leave this model out. Repeat for more.")
     ] = None,
-    list_file: Annotated[
-        str, typer.Option("--list", help="File in the data set that names the photos.")
-    ] = "val.txt",
+    list_file: Annotated[str, typer.Option("--list", help="File in the data set that names the photos.")] = "val.txt",
     novel_of: Annotated[
         str | None,
         typer.Option(help="Report base and novel of this split (s1, s2 ...) instead of the weights' own."),
@@ -38,9 +36,7 @@ def evaluate(
         str | None,
         typer.Option(help="Multiples of the image size to average over, such as 0.5,1,1.5,2."),
     ] = None,
-    flip: Annotated[
-        bool | None, typer.Option("--flip/--no-flip", help="Average with mirrored photos.")
-    ] = None,
+    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Average with mirrored photos.")] = None,
     present_threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="CAM: probability from which a class is taken to be present."),
@@ -48,9 +44,7 @@ def evaluate(
     exact: Annotated[
         bool, typer.Option("--exact", help="With --weights: compose scores at full resolution, as the paper does.")
     ] = False,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")] = None,
 ) -> None:
     """Print the mean IoU over all, base and novel classes (percent), and each class's, as JSON."""
     factors = parse_scales(scales)
@@ -145,9 +139,7 @@ def composed_predictor(
     if not names:
         raise ConfigError("no SimFormer model is shipped that could be composed")
     wanted = wanted_roles(cards[names[0]], roles)
-    return ComposedPredictor(
-        {name: Predictor.load(name, device, scales=scales, flip=flip) for name in names}, wanted
-    )
+    return ComposedPredictor({name: Predictor.load(name, device, scales=scales, flip=flip) for name in names}, wanted)
 
 
 def wanted_roles(card: Card, text: str) -> tuple[str, ...]:
@@ -164,9 +156,7 @@ def parse_scales(text: str | None) -> tuple[float, ...] | None:
     try:
         return None if text is None else tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ConfigError(
-            f"--scales takes numbers with commas between, such as 0.5,1,2, not {text!r}"
-        ) from None
+        raise ConfigError(f"--scales takes numbers with commas between, such as 0.5,1,2, not {text!r}") from None
 
 
 def novel_classes(card: Card, split_name: str) -> tuple[int, ...]:

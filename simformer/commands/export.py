@@ -16,13 +16,9 @@ if TYPE_CHECKING:
 
 
 def export(
-    labels: Annotated[
-        Path, typer.Argument(metavar="LABELS", help="Folder of label PNGs and of such folders.")
-    ],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Folder of label PNGs and of such folders.")],
     out: Annotated[Path, typer.Option(help="File to write; for png and labelme also a folder.")],
-    format_name: Annotated[
-        str, typer.Option("--format", help="png, coco, cvat, labelme or label-studio.")
-    ] = "coco",
+    format_name: Annotated[str, typer.Option("--format", help="png, coco, cvat, labelme or label-studio.")] = "coco",
     classes: Annotated[
         Path | None,
         typer.Option(help="Class names, one a line, or a CSV. By default LABELS/classes.csv or classes.txt."),
@@ -55,9 +51,7 @@ def export(
     bar = tqdm(files, unit="photo", disable=None)
     annotations = _annotations(bar, labels, photos, photo_extension, url)
     written = chosen.write(annotations, names, out, min_area=min_area)
-    typer.echo(
-        f"{chosen.label}: {len(files)} label maps, {len(written)} files written, the first {written[0]}"
-    )
+    typer.echo(f"{chosen.label}: {len(files)} label maps, {len(written)} files written, the first {written[0]}")
 
 
 def _default_classes(labels: Path) -> Path:

@@ -38,15 +38,9 @@ def segment(
     ] = None,
     min_area: Annotated[int, typer.Option(min=1, help="With --format: leave out regions of fewer pixels.")] = 1,
     again: Annotated[bool, typer.Option("--again", help="Redo photos whose results are there.")] = False,
-    model: Annotated[
-        str, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file.")
-    ] = "split1",
-    threshold: Annotated[
-        float, typer.Option(min=0, help="Pixels whose best score is below it are unsure.")
-    ] = 0.0,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")
-    ] = None,
+    model: Annotated[str, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file.")] = "split1",
+    threshold: Annotated[float, typer.Option(min=0, help="Pixels whose best score is below it are unsure.")] = 0.0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")] = None,
     batch: Annotated[
         int | None,
         typer.Option(min=1, help="Photos of equal size at once; by default 8 on a GPU, 1 on a CPU."),
@@ -140,9 +134,7 @@ class Run:
 
         origins = {photo: made_from(photo.path, self.weights, self.threshold) for photo in photos}
         done = {
-            photo: None
-            for photo in photos
-            if not again and is_done(self.out / photo.stem, photo.name, origins[photo])
+            photo: None for photo in photos if not again and is_done(self.out / photo.stem, photo.name, origins[photo])
         }
         if done:
             self.report.line(f"{len(done)} of {len(photos)} photos are done already; --again would redo them.")
@@ -209,9 +201,7 @@ class ClusterRun(Run):
         if jobs:
             # A worker has another working directory.
             absolute = [replace(job, path=job.path.resolve(), stem=job.stem.absolute()) for job in jobs]
-            outcomes = segment_on(
-                self.cluster, absolute, self.weights_file, self.device, self.threshold, self.batch
-            )
+            outcomes = segment_on(self.cluster, absolute, self.weights_file, self.device, self.threshold, self.batch)
             yield from ((jobs[index], outcome) for index, outcome in outcomes)
 
 
@@ -249,9 +239,7 @@ class Names:
             raise SimFormerError(f"its results would replace those of {earlier}, which has the same name")
         target = label_file(self.out / photo.stem).resolve()
         if target in self.photos:
-            raise SimFormerError(
-                f"its label map would replace the photo {target}; choose another folder with --out"
-            )
+            raise SimFormerError(f"its label map would replace the photo {target}; choose another folder with --out")
         if not photo.name.isprintable():
             raise SimFormerError("its name holds characters that cannot be printed; rename it")
 

@@ -42,9 +42,7 @@ class TrainTransform:
     scaled photo is smaller, it is padded right and below. All randomness comes from torch's global generator.
     """
 
-    def __init__(
-        self, crop: int, scale: tuple[float, float] = (0.5, 2.0), flip: bool = True, photometric: bool = True
-    ):
+    def __init__(self, crop: int, scale: tuple[float, float] = (0.5, 2.0), flip: bool = True, photometric: bool = True):
         """
         Args:
             crop: side of the result in pixels.

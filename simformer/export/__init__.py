@@ -72,9 +72,7 @@ class Format:
         return self.writer(_checked(annotations, classes, min_area), classes, out)
 
 
-def _checked(
-    annotations: Iterable[Annotation], classes: Sequence[str], min_area: int
-) -> Iterator[Annotation]:
+def _checked(annotations: Iterable[Annotation], classes: Sequence[str], min_area: int) -> Iterator[Annotation]:
     for annotation in annotations:
         check_labels(annotation, classes)
         if min_area > 1:

@@ -38,9 +38,7 @@ def write(annotations: Iterable[Annotation], classes: Sequence[str], out: Path) 
     with open_tree(out) as tree:
         for annotation in distinct(annotations, lambda annotation: annotation.stem):
             if annotation.stem.startswith("#"):
-                raise SimFormerError(
-                    f"{annotation.file_name}: CVAT takes names that begin with # for comments"
-                )
+                raise SimFormerError(f"{annotation.file_name}: CVAT takes names that begin with # for comments")
             names.append(annotation.stem)
             tree.add(f"SegmentationClass/{annotation.stem}.png", _png(colors[annotation.labels]))
             tree.add(f"SegmentationObject/{annotation.stem}.png", _png(voc_colors()[object_map(annotation)]))

@@ -73,9 +73,7 @@ def format_choices() -> gr.Dropdown:
     return gr.Dropdown([(entry.label, name) for name, entry in FORMATS.items()], value=FIRST_FORMAT)
 
 
-def download_controls(
-    page: gr.Blocks, models: Models, photo: gr.Image, split: gr.Radio, threshold: gr.Slider
-) -> None:
+def download_controls(page: gr.Blocks, models: Models, photo: gr.Image, split: gr.Radio, threshold: gr.Slider) -> None:
     """Controls and events for downloads."""
     maps = [(title(SIMFORMER), SIMFORMER)] if models.simformers else []
     maps += [(title(name), name) for name in (CAM, ORACLE) if name in models.names]

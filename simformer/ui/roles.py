@@ -24,8 +24,7 @@ ADDRESS_WAS_READ = "() => { window.addressWasRead = true; }"
 
 
 class Sent(NamedTuple):
-    """Roles from another tab, "base" or "novel" for each class; `number` makes the same roles sent again something new.
-    """
+    """Roles from another tab, "base" or "novel" for each class; `number` makes the same roles sent again something new."""
 
     roles: tuple[str, ...]
     number: int
@@ -121,9 +120,7 @@ def build(models: Models) -> RoleControls:
     return RoleControls(split, masked)
 
 
-def connect(
-    models: Models, controls: RoleControls, sent: gr.State, run: Callable[[Any], Any]
-) -> list[Any]:
+def connect(models: Models, controls: RoleControls, sent: gr.State, run: Callable[[Any], Any]) -> list[Any]:
     """Events between the controls.
 
     Args:

@@ -55,9 +55,7 @@ def test_half_precision_on_disk_and_full_where_asked(tmp_path, make_card):
 
 def test_tensors_that_share_memory_are_saved(tmp_path, make_card):
     weight = torch.arange(6.0)
-    save_checkpoint(
-        tmp_path / "x.safetensors", {"a": weight, "b": weight[2:], "c": weight.view(2, 3).t()}, make_card()
-    )
+    save_checkpoint(tmp_path / "x.safetensors", {"a": weight, "b": weight[2:], "c": weight.view(2, 3).t()}, make_card())
     state_dict, _ = load_checkpoint(tmp_path / "x.safetensors")
     assert state_dict["b"].tolist() == [2, 3, 4, 5]
     assert state_dict["c"].tolist() == [[0, 3], [1, 4], [2, 5]]

@@ -56,10 +56,7 @@ def test_text(measured):
     for part in ("500 photos, 21 classes", "All masks", "Weak-shot", "Image labels only", "Best for budget"):
         assert part in result.stdout
     assert "mIoU 82.0" in result.stdout and "mIoU 40.0" in result.stdout
-    assert (
-        "missing"
-        not in result.stdout.split("Image labels only")[0].split("novel 50.0")[0].split("mIoU 82.0")[0]
-    )
+    assert "missing" not in result.stdout.split("Image labels only")[0].split("novel 50.0")[0].split("mIoU 82.0")[0]
 
 
 def test_json(measured):

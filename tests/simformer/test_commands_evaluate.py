@@ -25,9 +25,7 @@ def data(tmp_path):
         (root / folder).mkdir(parents=True)
     rng = np.random.default_rng(0)
     for name in ("p0", "p1", "p2"):
-        Image.fromarray(rng.integers(0, 256, (36, 48, 3), dtype=np.uint8)).save(
-            root / "images" / f"{name}.png"
-        )
+        Image.fromarray(rng.integers(0, 256, (36, 48, 3), dtype=np.uint8)).save(root / "images" / f"{name}.png")
         labels = rng.integers(0, 2, (36, 48), dtype=np.uint8)
         labels[:6] = 255
         Image.fromarray(labels).save(root / "labels" / f"{name}.png")

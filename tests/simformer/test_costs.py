@@ -81,9 +81,7 @@ def test_hours_and_money_by_hand():
     assert cost.hours == pytest.approx(seconds / 3600)
     assert cost.money == pytest.approx(seconds / 360)
     # Cat masked: 1,620 answers and 180 photos with 3 masks each.
-    assert class_cost(inputs, inputs.classes[1], "mask").hours * 3600 == pytest.approx(
-        1620 * 2 + 180 * 3 * 60
-    )
+    assert class_cost(inputs, inputs.classes[1], "mask").hours * 3600 == pytest.approx(1620 * 2 + 180 * 3 * 60)
 
 
 def test_quality_control_adds_its_share():

@@ -14,9 +14,7 @@ IOU = {
 
 
 def without(class_name, role):
-    return {
-        name: {r: v for r, v in iou.items() if (name, r) != (class_name, role)} for name, iou in IOU.items()
-    }
+    return {name: {r: v for r, v in iou.items() if (name, r) != (class_name, role)} for name, iou in IOU.items()}
 
 
 def test_each_class_counts_with_the_iou_of_its_role():

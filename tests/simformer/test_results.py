@@ -33,9 +33,7 @@ CLASSES = dataset_classes("msrc21")
 
 def make_cell(iou=50.0, **changes):
     """A cell in which every class has the IoU `iou`, or those of a dictionary (None elsewhere)."""
-    per_class = (
-        {name: iou.get(name) for name in CLASSES} if isinstance(iou, dict) else dict.fromkeys(CLASSES, iou)
-    )
+    per_class = {name: iou.get(name) for name in CLASSES} if isinstance(iou, dict) else dict.fromkeys(CLASSES, iou)
     present = [value for value in per_class.values() if value is not None]
     fields = {
         "method": "SimFormer",
@@ -198,11 +196,7 @@ def test_methods_trained_once_stand_on_every_split():
     assert only(rows, method="FullyOracle", split="s2", group="all").miou == 75.0
     assert {row.split for row in rows} == {"s1", "s2"}
     assert {row.split for row in miou_table([oracle])} == {"all"}
-    roles = {
-        row.class_name: row.role
-        for row in per_class_table([make_cell(), oracle])
-        if row.method == "FullyOracle"
-    }
+    roles = {row.class_name: row.role for row in per_class_table([make_cell(), oracle]) if row.method == "FullyOracle"}
     assert roles["tree"] == "novel" and roles["cow"] == "base"
 
 
@@ -273,9 +267,7 @@ def test_published_numbers():
     assert only(rows, table="pairing", method="Self-Pair", split="s2").miou == 24.3
     assert only(rows, table="more novel classes", method="SimFormer*", split="s9").miou == 24.0
     assert only(rows, table="more novel classes", method="FullyOracle", split="s8").miou == 36.5
-    assert {(row.origin, row.dataset, row.group) for row in rows} == {
-        ("published", "coco_stuff_10k", "novel")
-    }
+    assert {(row.origin, row.dataset, row.group) for row in rows} == {("published", "coco_stuff_10k", "novel")}
     # The tables agree where they overlap.
     for split in ("s1", "s2", "s3", "s4"):
         same = only(rows, table="points", points=100, split=split).miou
