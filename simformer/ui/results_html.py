@@ -34,8 +34,9 @@ def _number(row: MiouRow | None) -> str:
     if row.miou is None or not row.files:
         return number
     title = f"mean of {row.seeds} seeds, {row.lowest:.1f} to {row.highest:.1f}" if row.seeds > 1 else "its run"
-    spread = f" ({row.seeds} seeds)" if row.seeds > 1 else ""
-    return f'<a href="#{run_id(row.files[0])}" title="{title}">{number}</a>{spread}'
+    # In front: the numbers of a column stay one below the other.
+    several = f'<span class="seeds">{row.seeds} seeds</span>' if row.seeds > 1 else ""
+    return f'{several}<a href="#{run_id(row.files[0])}" title="{title}">{number}</a>'
 
 
 def class_table(rows: Sequence[ClassRow], name: str) -> str:

@@ -1,4 +1,4 @@
-"""python tests/browser/screenshots.py FOLDER: pictures of the page, wide and narrow, light and dark, as PNG files."""
+"""PYTHONPATH=. python tests/browser/screenshots.py FOLDER: pictures of every tab, wide and narrow, light and dark."""
 
 from __future__ import annotations
 
