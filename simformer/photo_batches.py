@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,9 +74,11 @@ def segment_group(
     """Photos of equal shapes, none or more, through the network at once."""
     if not group:
         return
-    try:
+    results = None
+    with suppress(torch.OutOfMemoryError):
         results = predictor.segment_batch([prepared for _, prepared in group], threshold=threshold)
-    except torch.OutOfMemoryError:
+    # Out here the error is gone, and with it what it kept alive: the tensors of the batch that was too large.
+    if results is None:
         half = len(group) // 2
         if not half:
             yield group[0][0], SimFormerError("the GPU has too little memory for it; use --device cpu")

@@ -86,12 +86,14 @@ def write_results(result: Segmentation, table: list[ClassRow], stem: Path, name:
     belongs to the table beside it.
 
     Raises:
-        SimFormerError: a STEM.png is there that no earlier run has written; a file or folder cannot be written.
+        SimFormerError: a STEM.png or STEM.json is there that no earlier run has written; a file or folder cannot be
+            written.
         OSError: the old STEM.png cannot be removed.
     """
-    labels = label_file(stem)
-    if labels.exists() and "classes" not in _read(table_file(stem)):
-        raise SimFormerError(f"{labels} is not a label map of an earlier run, and is not replaced")
+    labels, earlier = label_file(stem), _read(table_file(stem))
+    if "made_from" not in earlier and (earlier or labels.exists()):
+        foreign = table_file(stem) if earlier else labels
+        raise SimFormerError(f"{foreign} is not of an earlier run, and is not replaced")
     height, width = result.size
     content = {
         "photo": name,

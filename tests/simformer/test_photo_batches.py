@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -96,12 +97,35 @@ def test_a_batch_that_is_too_large_is_halved(predictor, jobs, monkeypatch):
     assert "too little memory" in str(outcomes[photos[2]]) and isinstance(outcomes[photos[0]], str)
 
 
+def test_a_batch_that_was_too_large_is_gone_when_the_halves_come(predictor, jobs, monkeypatch):
+    alive = []
+
+    def full_gpu(photos, **options):
+        assert [each for each in alive if each() is not None] == []
+        layer = torch.zeros(1)
+        alive.append(weakref.ref(layer))
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(predictor, "segment_batch", full_gpu)
+    outcomes = dict(segment_jobs(predictor, jobs(*[(48, 64)] * 4), 0.0, 4))
+    assert len(alive) == 7 and all("too little memory" in str(outcome) for outcome in outcomes.values())
+
+
+def test_a_file_of_another_program_is_not_replaced(predictor, jobs, tmp_path):
+    (tmp_path / "out").mkdir()
+    labelme = tmp_path / "out" / "0.json"
+    labelme.write_text('{"shapes": []}')
+    ((_, outcome),) = segment_jobs(predictor, jobs((48, 64)), 0.0, 1)
+    assert "0.json is not of an earlier run" in str(outcome)
+    assert labelme.read_text() == '{"shapes": []}' and not (tmp_path / "out" / "0.png").exists()
+
+
 def test_results_that_cannot_be_written(predictor, jobs, tmp_path):
     photos = jobs((48, 64), (48, 64))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "0.png").write_bytes(b"somebody's")
     first, second = segment_jobs(predictor, photos, 0.0, 2)
-    assert "is not a label map of an earlier run" in str(first[1]) and isinstance(second[1], str)
+    assert "0.png is not of an earlier run" in str(first[1]) and isinstance(second[1], str)
 
 
 def test_photos_are_read_ahead_and_no_further(predictor, jobs, monkeypatch):
