@@ -57,13 +57,13 @@ __all__ = [
 
 Group = Literal["all", "base", "novel"]
 GROUPS: tuple[Group, ...] = ("all", "base", "novel")
-# Methods that are trained once, in which no class is base or novel.
 METHOD_ORDER = (
     "CAM", "WSSS (CAM)", "WSSS (RIB)", "RETAB", "RETAB*",
     "Basic Model", "Self-Pair", "SimFormer", "SimFormer*", "FullyOracle",
 )  # fmt: skip
 """From what knows least to what knows most; tables and plots list methods so."""
 
+# Methods that are trained once, in which no class is base or novel.
 _ROLE_OF_METHOD = {"CAM": "cam", "FullyOracle": "oracle"}
 _PUBLISHED = Path(__file__).parent / "data" / "published.json"
 

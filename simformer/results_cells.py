@@ -69,7 +69,8 @@ class ResultCell(BaseModel):
         novel: names of the novel classes, needed only where the split is not one that ships with the package.
         seed, steps, points: of the training; points is J (paper, section on pixel-pixel similarity) or None.
         scores, images, pixels: percent; how many photos and truth pixels were compared.
-        config, command, commit, device, wall_seconds, date: how the cell came about.
+        config, command, commit, device, wall_seconds, date: how the cell came about; the time is that of the steps
+            alone, without evaluation and without making pseudo masks.
         schedule: name of the table; all cells of one table were trained equally long, on the same data.
         weights: file name of the shipped weights, or None.
         label_rule: where a training crop's novel classes came from: the photo's image-level labels ("strict")
@@ -149,7 +150,7 @@ def read_results(
 
 
 def result_name(cell: ResultCell) -> str:
-    """File name of a cell. Two cells share a name only if one is a repetition of the other."""
+    """File name of a cell: two cells of one table share it only if they differ in nothing that the table compares."""
     parts = [cell.schedule, cell.dataset, cell.method, cell.split, f"seed{cell.seed}"]
     parts += [f"points{cell.points}"] if cell.points is not None else []
     parts += ["crop-labels"] if cell.label_rule == "crop" else []

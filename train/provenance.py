@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from simformer.results import ALL, CellScores, ResultCell
-from simformer.splits import ALL_BASE
 from train.config import TrainConfig
 from train.state import FREE_TO_CHANGE
 from train.tasks import method_name
@@ -45,11 +44,24 @@ def command_line(config_path: Path, overrides: list[str]) -> str:
 
 
 def published_settings(config: TrainConfig) -> dict[str, Any]:
-    """The settings without this machine's folders; of a teacher's file its run's folder is kept."""
-    settings = config.model_dump(mode="json", exclude={"data", "out"})
-    if config.teacher and Path(config.teacher).is_absolute():
-        settings["teacher"] = "/".join(Path(config.teacher).parts[-2:])
-    return settings
+    """The settings without this machine's folders; of a weights file its run's folder is kept."""
+    return as_published(config).model_dump(mode="json", exclude={"data", "out"})
+
+
+def as_published(config: TrainConfig) -> TrainConfig:
+    """Paths of weights as results name them: of an absolute one the file and its run's folder."""
+    paths = {"teacher": config.teacher, "init": config.init}
+    short = {k: "/".join(Path(path).parts[-2:]) for k, path in paths.items() if path and Path(path).is_absolute()}
+    return config.model_copy(update=short)
+
+
+def differing_setting(a: dict[str, Any], b: dict[str, Any]) -> str | None:
+    """The first setting, by name, in which two runs differ as results and cards note them; None if in none.
+
+    Where weights lay does not count, nor what only one of them notes: the other is older.
+    """
+    keys = (a.keys() & b.keys()) - FREE_TO_CHANGE - {"teacher", "init"}
+    return min((key for key in keys if a[key] != b[key]), default=None)
 
 
 def table_name(config: TrainConfig) -> str:
@@ -61,7 +73,7 @@ def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> R
     """One measured cell from what `train.engine.train` returned."""
     scores, split = outcome["scores"], outcome["split"]
     method = method_name(config, split)
-    once_for_all = config.method == "cam" or split.name == ALL_BASE
+    once_for_all = config.method == "cam" or not split.novel
     return ResultCell(
         method=method,
         dataset=split.dataset,

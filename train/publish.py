@@ -12,6 +12,7 @@ from simformer.errors import CheckpointError
 from simformer.results import RESULTS_FOLDER, read_results, write_result
 from simformer.weights import SUFFIX, weights_folder
 from train.console import one_sentence
+from train.provenance import differing_setting
 
 LARGEST = 20 * 2**20  # bytes; what a repository and a Space carry without large-file storage
 
@@ -20,18 +21,22 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
     """Copies RUN/weights.safetensors to `weights`/NAME and its result, naming them, to `results`.
 
     Raises:
-        CheckpointError: the run has no usable weights or not exactly one result, or the weights are too large.
+        CheckpointError: the run has no usable weights, not exactly one result or that of another training, or the
+            weights are too large.
     """
     cells = read_results(run)
     if len(cells) != 1:
         raise CheckpointError(f"{run} holds {len(cells)} results, not one: is the run finished?")
-    state_dict, card = load_checkpoint(run / "weights.safetensors")
+    file = run / "weights.safetensors"
+    state_dict, card = load_checkpoint(file)
+    # Before anything is written: a model of that name may be shipped already.
+    if file.stat().st_size > LARGEST:
+        raise CheckpointError(f"the weights of {run} are larger than {LARGEST // 2**20} MiB")
+    if (key := differing_setting(card.training, cells[0].config)) is not None:
+        raise CheckpointError(f"the weights and the result of {run} are of different trainings: they differ in {key}")
     target = weights / f"{name}{SUFFIX}"
     weights.mkdir(parents=True, exist_ok=True)
     save_checkpoint(target, state_dict, card)
-    if target.stat().st_size > LARGEST:
-        target.unlink()
-        raise CheckpointError(f"the weights of {run} are larger than {LARGEST // 2**20} MiB")
     return target, write_result(cells[0].model_copy(update={"weights": target.name}), results)
 
 

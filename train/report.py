@@ -18,6 +18,7 @@ from simformer.results import (
     Group,
     MiouRow,
     miou_table,
+    of_table,
     published,
     published_note,
     read_results,
@@ -26,6 +27,7 @@ from train.console import one_sentence
 
 BEGIN, END = "<!-- results: made by python -m train.report -->", "<!-- end of results -->"
 TITLES = {"novel": "novel classes", "base": "base classes", "all": "all classes"}
+RULES = {"strict": "", "crop": ", novel labels of each crop's own truth"}
 MISSING = "–"
 # Splits without a class in common; the mean stands only where all four were measured.
 AVERAGED = ("s1", "s2", "s3", "s4")
@@ -36,18 +38,18 @@ def report(results: Path) -> str:
     cells = read_results(results)
     rows = miou_table(cells)
     parts = []
-    for table in dict.fromkeys(row.table for row in rows):
-        of_table = [row for row in rows if row.table == table]
-        facts = [cell for cell in cells if cell.schedule == table]
+    for dataset, table, rule in sorted({(cell.dataset, cell.schedule, cell.label_rule) for cell in cells}):
+        measured = [row for row in rows if (row.dataset, row.table, row.label_rule) == (dataset, table, rule)]
+        facts = of_table(cells, dataset, table, rule)
         steps = sorted({str(cell.steps) for cell in facts if cell.method not in ("CAM",)})
         devices = sorted({cell.device for cell in facts})
         photos = sorted({str(cell.images) for cell in facts})
         parts.append(
-            f"Measured: {of_table[0].dataset}, table `{table}`, {' or '.join(photos)} evaluation photos, "
+            f"Measured: {dataset}, table `{table}`{RULES[rule]}, {' or '.join(photos)} evaluation photos, "
             f"{' or '.join(steps)} training steps, on {' or '.join(devices)}. mIoU in percent. CAM and FullyOracle are "
             "trained once and read on each split's classes."
         )
-        parts += [grid(of_table, group) for group in reversed(GROUPS)]
+        parts += [grid(measured, group) for group in reversed(GROUPS)]
     paper = [row for row in published() if row.table in ("pairing", "more novel classes")]
     parts += [f"Published: {published_note()}", grid(paper, "novel")]
     return "\n\n".join(parts)

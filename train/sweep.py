@@ -32,13 +32,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from simformer.checkpoint import load_checkpoint
 from simformer.distributed import Cluster, connected
-from simformer.errors import CheckpointError, ConfigError
-from simformer.results import ResultCell, read_results, write_result
+from simformer.errors import CheckpointError, ConfigError, SimFormerError
+from simformer.results import ResultCell, read_results, result_name, write_result
 from simformer.validation import first_problem
 from train.cluster import ClusterProcess
 from train.config import TrainConfig, load_config, read_yaml
 from train.console import one_sentence
-from train.provenance import table_name
+from train.provenance import as_published, differing_setting, table_name
 from train.state import first_difference
 
 app = typer.Typer(add_completion=False)
@@ -122,14 +122,14 @@ class Cell:
         return self.teacher is None or (not self.teacher.missing and self.teacher.has_weights)
 
     def find_result(self, measured: list[ResultCell]) -> None:
-        """Takes the result that was measured with just these settings, if there is one.
+        """Takes the first result that was measured with just these settings, if there is one.
 
         A result is no older than that of the teacher it was measured with.
         """
         if self.teacher is not None and self.teacher.result is None:
             return
         for cell in measured:
-            settings = self.settings
+            settings = as_published(self.settings)
             if self.teacher is not None:
                 if cell.date < self.teacher.result.date:
                     continue
@@ -139,6 +139,7 @@ class Cell:
                     settings = settings.model_copy(update={"teacher": found})
             if cell.schedule == table_name(settings) and first_difference(cell.config, settings) is None:
                 self.result = cell
+                return
 
     def start(self, threads: int) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -229,11 +230,15 @@ def run_cells(cells: list[Cell], jobs: int, minutes: float, cluster: Cluster | N
                 return
             while len(running) < jobs and (able := [cell for cell in waiting if cell.ready]):
                 waiting.remove(able[0])
+                try:
+                    if cluster is None:
+                        able[0].start(threads=max(1, (os.cpu_count() or 1) // jobs))
+                    else:
+                        able[0].start_on(cluster)
+                except OSError as error:  # a full disk, a file in the folder's place
+                    reason = (error.strerror or str(error)).lower()
+                    raise SimFormerError(f"{able[0].name} cannot be started in {able[0].out}: {reason}") from error
                 running.append(able[0])
-                if cluster is None:
-                    running[-1].start(threads=max(1, (os.cpu_count() or 1) // jobs))
-                else:
-                    running[-1].start_on(cluster)
             if not running:
                 return  # those that wait have no teacher: it has failed
             time.sleep(0.5)
@@ -279,10 +284,31 @@ def main(
     print(f"\n{'cell':32} {'mIoU':>6} {'base':>6} {'novel':>6}")
     for cell in cells:
         print(cell.row())
-        if results and cell.result:
-            write_result(cell.result, results)
-    if any(cell.result is None for cell in cells):
+    problems = [store(cell, measured, results) for cell in cells if results and cell.result]
+    for problem in filter(None, problems):
+        typer.echo(problem, err=True)
+    if any(problems) or any(cell.result is None for cell in cells):
         raise typer.Exit(1)
+
+
+def store(cell: Cell, measured: list[ResultCell], results: Path) -> str | None:
+    """Writes a new result among the `measured` ones of the folder `results`.
+
+    Returns:
+        Why it was left out: a result of other settings has its place, in a table where all are to be alike.
+    """
+    if cell.result in measured:
+        return None
+    name = result_name(cell.result)
+    there = next((other for other in read_results(results, report=lambda _: None) if other.file == name), None)
+    key = there and differing_setting(there.config, cell.result.config)
+    if key:
+        return (
+            f"{cell.name}: {results / name} was measured with {key}={there.config[key]}, not "
+            f"{cell.result.config[key]}, and is not replaced; set schedule=NAME for a table of its own"
+        )
+    write_result(cell.result, results)
+    return None
 
 
 if __name__ == "__main__":

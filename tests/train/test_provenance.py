@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from simformer.evaluation import Scores
-from simformer.splits import Split, load_split
+from simformer.splits import Split, custom_split, load_split
 from train import provenance
-from train.provenance import command_line, commit_id, device_name, result_cell, table_name
+from train.provenance import command_line, commit_id, device_name, differing_setting, result_cell, table_name
 
 SPLIT = Split("custom", "custom", ("sky", "grass", "disc"), (0, 2))
 
@@ -49,6 +49,12 @@ def test_nobody_elses_folders_are_published(settings):
         assert shlex.split(command_line(Path("x.yaml"), [f"teacher={given}"]))[-1] == f"teacher={published}"
 
 
+def test_settings_that_differ():
+    noted = {"steps": 5, "seed": 0, "teacher": "a", "workers": 2, "gone": 1}
+    assert differing_setting(noted, noted | {"teacher": "b", "workers": 0, "new": 1}) is None
+    assert differing_setting(noted, noted | {"steps": 6, "seed": 1}) == "seed"
+
+
 def test_a_cell(settings):
     cell = result_cell(settings(seed=4), outcome(), "the command")
     assert (cell.method, cell.split, cell.seed, cell.steps, cell.points) == ("SimFormer", "custom", 4, 2, 10)
@@ -70,6 +76,12 @@ def test_a_method_trained_once_has_no_roles(settings, changes, method):
     cell = result_cell(settings(**changes), outcome(split=split, scores=scores), "")
     assert (cell.method, cell.split, cell.novel, cell.points) == (method, "all", None, None)
     assert cell.scores.base is None and cell.scores.novel is None
+
+
+def test_own_data_with_masks_for_every_class_is_trained_once(settings):
+    split = custom_split(("sky", "grass", "disc"), [])
+    cell = result_cell(settings(novel=[], pairing="none"), outcome(split=split), "")
+    assert (cell.method, cell.split, cell.novel, cell.scores.base) == ("FullyOracle", "all", [], None)
 
 
 def test_held_out_scores_have_a_table_of_their_own(settings):

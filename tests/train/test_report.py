@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from simformer.errors import ConfigError
-from simformer.results import MiouRow, published
-from train.report import BEGIN, END, grid, insert, show
+from simformer.results import CellScores, MiouRow, ResultCell, published, write_result
+from simformer.splits import load_split
+from train.report import BEGIN, END, grid, insert, report, show
 
 
 def row(method: str, split: str, miou: float | None, **changes) -> MiouRow:
@@ -30,6 +33,22 @@ def test_one_line_a_method_one_column_a_split_and_gaps_stay_gaps():
 
 def test_several_seeds_show_their_spread():
     assert show(row("SimFormer", "s1", 50.0, lowest=48.25, highest=52.0, seeds=3)) == "50.0 (48.2 to 52.0)"
+
+
+def test_tables_of_two_data_sets_and_of_two_rules_stay_apart(tmp_path):
+    for dataset, rule, percent in (("msrc21", "strict", 11.0), ("ade20k", "strict", 22.0), ("ade20k", "crop", 33.0)):
+        classes = load_split(dataset, "s1").classes
+        cell = ResultCell(
+            method="Basic Model", dataset=dataset, split="s1", seed=0, steps=7, images=5, pixels=9, config={},
+            command="", commit="", device="a device", wall_seconds=1, date=datetime.now(UTC), schedule="paper",
+            label_rule=rule, scores=CellScores(miou=percent, per_class=dict.fromkeys(classes, percent)),
+        )  # fmt: skip
+        write_result(cell, tmp_path)
+    found = {}
+    for part in report(tmp_path).split("Published: ")[0].split("Measured: ")[1:]:
+        heading, tables = part.split(".", 1)
+        found[heading.split(",")[0], "crop" in heading] = {each for each in ("11.0", "22.0", "33.0") if each in tables}
+    assert found == {("msrc21", False): {"11.0"}, ("ade20k", False): {"22.0"}, ("ade20k", True): {"33.0"}}
 
 
 def test_only_what_stands_between_the_markers_changes():

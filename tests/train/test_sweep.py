@@ -268,6 +268,52 @@ def test_when_time_is_up_cells_are_asked_to_save(table, runs):
     assert all(process.poll() is not None for process in runs.processes)
 
 
+def test_a_result_of_other_settings_is_not_replaced(table, runs, tmp_path):
+    path, results = table({"name": "ours"}), ["--results", str(tmp_path / "results")]
+    assert run(path, *results).exit_code == 0
+    [measured] = read_results(tmp_path / "results")
+    shorter = run(path, "steps=1", *results, "--runs", str(tmp_path / "elsewhere"))
+    assert shorter.exit_code == 1 and f"steps={measured.steps}, not 1" in shorter.output
+    assert read_results(tmp_path / "results") == [measured]
+    assert read_results(tmp_path / "elsewhere" / "ours_s1")[0].steps == 1  # nothing is lost
+    alike = {"pairing": "none", "model": {"queries": 9}}
+    both = run(table({"name": "a", "settings": alike}, {"name": "b", "settings": {"pairing": "none"}}), *results)
+    assert both.exit_code == 1 and "b_s1: " in both.output and "is not replaced" in both.output
+
+
+def test_a_published_result_stays(table, runs, tmp_path):
+    path, results = table({"name": "ours"}), tmp_path / "results"
+    assert run(path, "--results", str(results)).exit_code == 0
+    [cell] = read_results(results)
+    published = cell.model_copy(update={"weights": "split1.safetensors"})
+    write_result(published, results)
+    assert run(path, "--results", str(results)).exit_code == 0
+    assert read_results(results)[0].weights == "split1.safetensors"
+
+
+def test_a_teacher_at_an_absolute_path_is_found_again(table, runs, tmp_path):
+    settings = {"pairing": "none", "pseudo": "cam", "teacher": str(tmp_path / "cam" / "weights.safetensors")}
+    path, results = table({"name": "wsss", "settings": settings}), ["--results", str(tmp_path / "results")]
+    assert run(path, *results).exit_code == 0
+    assert run(path, *results, "--runs", str(tmp_path / "elsewhere")).exit_code == 0 and runs.started == ["wsss_s1"]
+
+
+def test_a_cell_that_cannot_be_started(table, runs, monkeypatch):
+    start = Cell.start
+
+    def full_disk(cell, threads):
+        if cell.name == "b_s1":
+            raise OSError(28, "No space left on device")
+        start(cell, threads)
+
+    monkeypatch.setattr(Cell, "start", full_disk)
+    runs.lasts = {"a_s1"}
+    result = run(table({"name": "a"}, {"name": "b"}), "--jobs", "2")
+    assert result.exit_code == 1
+    assert re.search(r"error: b_s1 cannot be started in .*: no space left on device", result.output)
+    assert [process.wait() for process in runs.processes] in ([143], [-15])  # the other was asked to save
+
+
 # --- on a Ray cluster ---------------------------------------------------------------------------------------
 
 
