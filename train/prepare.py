@@ -120,10 +120,11 @@ def write_photo(photo: Photo, target: Path, layout: Layout, read_labels: Callabl
     image_place, label_place = places(photo, target, layout)
     with atomic_write(label_place) as file:
         Image.fromarray(labels).save(file, "PNG")
+    if image_place.is_file():
+        return
     try:
-        os.link(photo.image, image_place)  # one copy on the disk serves both folders
-    except FileExistsError:
-        pass
+        image_place.unlink(missing_ok=True)  # a link to nothing
+        os.link(photo.image.resolve(), image_place)  # one copy on the disk serves both folders
     except OSError:  # another disk, or one without links
         with photo.image.open("rb") as source, atomic_write(image_place) as file:
             shutil.copyfileobj(source, file)

@@ -54,7 +54,7 @@ def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Spli
         ConfigError: the folder holds masks that were made otherwise.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    check_origin(config, split, folder.parent / "pseudo.json")
+    check_origin(config, dataset, split, folder.parent / "pseudo.json")
     paths = [folder / f"{name}.png" for name in dataset.names]
     left = [index for index, path in enumerate(paths) if not path.is_file()]
     if not left:
@@ -67,17 +67,27 @@ def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Spli
             palette_image(fill(index, given).numpy(), split.classes).save(file, format="PNG")
 
 
-def check_origin(config: TrainConfig, split: Split, path: Path) -> None:
+def check_origin(config: TrainConfig, dataset: FolderDataset, split: Split, path: Path) -> None:
     """Notes beside the masks what they depend on. Raises ConfigError if another run's are there."""
     weights = hashlib.sha256(find_weights(config.teacher).read_bytes()).hexdigest()
     now = {"pseudo": config.pseudo, "teacher": weights, "novel": list(split.novel), "seed": config.seed}
-    now |= {"image_size": config.image_size, "hold_out": config.hold_out}
+    now |= {"image_size": config.image_size, "hold_out": config.hold_out, "labels": labels_digest(dataset)}
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != now:
-            raise ConfigError(f"{path.parent} holds pseudo masks that were made with other settings; use another `out`")
+            reason = "pseudo masks that were made with other settings or labels; use another `out`"
+            raise ConfigError(f"{path.parent} holds {reason}")
         return
     with atomic_write(path, "w") as file:
         json.dump(now, file)
+
+
+def labels_digest(dataset: FolderDataset) -> str:
+    """SHA-256, in hex, of the photos' names with their label maps and image-level labels."""
+    digest = hashlib.sha256()
+    for index, (name, classes) in enumerate(zip(dataset.names, dataset.all_image_labels(), strict=True)):
+        labels = dataset.label_file(index).read_bytes() if dataset.has_label_map(index) else b""
+        digest.update(json.dumps([name, classes, len(labels)]).encode() + labels)
+    return digest.hexdigest()
 
 
 def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folder: Path) -> Filler:
@@ -178,7 +188,8 @@ def choose_threshold(
         image, labels = dataset.sample(index)
         given = given_masks(labels, image.shape[1:], split)
         novel = novel_labels(dataset, split, index)
-        for c in set(dataset.image_labels(index)) & set(split.base):
+        # A base class may be known from its image-level label alone, without a mask to compare with.
+        for c in set(dataset.image_labels(index)) & set(split.base) & set(given.unique().tolist()):
             found = as_novel(index, c)
             # At the maps' own size: a choice between steps of 0.05 needs no more.
             small = F.interpolate(given[None, None].float(), size=found.shape[1:], mode="nearest")[0, 0].byte()

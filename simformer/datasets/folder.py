@@ -105,7 +105,7 @@ class FolderDataset:
             return self._cache[index][1]
         if not self.has_label_map(index):
             return None
-        path = self._label_path(self.names[index])
+        path = self.label_file(index)
         labels = torch.from_numpy(read_label_png(path))
         for value in _values(labels):
             if value != VOID and value >= len(self.classes):
@@ -115,9 +115,13 @@ class FolderDataset:
                 )
         return labels
 
+    def label_file(self, index: int) -> Path:
+        """Where the photo's label map is, or would be."""
+        return self._label_path(self.names[index])
+
     def has_label_map(self, index: int) -> bool:
         """Whether the photo has a label map, or only image-level labels."""
-        return self._label_path(self.names[index]).is_file()
+        return self.label_file(index).is_file()
 
     def sample(self, index: int) -> tuple[Tensor, Tensor | None]:
         """Photo and label map, as `image` and `label_map`. Raises DatasetError if their sizes differ."""
@@ -153,7 +157,7 @@ class FolderDataset:
     def _recall(self, indices: list[int]) -> None:
         """Fills in the image-level labels of photos with label maps, from the folder's file as far as it goes."""
         known = label_cache.read_cache(self._label_folder.parent)
-        stamps = {index: label_cache.stamp(self._label_path(self.names[index])) for index in indices}
+        stamps = {index: label_cache.stamp(self.label_file(index)) for index in indices}
         unread = []
         for index in indices:
             then, values = known.get(self.names[index], (None, ()))

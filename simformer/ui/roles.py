@@ -24,7 +24,7 @@ ADDRESS_WAS_READ = "() => { window.addressWasRead = true; }"
 
 
 class Sent(NamedTuple):
-    """Roles from another tab, "base" or "novel" for each class; `number` makes the same roles sent again something new."""
+    """Roles from another tab, "base" or "novel" a class; `number` makes the same roles sent again something new."""
 
     roles: tuple[str, ...]
     number: int

@@ -164,6 +164,18 @@ def test_a_disk_without_links(stuff, tmp_path, monkeypatch):
     assert (tmp_path / "images/a.jpg").stat().st_nlink == 1
 
 
+def test_photos_that_are_links_in_the_download(stuff, tmp_path):
+    photo, out = stuff / "images/a.jpg", tmp_path / "out"
+    photo.rename(tmp_path / "elsewhere.jpg")
+    photo.symlink_to("../../elsewhere.jpg")
+    prepare_coco(stuff, out)
+    assert (out / "images/a.jpg").read_bytes() == (tmp_path / "elsewhere.jpg").read_bytes()
+    (out / "images/a.jpg").unlink()
+    (out / "images/a.jpg").symlink_to("nowhere.jpg")  # left by an earlier version
+    prepare_coco(stuff, out)
+    assert (out / "images/a.jpg").read_bytes() == (tmp_path / "elsewhere.jpg").read_bytes()
+
+
 # --- refused ----------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +83,20 @@ def test_threshold_is_the_best_for_base_classes(tmp_path):
     maps[0] = torch.tensor([0.62, 0.62, 0.42, 0.2, 0.9, 0.9])  # on b's pixels it does not matter: b's mask is given
     maps[1] = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.7, 0.7])
     assert 0.42 < choose_threshold(lambda *_: maps, dataset, split) <= 0.62
+
+
+def test_photos_without_masks_do_not_choose_the_threshold(tmp_path):
+    split = custom_split(("a", "novel"), ["novel"])
+    maps = torch.zeros(2, 1, 6)
+    maps[0] = torch.tensor([0.42, 0.42, 0.42, 0.1, 0.62, 0.62])  # the mask is on the first three
+    dataset = dataset_of(tmp_path, {"one": [[0, 0, 0, 255, 1, 1]]}, ["a", "novel"])
+    chosen = choose_threshold(lambda *_: maps, dataset, split)
+    for number in range(20):
+        Image.new("RGB", (6, 1)).save(tmp_path / "images" / f"listed{number}.png")
+    listed = "".join(f"listed{number},a\n" for number in range(20))
+    (tmp_path / "image_labels.csv").write_text("photo,class\n" + listed)
+    dataset = FolderDataset(tmp_path, None)
+    assert len(dataset) == 21 and choose_threshold(lambda *_: maps, dataset, split) == chosen
 
 
 def test_threshold_does_not_read_novel_pixels(tmp_path):
@@ -200,8 +217,26 @@ def test_masks_of_other_settings_are_not_taken_for_these(settings, classifier, s
     write_pseudo_labels(settings(pseudo="cam", teacher=classifier, pairing="none"), dataset, split, tmp_path / "masks")
     for changes in ({"pseudo": "rib"}, {"seed": 1}):
         config = settings(**{"pseudo": "cam", "teacher": classifier, "pairing": "none", **changes})
-        with pytest.raises(ConfigError, match="made with other settings; use another `out`"):
+        with pytest.raises(ConfigError, match="made with other settings or labels; use another `out`"):
             write_pseudo_labels(config, dataset, split, tmp_path / "masks")
+
+
+def test_masks_of_other_labels_are_not_taken_for_these(settings, classifier, scenes, tmp_path):
+    data = Path(shutil.copytree(scenes, tmp_path / "data"))
+    config = settings(pseudo="cam", teacher=classifier, pairing="none")
+
+    def write():
+        dataset = FolderDataset(data, "train.txt")
+        write_pseudo_labels(config, dataset, custom_split(dataset.classes, NOVEL), tmp_path / "masks")
+
+    write()
+    write()
+    corrected = FolderDataset(data, "train.txt").label_file(0)
+    labels = np.array(Image.open(corrected))
+    labels[:2] = 255
+    Image.fromarray(labels).save(corrected)
+    with pytest.raises(ConfigError, match="or labels; use another `out`"):
+        write()
 
 
 def test_a_teacher_that_cannot_be_named_is_told_at_once(settings, simformer, tmp_path):

@@ -3,6 +3,8 @@
 Lee, Choi, Mok, Yoon, "Reducing Information Bottleneck for Weakly Supervised Semantic Segmentation", NeurIPS 2021.
 The sigmoid saturates once the most discriminative regions are seen. Without it, and with those regions left out of the
 pooling, the classifier goes on to find the rest of an object.
+The authors refine the maps by an affinity network (IRN) before they train on them; here they are taken as they are, as
+CAM's are, so that the two can be compared.
 """
 
 from __future__ import annotations
@@ -125,7 +127,7 @@ class RibMaps:
         split: its classes.
         image_size: short side in pixels at which the network sees a photo.
         settings: of the fine-tuning.
-        seed: of the other photos. A photo's maps depend on it and on the photo alone.
+        seed: of the other photos. A photo's maps depend on it and on the data set, not on what was asked for before.
 
     Raises:
         CheckpointError, ConfigError: classes that do not fit together, or an architecture that cannot be divided.
