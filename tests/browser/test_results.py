@@ -40,7 +40,7 @@ def test_filters_change_plot_table_and_csv(results_page, tmp_path):
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     saved = list(csv.DictReader(file.open(newline="")))
-    shown = [float(text.split()[0]) for text in rows.locator("td").all_inner_texts()]
+    shown = [float(text) for text in rows.locator("td a").all_inner_texts()]
     assert [round(float(row["miou"]), 1) for row in saved] == shown
     assert {(row["method"], row["group"]) for row in saved} == {("SimFormer", "base")}
 
