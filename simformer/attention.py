@@ -52,4 +52,4 @@ def dropout(x: Tensor, p: float) -> Tensor:
     # A 64-bit number from the whole range is four 16-bit ones.
     drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
     keep = drawn.view(torch.int16)[: x.numel()].view(x.shape) < kept - STEPS // 2
-    return x * torch.where(keep, STEPS / kept, 0.0).to(x.dtype)
+    return keep.to(x.dtype).mul_(STEPS / kept) * x

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import timm
 import torch
+import torch.nn.functional as F
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -98,15 +100,21 @@ class Backbone(nn.Module):
         if not self._folded:
             # Not before the first images: by then weights are loaded and on their device.
             folded = copy.deepcopy(self).eval()
-            folded.fold_batch_norm()
-            self._folded = (folded.to(memory_format=torch.channels_last),)
-        half = self._frozen_dtype != torch.float32
-        with torch.autocast(images.device.type, self._frozen_dtype if half else None, enabled=half):
-            pyramid, last = self._folded[0](images)
+            folded.prepare_for_inference()
+            self._folded = (folded.to(self._frozen_dtype),)
+        pyramid, last = self._folded[0](images.to(self._frozen_dtype))
         return [level.float() for level in pyramid], last.float()
 
+    def prepare_for_inference(self) -> None:
+        """The same function up to rounding, in less time, not to be trained any more. In evaluation mode only."""
+        self._fold_batch_norm()
+        for name, module in list(self.net.named_modules()):
+            if HalvingConv2d.can_replace(module):
+                self.net.set_submodule(name, HalvingConv2d(module))
+        self.to(memory_format=torch.channels_last)
+
     @torch.no_grad()
-    def fold_batch_norm(self) -> None:
+    def _fold_batch_norm(self) -> None:
         """Moves every batch norm into the convolution before it: the same function up to rounding, for inference only.
 
         Which norm follows which convolution is seen in one forward pass, so that it works for any architecture.
@@ -137,6 +145,38 @@ class Backbone(nn.Module):
             )
             # timm's norms may carry the activation that follows them.
             self.net.set_submodule(name, getattr(norm, "act", nn.Identity()))
+
+
+class HalvingConv2d(nn.Module):
+    """A convolution of stride 2 with TensorFlow's padding, without the padded copy of its input that timm's makes.
+
+    An even side gets one zero more behind than in front. A kernel with a zero tap in front, its input padded alike on
+    both sides, multiplies the same pixels.
+    """
+
+    def __init__(self, conv: Conv2dSame):
+        super().__init__()
+        self.weight = nn.Parameter(F.pad(conv.weight.detach(), (1, 0, 1, 0)), requires_grad=False)
+        self.bias = conv.bias
+        self.padding = tuple(size // 2 for size in conv.kernel_size)
+        self.groups = conv.groups
+
+    @staticmethod
+    def can_replace(module: nn.Module) -> bool:
+        """timm's convolution with stride 2, odd kernel sides and no dilation."""
+        return (
+            isinstance(module, Conv2dSame)
+            and module.stride == (2, 2)
+            and module.dilation == (1, 1)
+            and all(size % 2 for size in module.kernel_size)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B x C x H x W -> B x C' x ceil(H/2) x ceil(W/2)."""
+        height, width = x.shape[-2:]
+        # An odd side is padded alike on both sides: the kernel as it was.
+        weight = self.weight[..., height % 2 :, width % 2 :]
+        return F.conv2d(x, weight, self.bias, 2, self.padding, groups=self.groups)
 
 
 def offline_weights_path(package: str) -> Path:

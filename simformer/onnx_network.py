@@ -65,7 +65,7 @@ def write_onnx(weights: str | Path, target: str | Path, size: tuple[int, int]) -
     network, card = load_network(path, "cpu")
     if card.kind != "simformer":
         raise ConfigError(f"{path.name} is a CAM network, whose maps depend on which classes it finds: not for ONNX")
-    network.backbone.fold_batch_norm()
+    network.backbone.prepare_for_inference()
     program = torch.onnx.export(
         ScoreMaps(network).eval(),
         (torch.zeros(1, 3, *size),),

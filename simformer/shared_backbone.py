@@ -45,8 +45,8 @@ def share(backbone: Backbone) -> SharedBackbone:
     key = fingerprint(backbone)
     known = _shared.get(key)
     if known is None:
-        backbone.fold_batch_norm()
-        known = _shared[key] = SharedBackbone(backbone.to(memory_format=torch.channels_last))
+        backbone.prepare_for_inference()
+        known = _shared[key] = SharedBackbone(backbone)
     return known
 
 

@@ -7,10 +7,11 @@ import copy
 import pytest
 import torch
 from skimage import data as photos
+from timm.layers import Conv2dSame
 from torch import nn
 
 from simformer import backbones
-from simformer.backbones import Backbone, load_in_order, offline_weights_path
+from simformer.backbones import Backbone, HalvingConv2d, load_in_order, offline_weights_path
 from simformer.errors import ConfigError
 
 CATS = range(281, 286)  # ImageNet's house cats
@@ -122,3 +123,39 @@ def test_a_frozen_backbone_answers_alike_in_training():
             assert float((found - wanted.detach()).norm() / wanted.detach().norm()) < tolerance
         assert set(frozen.state_dict()) == names
         assert torch.equal(frozen.eval()(images)[1], plain.eval()(images)[1])
+
+
+@pytest.mark.parametrize("size", [(64, 96), (65, 96), (64, 97), (63, 33)])
+def test_ready_for_inference_it_computes_the_same(size):
+    torch.manual_seed(0)
+    plain = Backbone("efficientnet_lite0", output_stride=16).eval()
+    images = torch.randn(2, 3, *size)
+    fast = copy.deepcopy(plain)
+    random_state = torch.get_rng_state()
+    fast.prepare_for_inference()
+    # Otherwise a training that goes on would draw other numbers than one that was never stopped.
+    assert torch.equal(torch.get_rng_state(), random_state)
+    halving = [module for module in fast.modules() if isinstance(module, HalvingConv2d)]
+    assert [module.weight.shape[-1] for module in halving] == [4, 4, 6, 4]
+    assert not batch_norms(fast)
+    with torch.no_grad():
+        (pyramid, last), (expected, expected_last) = fast(images), plain(images)
+    for found, wanted in zip([*pyramid, last], [*expected, expected_last], strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
+
+
+@pytest.mark.parametrize("kernel, options", [
+    (3, {"stride": 1}),
+    (3, {"stride": 2, "dilation": 2}),
+    (2, {"stride": 2}),
+])  # fmt: skip
+def test_other_convolutions_are_left_alone(kernel, options):
+    assert HalvingConv2d.can_replace(Conv2dSame(4, 4, 3, stride=2))
+    assert not HalvingConv2d.can_replace(Conv2dSame(4, 4, kernel, **options))
+    assert not HalvingConv2d.can_replace(nn.Conv2d(4, 4, 3, stride=2))
+
+
+def test_a_kernel_of_two_sizes():
+    torch.manual_seed(0)
+    plain, images = Conv2dSame(4, 6, (3, 5), stride=2), torch.randn(2, 4, 10, 13)
+    torch.testing.assert_close(HalvingConv2d(plain)(images), plain(images))
