@@ -25,7 +25,7 @@ from train.data import load_split_of, open_datasets, pseudo_dataset, training_ro
 from train.initial import start_from
 from train.optimization import make_optimizer, poly_schedule
 from train.precision import products
-from train.processes import StopSignal, ignore_signals, mean_over_workers
+from train.processes import StopSignal, ignore_signals, mean_over_workers, step_seed
 from train.provenance import commit_id, device_name
 from train.state import load_state, save_state
 from train.tasks import evaluation_views, make_card, make_task, method_name
@@ -99,7 +99,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     with StopSignal() as stop, products(config.precision):
         for step, batch in enumerate(bar, start + 1):
             # Seeded step by step, so that a resumed run draws what an unbroken one would have drawn.
-            torch.manual_seed(((config.seed << 32) + step) * accelerator.num_processes + accelerator.process_index)
+            torch.manual_seed(step_seed(config.seed, step, accelerator.process_index))
             batch = batch.to(accelerator.device, non_blocking=True)
             with accelerator.autocast():
                 losses = model(batch, mean_over_workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import reduce
@@ -15,6 +16,14 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 def mean_over_workers(values: Any) -> Any:
     """Mean over all training processes of a tensor, or of every tensor of a dict; each process must call this."""
     return reduce(values, "mean")
+
+
+def step_seed(seed: int, step: int, process: int) -> int:
+    """The seed of one step of one process in a run's randomness.
+
+    On a CPU torch's generator takes the lowest 32 bits and ignores the others: it is all of them mixed.
+    """
+    return int(np.random.SeedSequence((seed, step, process)).generate_state(1)[0])
 
 
 class StopSignal:

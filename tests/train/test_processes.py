@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from tiny import TINY
 
 from simformer.checkpoint import load_checkpoint
 from train.engine import train
-from train.processes import StopSignal, ignore_signals, mean_over_workers
+from train.processes import StopSignal, ignore_signals, mean_over_workers, step_seed
 
 ROOT = Path(__file__).resolve().parents[2]
 METHOD_LOSSES = ("classification", "focal", "dice", "complementary")
@@ -100,3 +101,12 @@ def test_processes_that_load_photos_outlive_a_signal():
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def test_seeds_steps_and_processes_draw_other_numbers():
+    drawn = set()
+    for seed, step, process in itertools.product((0, 1, 7), (1, 2, 1500), (0, 1)):
+        torch.manual_seed(step_seed(seed, step, process))
+        drawn.add(float(torch.rand((), dtype=torch.float64)))
+    assert len(drawn) == 3 * 3 * 2
+    assert step_seed(1, 2, 0) == step_seed(1, 2, 0)
