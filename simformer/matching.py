@@ -66,13 +66,17 @@ def cost_matrix(
     logits = mask_logits.float().flatten(2)
     p = class_logits.float().softmax(-1)
     class_cost = -p.gather(2, classes[:, None].expand(-1, p.shape[1], -1))
-    mask_cost = FOCAL_COST * pairwise_focal(logits, masks) + DICE_COST * pairwise_dice(logits, masks)
+    p_mask = logits.sigmoid()
+    mask_cost = FOCAL_COST * pairwise_focal(logits, p_mask, masks) + DICE_COST * pairwise_dice(p_mask, masks)
     return class_cost + torch.where(is_base[:, None], mask_cost, 0.0)
 
 
-def pairwise_focal(logits: Tensor, masks: Tensor) -> Tensor:
-    """Sigmoid focal loss of every query with every mask, mean over pixels: B x N x P, B x T x P -> B x N x T."""
-    p, surprise = logits.sigmoid(), F.softplus(logits)  # softplus(x) = -log(1 - p), softplus(x) - x = -log(p)
+def pairwise_focal(logits: Tensor, p: Tensor, masks: Tensor) -> Tensor:
+    """Sigmoid focal loss of every query with every mask, mean over pixels: B x N x P, B x T x P -> B x N x T.
+
+    p: the logits' sigmoid.
+    """
+    surprise = F.softplus(logits)  # softplus(x) = -log(1 - p), softplus(x) - x = -log(p)
     # In place: what these steps take is mostly memory.
     if_outside = p.pow(FOCAL_GAMMA).mul_(surprise)
     if_inside = (1 - p).pow_(FOCAL_GAMMA).mul_(surprise.sub_(logits))
@@ -82,9 +86,11 @@ def pairwise_focal(logits: Tensor, masks: Tensor) -> Tensor:
     return (outside + instead) / logits.shape[-1]
 
 
-def pairwise_dice(logits: Tensor, masks: Tensor) -> Tensor:
-    """Dice loss of every query with every mask, +1 above and below: B x N x P, B x T x P -> B x N x T."""
-    p = logits.sigmoid()
+def pairwise_dice(p: Tensor, masks: Tensor) -> Tensor:
+    """Dice loss of every query with every mask, +1 above and below: B x N x P, B x T x P -> B x N x T.
+
+    p: the sigmoid of mask logits.
+    """
     overlap = p @ masks.transpose(1, 2)
     return 1 - (2 * overlap + 1) / (p.sum(-1)[:, :, None] + masks.sum(-1)[:, None] + 1)
 

@@ -35,12 +35,13 @@ def random_layer(images: int, queries: int, num_classes: int, size=(4, 6), seed=
 
 def test_focal_by_hand():
     # At logit 0 the sigmoid is 1/2: inside 1/4 (1/2)^2 ln 2, outside 3/4 (1/2)^2 ln 2.
-    cost = pairwise_focal(torch.zeros(1, 1, 4), torch.tensor([[[1.0, 0, 0, 0], [1, 1, 1, 1]]]))
+    masks = torch.tensor([[[1.0, 0, 0, 0], [1, 1, 1, 1]]])
+    cost = pairwise_focal(torch.zeros(1, 1, 4), torch.full((1, 1, 4), 0.5), masks)
     assert cost[0, 0].tolist() == pytest.approx([(1 / 16 + 3 * 3 / 16) / 4 * LN2, LN2 / 16])
 
 
 def test_dice_by_hand():
-    cost = pairwise_dice(torch.zeros(1, 1, 4), torch.tensor([[[1.0, 1, 0, 0], [0, 0, 0, 0]]]))
+    cost = pairwise_dice(torch.full((1, 1, 4), 0.5), torch.tensor([[[1.0, 1, 0, 0], [0, 0, 0, 0]]]))
     assert cost[0, 0].tolist() == pytest.approx([1 - (2 * 1 + 1) / (2 + 2 + 1), 1 - 1 / (2 + 1)])
 
 
@@ -49,10 +50,11 @@ def test_pairwise_costs_are_the_losses(seed):
     generator = torch.Generator().manual_seed(seed)
     logits = 5 * torch.randn(1, 3, 12, generator=generator)
     masks = (torch.rand(1, 2, 12, generator=generator) < 0.4).float()
+    focal, dice = pairwise_focal(logits, logits.sigmoid(), masks), pairwise_dice(logits.sigmoid(), masks)
     for query, mask in itertools.product(range(3), range(2)):
         pair = logits[0, query].view(1, 3, 4), masks[0, mask].view(1, 3, 4)
-        assert float(pairwise_focal(logits, masks)[0, query, mask]) == pytest.approx(float(focal_loss(*pair)), rel=1e-4)
-        assert float(pairwise_dice(logits, masks)[0, query, mask]) == pytest.approx(float(dice_loss(*pair)), rel=1e-4)
+        assert float(focal[0, query, mask]) == pytest.approx(float(focal_loss(*pair)), rel=1e-4)
+        assert float(dice[0, query, mask]) == pytest.approx(float(dice_loss(*pair)), rel=1e-4)
 
 
 def test_cost_matrix_by_hand():
