@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import timm
@@ -101,6 +102,8 @@ class Backbone(nn.Module):
             # Not before the first images: by then weights are loaded and on their device.
             folded = copy.deepcopy(self).eval()
             folded.prepare_for_inference()
+            if self._frozen_dtype == torch.bfloat16:
+                folded.replace(lambda module: isinstance(module, nn.ReLU6), lambda _: BFloat16ReLU6())
             self._folded = (folded.to(self._frozen_dtype),)
         pyramid, last = self._folded[0](images.to(self._frozen_dtype))
         return [level.float() for level in pyramid], last.float()
@@ -108,10 +111,14 @@ class Backbone(nn.Module):
     def prepare_for_inference(self) -> None:
         """The same function up to rounding, in less time, not to be trained any more. In evaluation mode only."""
         self._fold_batch_norm()
-        for name, module in list(self.net.named_modules()):
-            if HalvingConv2d.can_replace(module):
-                self.net.set_submodule(name, HalvingConv2d(module))
+        self.replace(HalvingConv2d.can_replace, HalvingConv2d)
         self.to(memory_format=torch.channels_last)
+
+    def replace(self, chosen: Callable[[nn.Module], bool], make: Callable[[nn.Module], nn.Module]) -> None:
+        """Puts what `make` makes of them in the place of the `chosen` modules."""
+        for name, module in list(self.net.named_modules()):
+            if chosen(module):
+                self.net.set_submodule(name, make(module))
 
     @torch.no_grad()
     def _fold_batch_norm(self) -> None:
@@ -177,6 +184,20 @@ class HalvingConv2d(nn.Module):
         # An odd side is padded alike on both sides: the kernel as it was.
         weight = self.weight[..., height % 2 :, width % 2 :]
         return F.conv2d(x, weight, self.bias, 2, self.padding, groups=self.groups)
+
+
+class BFloat16ReLU6(nn.Module):
+    """ReLU6 of bfloat16 numbers, in place, as whole numbers of 16 bits: a third of the time on a CPU.
+
+    From 0 on, bfloat16 numbers stand in the order of their bits; the sign makes whole numbers negative, too.
+    """
+
+    SIX = torch.tensor(6, dtype=torch.bfloat16).view(torch.int16).item()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        x.view(torch.int16).clamp_(0, self.SIX)
+        return x
 
 
 def offline_weights_path(package: str) -> Path:

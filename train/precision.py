@@ -1,7 +1,9 @@
 """What `precision: bf16` means on which machine.
 
-A GPU gets autocast. A CPU's normalizations and convolutions of single channels are slower in bf16 than in float32, in
-the backward pass above all, so there only matrix products and a frozen backbone use it.
+A GPU gets autocast. On a CPU a frozen backbone runs in bf16, and the products of SimNet and of all backward passes are
+rounded to it. What the queries predict stays float32: with those products rounded as well one of two trainings ended
+with queries that only dropout told apart. So do normalizations and convolutions of single channels, which are slower in
+bf16, in the backward pass above all.
 """
 
 from __future__ import annotations

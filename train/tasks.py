@@ -52,7 +52,8 @@ class SegmentationTask(nn.Module):
 
     def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone) -> dict[str, Tensor]:
         """Weighted losses of one batch."""
-        output = self.network(batch.images)
+        with products("no"):  # precision.py says why
+            output = self.network(batch.images)
         # Matching and mask losses sum over thousands of pixels: full precision whatever the network ran in.
         with torch.autocast(batch.images.device.type, enabled=False):
             labels, padding = batch.base_labels, batch.padding

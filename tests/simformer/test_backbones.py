@@ -11,7 +11,7 @@ from timm.layers import Conv2dSame
 from torch import nn
 
 from simformer import backbones
-from simformer.backbones import Backbone, HalvingConv2d, load_in_order, offline_weights_path
+from simformer.backbones import Backbone, BFloat16ReLU6, HalvingConv2d, load_in_order, offline_weights_path
 from simformer.errors import ConfigError
 
 CATS = range(281, 286)  # ImageNet's house cats
@@ -159,3 +159,20 @@ def test_a_kernel_of_two_sizes():
     torch.manual_seed(0)
     plain, images = Conv2dSame(4, 6, (3, 5), stride=2), torch.randn(2, 4, 10, 13)
     torch.testing.assert_close(HalvingConv2d(plain)(images), plain(images))
+
+
+def test_relu6_of_all_bfloat16_numbers():
+    every = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
+    every = every[~every.isnan()].view(-1, 2)
+    assert torch.equal(BFloat16ReLU6()(every.clone()), nn.ReLU6()(every))
+
+
+def test_a_backbone_frozen_in_bfloat16():
+    torch.manual_seed(0)
+    backbone = Backbone("efficientnet_lite0")
+    images = torch.randn(1, 3, 64, 64)
+    expected = backbone.eval()(images)[1].detach()
+    backbone.freeze(torch.bfloat16)
+    found = backbone.train()(images)[1]
+    assert sum(isinstance(module, BFloat16ReLU6) for module in backbone._folded[0].modules()) == 33
+    assert float((found - expected).norm() / expected.norm()) < 0.1

@@ -16,6 +16,7 @@ from simformer.splits import Split
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, training_stream
 from train.optimization import make_optimizer
+from train.precision import products
 from train.tasks import ClassificationTask, SegmentationTask, make_card, make_task, method_name
 
 SPLIT = Split("custom", "custom", ("a", "b", "c"), (1, 2))
@@ -141,6 +142,22 @@ def test_a_frozen_backbone_has_no_gradients(settings):
     task = make_task(settings(frozen_backbone=True), SPLIT)
     assert not any(p.requires_grad for p in task.network.backbone.parameters())
     assert all(p.requires_grad for p in task.network.transformer.parameters())
+
+
+def test_rounded_products_leave_predictions_and_matches_exact(settings):
+    """On processors that round them; elsewhere both are exact. Rounded is SimNet, nothing else of the forward pass."""
+    labels = torch.randint(2, (2, 32, 32)) * 255
+    classes = [torch.tensor([0])] * 2, [torch.tensor([1])] * 2
+    batch = WeakShotBatch(torch.rand(2, 3, 32, 32) * 255, labels, torch.zeros_like(labels).bool(), *classes, pairs=1)
+    task = SegmentationTask(settings(), SPLIT).train()
+    losses = {}
+    for precision in ("no", "bf16"):
+        torch.manual_seed(0)
+        with products(precision):
+            losses[precision] = {name: float(loss.detach()) for name, loss in task(batch).items()}
+    for name in ("classification", "focal", "dice", "complementary"):
+        assert losses["no"][name] == losses["bf16"][name]
+    assert losses["no"]["similarity"] == pytest.approx(losses["bf16"]["similarity"], rel=0.05)
 
 
 def test_losses_at_the_predictions_resolution(settings):
