@@ -103,7 +103,7 @@ class Backbone(nn.Module):
             folded = copy.deepcopy(self).eval()
             folded.prepare_for_inference()
             if self._frozen_dtype == torch.bfloat16:
-                folded.replace(lambda module: isinstance(module, nn.ReLU6), lambda _: BFloat16ReLU6())
+                folded._replace(lambda module: isinstance(module, nn.ReLU6), lambda _: BFloat16ReLU6())
             self._folded = (folded.to(self._frozen_dtype),)
         pyramid, last = self._folded[0](images.to(self._frozen_dtype))
         return [level.float() for level in pyramid], last.float()
@@ -111,10 +111,10 @@ class Backbone(nn.Module):
     def prepare_for_inference(self) -> None:
         """The same function up to rounding, in less time, not to be trained any more. In evaluation mode only."""
         self._fold_batch_norm()
-        self.replace(HalvingConv2d.can_replace, HalvingConv2d)
+        self._replace(HalvingConv2d.can_replace, HalvingConv2d)
         self.to(memory_format=torch.channels_last)
 
-    def replace(self, chosen: Callable[[nn.Module], bool], make: Callable[[nn.Module], nn.Module]) -> None:
+    def _replace(self, chosen: Callable[[nn.Module], bool], make: Callable[[nn.Module], nn.Module]) -> None:
         """Puts what `make` makes of them in the place of the `chosen` modules."""
         for name, module in list(self.net.named_modules()):
             if chosen(module):
