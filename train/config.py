@@ -72,7 +72,7 @@ class TrainConfig(BaseModel):
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(0.01, gt=0, description="norm of the gradient of the whole model")
     seed: int = Field(0, ge=0, le=1_000_000)
-    precision: Precision = Field("no", description="what bf16 rounds, precision.py says")
+    precision: Precision = Field("no", description="bf16: faster, less exact; where, precision.py says")
     channels_last: bool = False
 
     # running
