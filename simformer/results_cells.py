@@ -133,10 +133,12 @@ def read_results(
 ) -> list[ResultCell]:
     """Read every cell of a folder, in the order of the file names.
 
-    A file that cannot be read is left out and named to `report` in one sentence; the others are still read.
+    A file that cannot be read is left out and named to `report` in one sentence; the others are still read. So is
+    one whose split has other novel classes than an earlier file's of its table: their scores cannot be compared.
     A folder that does not exist holds no cells.
     """
     cells = []
+    splits: dict[tuple[str, str, str], tuple[str, Split]] = {}
     for path in sorted(Path(folder).glob("*.json")):
         try:
             cell = ResultCell.model_validate_json(path.read_bytes())
@@ -145,7 +147,12 @@ def read_results(
         except OSError as error:
             report(f"{path.name} cannot be read: {(error.strerror or str(error)).lower()}")
         else:
-            cells.append(cell.model_copy(update={"file": path.name}))
+            split = cell_split(cell)
+            first, known = splits.setdefault((cell.dataset, cell.schedule, cell.split), (path.name, split))
+            if split == known:
+                cells.append(cell.model_copy(update={"file": path.name}))
+            else:
+                report(f"{path.name} is left out: its split {cell.split} has other classes or roles than in {first}")
     return cells
 
 

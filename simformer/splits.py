@@ -24,7 +24,7 @@ class Split:
 
     Attributes:
         dataset: "coco_stuff_10k", "ade20k", "msrc21" or "custom".
-        name: "s1", "s2", ..., "all_base" (every class has masks: FullyOracle), or "custom".
+        name: "s1", "s2", ..., "all_base" (every class has masks: FullyOracle), or a name of one's own.
         classes: all K class names; a class index is a position here.
         novel: indices of the novel classes, ascending.
     """
@@ -77,8 +77,8 @@ def load_split(dataset: str, name: str) -> Split:
     return Split(dataset, name, dataset_classes(dataset), tuple(sorted(novel[name])))
 
 
-def custom_split(classes: Sequence[str], novel_names: Iterable[str]) -> Split:
-    """Make a split of one's own classes.
+def custom_split(classes: Sequence[str], novel_names: Iterable[str], name: str = "custom") -> Split:
+    """Make a split of one's own classes; its name tells it from other choices of novel classes.
 
     Raises:
         UnknownClassError: a novel name is not among the classes.
@@ -89,7 +89,7 @@ def custom_split(classes: Sequence[str], novel_names: Iterable[str]) -> Split:
         repeated = next(name for name in classes if classes.count(name) > 1)
         raise ConfigError(f"the class {repeated!r} is listed twice")
     novel = {class_index(classes, name) for name in novel_names}
-    return Split("custom", "custom", classes, tuple(sorted(novel)))
+    return Split("custom", name, classes, tuple(sorted(novel)))
 
 
 def class_index(classes: Sequence[str], name: str) -> int:

@@ -24,7 +24,7 @@ class TrainConfig(BaseModel):
     method: Literal["simformer", "cam"] = "simformer"
     data: Path = Field(description="folder data set")
     dataset: str = Field("custom", description="coco_stuff_10k, ade20k, msrc21: splits by name; else custom")
-    split: str = Field("s1", description="a split of `dataset`, or all_base")
+    split: str = Field("s1", min_length=1, description="a split of `dataset`, or all_base; a custom one's name is free")
     novel: list[str] | None = Field(None, description="novel classes by name, for a data set without splits")
     train_list: str = "train.txt"
     val_list: str = "val.txt"
@@ -106,6 +106,18 @@ class TrainConfig(BaseModel):
         if self.dataset == "custom" and self.novel is None and self.split != "all_base":
             raise ValueError("a custom data set needs `novel`, or split=all_base")
         return self
+
+
+def published_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings without this machine's folders; of a weights file its run's folder is kept."""
+    return as_published(config).model_dump(mode="json", exclude={"data", "out"})
+
+
+def as_published(config: TrainConfig) -> TrainConfig:
+    """Paths of weights as results and cards name them: of an absolute one the file and its run's folder."""
+    paths = {"teacher": config.teacher, "init": config.init}
+    short = {k: "/".join(Path(path).parts[-2:]) for k, path in paths.items() if path and Path(path).is_absolute()}
+    return config.model_copy(update=short)
 
 
 def load_config(path: str | Path, overrides: list[str] | None = None) -> TrainConfig:

@@ -53,7 +53,7 @@ def load_split_of(config: TrainConfig, dataset: FolderDataset) -> Split:
     """
     if config.novel is not None or config.dataset == "custom":
         novel = [] if config.split == ALL_BASE else config.novel or []
-        return custom_split(dataset.classes, novel)
+        return custom_split(dataset.classes, novel, config.split if config.dataset == "custom" else "custom")
     return load_split(config.dataset, config.split)
 
 

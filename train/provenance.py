@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from simformer.results import ALL, CellScores, ResultCell
-from train.config import TrainConfig
+from train.config import TrainConfig, published_settings
 from train.state import FREE_TO_CHANGE
 from train.tasks import method_name
 
@@ -43,18 +43,6 @@ def command_line(config_path: Path, overrides: list[str]) -> str:
     return " ".join(["python -m train", *map(shlex.quote, [config_path.as_posix(), "data=DATA", *kept])])
 
 
-def published_settings(config: TrainConfig) -> dict[str, Any]:
-    """The settings without this machine's folders; of a weights file its run's folder is kept."""
-    return as_published(config).model_dump(mode="json", exclude={"data", "out"})
-
-
-def as_published(config: TrainConfig) -> TrainConfig:
-    """Paths of weights as results name them: of an absolute one the file and its run's folder."""
-    paths = {"teacher": config.teacher, "init": config.init}
-    short = {k: "/".join(Path(path).parts[-2:]) for k, path in paths.items() if path and Path(path).is_absolute()}
-    return config.model_copy(update=short)
-
-
 def differing_setting(a: dict[str, Any], b: dict[str, Any]) -> str | None:
     """The first setting, by name, in which two runs differ as results and cards note them; None if in none.
 
@@ -74,11 +62,12 @@ def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> R
     scores, split = outcome["scores"], outcome["split"]
     method = method_name(config, split)
     once_for_all = config.method == "cam" or not split.novel
+    novel = [] if once_for_all else [split.classes[i] for i in split.novel]
     return ResultCell(
         method=method,
         dataset=split.dataset,
         split=ALL if once_for_all else split.name,
-        novel=[split.classes[i] for i in split.novel] if split.dataset == "custom" else None,
+        novel=novel if split.dataset == "custom" else None,
         seed=config.seed,
         steps=config.steps,
         points=config.points if method in ("SimFormer", "Self-Pair") else None,

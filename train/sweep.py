@@ -36,9 +36,9 @@ from simformer.errors import CheckpointError, ConfigError, SimFormerError
 from simformer.results import ResultCell, read_results, result_name, write_result
 from simformer.validation import first_problem
 from train.cluster import ClusterProcess
-from train.config import TrainConfig, load_config, read_yaml
+from train.config import TrainConfig, as_published, load_config, read_yaml
 from train.console import one_sentence
-from train.provenance import as_published, differing_setting, table_name
+from train.provenance import differing_setting, table_name
 from train.state import first_difference
 
 app = typer.Typer(add_completion=False)
@@ -114,7 +114,7 @@ class Cell:
             card = load_checkpoint(self.weights)[1]
         except CheckpointError:
             return False
-        return first_difference(card.training, self.settings) is None
+        return first_difference(card.training, as_published(self.settings)) is None
 
     @property
     def ready(self) -> bool:

@@ -16,7 +16,7 @@ from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
 from simformer.validation import first_problem
 from simformer.weights import find_weights
-from train.config import TrainConfig
+from train.config import TrainConfig, published_settings
 from train.precision import products
 
 METHODS = {"cross": "SimFormer", "self": "Self-Pair", "none": "Basic Model"}
@@ -158,7 +158,7 @@ def make_card(task: SegmentationTask | ClassificationTask, config: TrainConfig, 
         image_size=config.image_size,
         mean=task.network.backbone.mean,
         std=task.network.backbone.std,
-        training=config.model_dump(mode="json", exclude={"data", "out"}),
+        training=published_settings(config),
         # One view of the photo: what the page can afford. The measured scores are those of `evaluation_views`.
         inference=Inference(present_threshold=config.present_threshold),
         **facts,

@@ -141,11 +141,28 @@ def test_roles_of_a_split_that_does_not_ship():
     assert {row.group: row.miou for row in rows} == {"all": 50.0, "base": 40.0, "novel": 60.0}
 
 
+def test_one_name_for_two_choices_of_novel_classes_is_not_averaged(tmp_path):
+    scores = CellScores(miou=50.0, per_class={"gear": 40.0, "bolt": 60.0})
+    own = {"dataset": "custom", "split": "custom", "scores": scores}
+    write_result(make_cell(**own, novel=["bolt"]), tmp_path)
+    write_result(make_cell(**own, novel=["gear"], seed=1), tmp_path)
+    write_result(make_cell(**own, novel=["gear"], schedule="other"), tmp_path)
+    write_result(make_cell(**own | {"split": "cheap"}, novel=["gear"]), tmp_path)
+    problems = []
+    cells = read_results(tmp_path, report=problems.append)
+    assert sorted((cell.schedule, cell.split, *cell.novel) for cell in cells) == [
+        ("cpu", "cheap", "gear"),
+        ("cpu", "custom", "bolt"),
+        ("other", "custom", "gear"),
+    ]
+    assert len(problems) == 1 and "seed1" in problems[0] and "other classes or roles than in" in problems[0]
+
+
 # ------------------------------------------------------------------------------------------ tables
 
 
 def test_scores_on_a_split_leave_absent_classes_out():
-    # Novel in s1: tree, sheep, road, cat, dog.
+    # Novel in s1: tree, sheep, ...; cow is base.
     cell = make_cell({"tree": 10.0, "sheep": 30.0, "cow": 80.0})
     assert scores_on_split(cell, load_split("msrc21", "s1")) == {
         "all": pytest.approx(40.0),

@@ -70,6 +70,7 @@ def test_custom_split():
     assert split.base == (1,)
     assert split.roles == ("novel", "base", "novel")
     assert custom_split(["sky"], []).roles == ("base",)
+    assert custom_split(["sky"], [], "cheap").name == "cheap"
     with pytest.raises(UnknownClassError, match="no class 'dogg'; did you mean 'dog'"):
         custom_split(["sky", "cat", "dog"], ["dogg"])
     with pytest.raises(ConfigError, match="'cat' is listed twice"):

@@ -76,6 +76,9 @@ def test_a_method_trained_once_has_no_roles(settings, changes, method):
     cell = result_cell(settings(**changes), outcome(split=split, scores=scores), "")
     assert (cell.method, cell.split, cell.novel, cell.points) == (method, "all", None, None)
     assert cell.scores.base is None and cell.scores.novel is None
+    own = custom_split([f"class {i}" for i in range(21)], ["class 3"] if method == "CAM" else [])
+    cell = result_cell(settings(**changes), outcome(split=own, scores=scores), "")
+    assert (cell.split, cell.novel) == ("all", [])  # on the data set's own classes, whichever of them are novel
 
 
 def test_own_data_with_masks_for_every_class_is_trained_once(settings):

@@ -20,7 +20,7 @@ from simformer.evaluation import Scores
 from simformer.results import read_results, result_name, write_result
 from simformer.splits import custom_split
 from train import sweep
-from train.config import load_config
+from train.config import load_config, published_settings
 from train.provenance import result_cell
 from train.sweep import Cell, app, as_overrides, read_table
 
@@ -72,7 +72,7 @@ class Runs:
 
     def card(self, cell: Cell) -> Card:
         facts = {"classes": ("a",), "roles": ("base",), "dataset": "custom", "split": "s1", "image_size": 64}
-        return Card(kind="simformer", architecture={}, training=cell.settings.model_dump(mode="json"), **facts)
+        return Card(kind="simformer", architecture={}, training=published_settings(cell.settings), **facts)
 
     def result(self, config):
         split = custom_split(self.classes, config.novel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,10 +204,11 @@ def test_method_names(settings, changes, split, name):
 @pytest.mark.parametrize("method", ["simformer", "cam"])
 def test_the_card_rebuilds_the_network(settings, method):
     config = settings(method=method, **({"model": {"backbone": "test_efficientnet"}} if method == "cam" else {}))
+    config = config.model_copy(update={"init": Path("/home/me/runs/a/weights.safetensors")})
     task = make_task(config, SPLIT)
     card = make_card(task, config, SPLIT, step=7, metrics={"miou": 1.0})
     assert (card.kind, card.step, card.image_size, card.roles) == (method, 7, 64, ("base", "novel", "novel"))
-    assert not {"data", "out"} & card.training.keys()
+    assert not {"data", "out"} & card.training.keys() and card.training["init"] == "a/weights.safetensors"
     network = build_network(card)
     network.load_state_dict(task.network.state_dict())
     assert torch.allclose(network.mean, task.network.mean) and torch.allclose(network.std, task.network.std)
