@@ -29,7 +29,7 @@ from simformer.results_cells import (
     result_name,
     write_result,
 )
-from simformer.splits import ALL_BASE, Role, Split, load_split
+from simformer.splits import Role, Split, load_split
 
 __all__ = [
     "ALL",
@@ -77,6 +77,7 @@ class MiouRow:
         table: measured: the cells' schedule; published: "points", "pairing" or "more novel classes".
         points: J, where the method has it.
         group: over which classes of the split the mean is taken.
+        novel_share: share of the split's classes that are novel, in [0, 1].
         miou: percent, mean over seeds; None = missing.
         lowest, highest: over seeds, percent; None = missing.
         seeds: how many cells the mean is over.
@@ -91,6 +92,7 @@ class MiouRow:
     points: int | None
     label_rule: str | None
     group: Group
+    novel_share: float
     miou: float | None
     lowest: float | None
     highest: float | None
@@ -229,6 +231,7 @@ def miou_table(
                     "measured",
                     **variant,
                     group=group,
+                    novel_share=split.novel_share,
                     miou=mean_iou(values),
                     lowest=min(values, default=None),
                     highest=max(values, default=None),
@@ -275,9 +278,8 @@ def _grid(
                     "label_rule": label_rule,
                 }
                 for name in names:
-                    split = trained.get(name) or load_split(dataset, ALL_BASE if name == ALL else name)
                     found = [cell for cell in same if cell.split in (name, ALL)]
-                    yield {**fields, "split": name}, split, found
+                    yield {**fields, "split": name}, trained.get(name) or load_split(dataset, name), found
 
 
 def _natural(name: str) -> tuple[int, str]:
@@ -299,6 +301,7 @@ def published() -> tuple[MiouRow, ...]:
             row["points"],
             None,
             "novel",
+            load_split(data["dataset"], split).novel_share,
             miou=novel,
             lowest=novel,
             highest=novel,

@@ -40,6 +40,11 @@ class Split:
         return tuple(sorted(set(range(len(self.classes))) - set(self.novel)))
 
     @property
+    def novel_share(self) -> float:
+        """Share of the classes that are novel, in [0, 1]."""
+        return len(self.novel) / len(self.classes)
+
+    @property
     def roles(self) -> tuple[Role, ...]:
         """The role of every class, in the order of `classes`."""
         novel = set(self.novel)

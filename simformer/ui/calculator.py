@@ -180,8 +180,9 @@ def _few(found: Sequence[costs.ClassFrequency]) -> Sequence[costs.ClassFrequency
 
 
 def expectation_choices(cells: Iterable[ResultCell]) -> list[tuple[str, str]]:
-    """(label, key) of everything that can say what mIoU to expect; measured tables first."""
-    tables = sorted({(cell.dataset, cell.schedule) for cell in of_strict(cells)})
+    """(label, key) of everything that can say what mIoU to expect; measured tables first, own data last of them."""
+    tables = {(cell.dataset, cell.schedule) for cell in of_strict(cells)}
+    tables = sorted(tables, key=lambda table: (table[0] not in datasets(), table))
     choices = [
         (f"{DATASET_TITLES.get(dataset, dataset)}, measured ({schedule})", f"{dataset}/{schedule}")
         for dataset, schedule in tables

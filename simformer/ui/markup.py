@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-DATASET_TITLES = {"msrc21": "MSRC-21", "coco_stuff_10k": "COCO-Stuff-10K", "ade20k": "ADE20K"}
+DATASET_TITLES = {"msrc21": "MSRC-21", "coco_stuff_10k": "COCO-Stuff-10K", "ade20k": "ADE20K", "custom": "Own data"}
 
 
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:

@@ -16,7 +16,6 @@ import plotly.graph_objects as go
 
 from simformer.palette import BASE_COLOR, NOVEL_COLOR
 from simformer.results import METHOD_ORDER, ClassRow, MiouRow
-from simformer.splits import load_split
 
 # Okabe and Ito's colors, which color-blind people tell apart; gray and a darker yellow instead of black and
 # yellow, which one of the two backgrounds would swallow.
@@ -144,10 +143,7 @@ def novel_share_lines(rows: Sequence[MiouRow]) -> go.Figure:
         rows: of one group of classes on splits of one data set. Published: dashed, measured: solid.
     """
     figure = go.Figure()
-    shares: dict[str, float] = {}
-    for row in rows:
-        split = load_split(row.dataset, row.split)
-        shares[row.split] = 100 * len(split.novel) / len(split.classes)
+    shares = {row.split: 100 * row.novel_share for row in rows}
     splits = sorted(shares, key=lambda name: (shares[name], split_order(name)))
     for name, members in series(rows):
         if all(row.miou is None for row in members):
@@ -170,9 +166,9 @@ def novel_share_lines(rows: Sequence[MiouRow]) -> go.Figure:
             hovertemplate=f"{name}<br>split %{{customdata[0]}}, %{{x:.0f}} % novel: %{{y:.1f}} %%{{customdata[1]}}"
             "<extra></extra>",
         )
+    ticks = {share: [split_label(split) for split in splits if shares[split] == share] for share in shares.values()}
     figure.update_xaxes(
-        tickvals=[shares[split] for split in splits],
-        ticktext=[f"{shares[split]:.0f} %<br>split {split_label(split)}" for split in splits],
+        tickvals=list(ticks), ticktext=[f"{share:.0f} %<br>split {', '.join(names)}" for share, names in ticks.items()]
     )
     return styled(figure, x="Share of classes that are novel", y="mIoU in %")
 

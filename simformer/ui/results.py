@@ -26,6 +26,7 @@ from simformer.results import (
     read_results,
     to_csv,
 )
+from simformer.splits import datasets
 from simformer.ui.markup import DATASET_TITLES, download_link, hint
 from simformer.ui.plots import (
     Series,
@@ -46,7 +47,8 @@ MEASURED, PUBLISHED = "measured", "published"
 ORIGINS = ((f"{MEASURED} by this project", MEASURED), (f"{PUBLISHED} in the paper", PUBLISHED))
 GROUP_LABELS = [(f"{group} classes", group) for group in ("novel", "base", "all")]
 
-# Of each view: the methods it compares (None: all), the paper's tables, and its splits (None: those with a number).
+# Of each view: the methods it compares (None: all), the paper's tables, and its splits of the data sets that ship
+# with splits (None, and on own data: those with a number).
 _METHODS = {POINTS: ("SimFormer",), PAIRING: ("Basic Model", "Self-Pair", "SimFormer")}
 _PAPER_TABLES = {
     BY_SPLIT: ("pairing", "more novel classes"),
@@ -104,7 +106,8 @@ def select_rows(cells: Iterable[ResultCell], chosen: Selection) -> list[MiouRow]
         here = [cell for cell in cells if cell.dataset == chosen.dataset]
         if chosen.view != POINTS:
             here = one_points(here)
-        rows += miou_table(here, methods=_METHODS.get(chosen.view), splits=_SPLITS.get(chosen.view))
+        splits = _SPLITS.get(chosen.view) if chosen.dataset in datasets() else None
+        rows += miou_table(here, methods=_METHODS.get(chosen.view), splits=splits)
     if PUBLISHED in chosen.origins:
         tables = _PAPER_TABLES.get(chosen.view, ())
         paper = [row for row in published() if row.dataset == chosen.dataset and row.table in tables]
@@ -154,7 +157,7 @@ def show(cells: Sequence[ResultCell], chosen: Selection, problems: Sequence[str]
     notes = [hint(escape(problem)) for problem in problems]
     if not any(cell.dataset == chosen.dataset for cell in cells):
         title = DATASET_TITLES.get(chosen.dataset)
-        config = chosen.dataset if title else "own_data"
+        config = chosen.dataset if chosen.dataset in datasets() else "own_data"
         notes.append(hint(HOW_TO_MEASURE.format(dataset=title or escape(chosen.dataset), name=config)))
     if chosen.view == BY_CLASS:
         return _show_classes(cells, chosen, notes)

@@ -176,6 +176,8 @@ def test_expectations_to_choose(synthetic_results):
     cells = read_results(synthetic_results)
     assert [key for _, key in expectation_choices(cells)] == ["msrc21/synthetic", PAPER]
     assert [key for _, key in expectation_choices([])] == [NOT_MEASURED, PAPER]
+    own = cells[0].model_copy(update={"dataset": "custom"})
+    assert [key for _, key in expectation_choices([own, *cells])] == ["msrc21/synthetic", "custom/synthetic", PAPER]
     measured = expectation(cells, "msrc21/synthetic")
     assert measured.iou == class_iou_by_role(cells)
     # Base on seven splits, on split 1 with a second seed that is 2 higher; novel on split 2.

@@ -121,6 +121,13 @@ def test_lines_over_the_share_of_novel_classes(main_cells):
     assert "Basic Model (measured)" not in lines
 
 
+def test_splits_of_one_share_have_one_tick(main_cells):
+    rows = rows_of(main_cells, splits=["s1", "s2", "s5"])
+    ticks = novel_share_lines(rows).layout.xaxis
+    assert ticks.tickvals == pytest.approx([500 / 21, 600 / 21])
+    assert ticks.ticktext == ("24 %<br>split 1, 2", "29 %<br>split 5")
+
+
 def test_published_lines_are_dashed():
     rows = [row for row in published() if row.table == "more novel classes"]
     lines = traces(novel_share_lines(rows), "scatter")

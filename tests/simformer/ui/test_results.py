@@ -169,6 +169,38 @@ def test_nothing_measured_says_how_to_measure(tmp_path):
         assert (Path(__file__).resolve().parents[3] / config).is_file()
 
 
+@pytest.fixture
+def own_cells(make_result):
+    """CAM, FullyOracle, and SimFormer under two choices of novel classes, on classes of one's own."""
+
+    def own(method, split, novel, points=None):
+        scores = CellScores(miou=50.0, per_class={"nut": 40.0, "gear": 60.0, "bolt": 50.0})
+        fields = {"dataset": "custom", "scores": scores, "novel": novel, "file": f"{method} {split}.json"}
+        return make_result(method, "all", points=points).model_copy(update={**fields, "split": split})
+
+    return [
+        own("CAM", "all", []),
+        own("FullyOracle", "all", []),
+        own("SimFormer", "cheap", ["nut", "gear"], points=50),
+        own("SimFormer", "dear", ["gear"], points=50),
+    ]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_own_data_has_every_view(own_cells, view):
+    answer = show(own_cells, Selection(view, "custom"))
+    assert answer.figure is not None and answer.table
+    rows = select_rows(own_cells, Selection(view, "custom"))
+    found = {(row.split, row.miou, round(row.novel_share, 3)) for row in rows if row.method == "SimFormer"}
+    assert found == {("cheap", 50.0, 0.667), ("dear", 60.0, 0.333)}
+
+
+def test_own_data_trained_once_for_all_roles(own_cells):
+    for cells in (own_cells[:1], own_cells[1:2]):
+        answer = show(cells, Selection(BY_SPLIT, "custom", group="all"))
+        assert answer.figure is not None and "50.0" in answer.table
+
+
 def test_broken_files_are_named(cells):
     answer = show(cells, Selection(), ["half.json is not a result: <b>"])
     assert "half.json is not a result: &lt;b&gt;" in answer.notes
