@@ -181,14 +181,27 @@ def _few(found: Sequence[costs.ClassFrequency]) -> Sequence[costs.ClassFrequency
 
 def expectation_choices(cells: Iterable[ResultCell]) -> list[tuple[str, str]]:
     """(label, key) of everything that can say what mIoU to expect; measured tables first, own data last of them."""
-    tables = {(cell.dataset, cell.schedule) for cell in of_strict(cells)}
-    tables = sorted(tables, key=lambda table: (table[0] not in datasets(), table))
     choices = [
         (f"{DATASET_TITLES.get(dataset, dataset)}, measured ({schedule})", f"{dataset}/{schedule}")
-        for dataset, schedule in tables
+        for dataset, schedule in _tables(cells)
     ]
     paper = ("COCO-Stuff-10K, the paper's splits 4 to 9", PAPER)
     return [*(choices or [("Nothing is measured yet", NOT_MEASURED)]), paper]
+
+
+def fitting_expectation(cells: Iterable[ResultCell], names: Collection[str]) -> str | None:
+    """The first key of `expectation_choices` whose table has measured all of these classes; None if none has."""
+    cells = list(cells)
+    for dataset, schedule in _tables(cells):
+        key = f"{dataset}/{schedule}"
+        if set(names) <= expectation(cells, key).iou.keys():
+            return key
+    return None
+
+
+def _tables(cells: Iterable[ResultCell]) -> list[tuple[str, str]]:
+    tables = {(cell.dataset, cell.schedule) for cell in of_strict(cells)}
+    return sorted(tables, key=lambda table: (table[0] not in datasets(), table))
 
 
 def expectation(cells: Iterable[ResultCell], key: str) -> costs.Expectation:
@@ -233,6 +246,8 @@ def roles_for(classes: Sequence[str], names: Collection[str], masked: Collection
         ConfigError: the plan is made for other classes; the sentence names one.
         UnknownClassError: a masked class is not among the plan's.
     """
+    if not classes:
+        raise ConfigError("the Segment tab has no model that these roles could be sent to")
     names = tuple(names)
     for name in masked:
         class_index(names, name)

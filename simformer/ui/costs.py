@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import gradio as gr
 from simformer.costs import KINDS, annotation_costs, shipped_frequency
 from simformer.errors import SimFormerError
 from simformer.results import RESULTS_FOLDER, read_results
-from simformer.splits import ALL_BASE, dataset_classes, split_names
+from simformer.splits import ALL_BASE, split_names
 from simformer.ui.calculator import (
     expectation,
     expectation_choices,
+    fitting_expectation,
     folder_rows,
     frequency_rows,
     make_plan,
@@ -154,10 +156,18 @@ def take_split(key: str) -> Any:
     return gr.skip() if key == OWN_CHOICE else split_masked(*key.split("/"))
 
 
-def send_roles(classes: list[list[Any]], masked: list[str] | None) -> tuple[Sent, gr.Tabs]:
+def take_expectation(results_folder: Path, classes: list[list[Any]]) -> Any:
+    """The table that has measured all of these classes; if none has, what was chosen stays."""
+    cells = read_results(results_folder, report=lambda problem: None)
+    return fitting_expectation(cells, [row[0] for row in classes]) or gr.skip()
+
+
+def send_roles(
+    model_classes: Sequence[str], classes: list[list[Any]], masked: list[str] | None
+) -> tuple[Sent, gr.Tabs]:
     """The roles for the Segment tab, and the tab to show. Raises gr.Error where the plan is for other classes."""
     try:
-        roles = roles_for(dataset_classes(DATASET), [row[0] for row in classes if row[0]], masked or ())
+        roles = roles_for(model_classes, [row[0] for row in classes if row[0]], masked or ())
     except SimFormerError as error:
         raise failure(error) from error
     return Sent(roles, time.monotonic_ns()), gr.Tabs(selected=SEGMENT_TAB)
@@ -168,6 +178,7 @@ def send_roles(classes: list[list[Any]], masked: list[str] | None) -> tuple[Sent
 
 def build(
     page: gr.Blocks,
+    model_classes: Sequence[str],
     *,
     tabs: gr.Tabs,
     roles_state: gr.State,
@@ -178,6 +189,7 @@ def build(
 
     Args:
         page: its load event brings the first answer.
+        model_classes: those of the Segment tab's models.
         tabs: hold the tab with the id "segment", which "send these roles" opens.
         roles_state: receives the roles, "base" or "novel" for each of the models' classes in their order.
         local_folders: let visitors name folders of this machine; only where they are its owners.
@@ -260,7 +272,7 @@ def build(
             frontier = gr.Plot(show_label=False, container=False, elem_id="cost-frontier", elem_classes="plot")
             no_frontier = gr.HTML()
             with gr.Accordion("What if a mask takes longer", open=False):
-                changes = gr.Plot(show_label=False, container=False, elem_id="cost-changes", elem_classes="plot")
+                changes_plot = gr.Plot(show_label=False, container=False, elem_id="cost-changes", elem_classes="plot")
                 changes_table = gr.HTML(elem_id="cost-sensitivity")
             with gr.Accordion("Points, scribbles and boxes", open=False):
                 kinds = gr.HTML(elem_id="cost-kinds")
@@ -272,7 +284,7 @@ def build(
 
     quiet = {"api_visibility": "private", "show_progress": "minimal"}
     inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, *seconds]
-    outputs = [scenarios, frontier, no_frontier, best, best_masked, changes, changes_table, kinds, plan, take_best,
+    outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,
                send_best]  # fmt: skip
 
     def update(*values: Any) -> tuple[Any, ...]:
@@ -287,21 +299,19 @@ def build(
     split.input(take_split, split, masked, **quiet)
     take_best.click(lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split], **quiet)
     changed_classes = [classes, masked, split]
-    gr.on(
-        [upload.upload, upload.clear],
-        upload_classes,
-        [upload, masked],
-        changed_classes,
-        # A file that replaces another one arrives while the answer to the clearing is still under way.
-        trigger_mode="always_last",
-        **quiet,
-    ).success(update, inputs, outputs, **quiet)
+    # A file that replaces another one arrives while the answer to the clearing is still under way.
+    last = {"trigger_mode": "always_last", **quiet}
+    changes = [gr.on([upload.upload, upload.clear], upload_classes, [upload, masked], changed_classes, **last)]
     if local_folders:
-        gr.on(
-            [count.click, path.submit], count_folder, [path, masked], changed_classes, api_visibility="private"
-        ).success(update, inputs, outputs, **quiet)
-    send_present.click(send_roles, [classes, masked], [roles_state, tabs], **quiet)
-    send_best.click(send_roles, [classes, best_masked], [roles_state, tabs], **quiet)
+        changes.append(
+            gr.on([count.click, path.submit], count_folder, [path, masked], changed_classes, api_visibility="private")
+        )
+    for change in changes:
+        expected = change.success(partial(take_expectation, folder), classes, expected_from, **quiet)
+        expected.success(update, inputs, outputs, **quiet)
+    send = partial(send_roles, model_classes)
+    send_present.click(send, [classes, masked], [roles_state, tabs], **quiet)
+    send_best.click(send, [classes, best_masked], [roles_state, tabs], **quiet)
 
 
 def _seconds_input(kind: str, entry: dict[str, Any]) -> gr.Number:

@@ -39,7 +39,7 @@ def tabs_of(switch: gr.Tabs, sent: gr.State, local_folders: bool) -> list[Tab]:
     return [
         Tab(roles.SEGMENT_TAB, "Segment", partial(segment.build, sent=sent)),
         Tab("results", "Results", lambda page, models: results.build(page)),
-        Tab("costs", "Annotation cost", lambda page, models: plan(page)),
+        Tab("costs", "Annotation cost", lambda page, models: plan(page, models.classes)),
         Tab("about", "About", lambda page, models: about.build()),
     ]
 

@@ -11,7 +11,7 @@ import pytest
 from simformer.costs import KINDS, AnnotationSeconds, MeasuredRoles, best_for_budget, shipped_frequency
 from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
 from simformer.errors import ConfigError, DatasetError, UnknownClassError
-from simformer.results import class_iou_by_role, read_results
+from simformer.results import CellScores, class_iou_by_role, read_results, write_result
 from simformer.splits import dataset_classes, load_split
 from simformer.ui import costs
 from simformer.ui.calculator import (
@@ -29,7 +29,15 @@ from simformer.ui.calculator import (
     split_masked,
     uploaded_rows,
 )
-from simformer.ui.costs import calculate, count_folder, send_roles, split_choices, take_split, upload_classes
+from simformer.ui.costs import (
+    calculate,
+    count_folder,
+    send_roles,
+    split_choices,
+    take_expectation,
+    take_split,
+    upload_classes,
+)
 from simformer.ui.costs_html import best_html, money, scenarios_html, sources_html
 
 ROWS = [["cow", 50, 2], ["sky", 100, None], ["bird", 10, ""]]
@@ -187,6 +195,18 @@ def test_expectations_to_choose(synthetic_results):
         expectation(cells, "msrc21/elsewhere")
 
 
+def test_other_classes_bring_the_table_that_has_measured_them(synthetic_results, tmp_path):
+    for path in synthetic_results.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    scores = CellScores(miou=50.0, per_class={"gear": 40.0, "bolt": 60.0})
+    simformer = next(cell for cell in read_results(tmp_path) if cell.method == "SimFormer")
+    own = {"dataset": "custom", "split": "mine", "novel": ["bolt"], "scores": scores}
+    write_result(simformer.model_copy(update=own), tmp_path)
+    assert take_expectation(tmp_path, [["bolt", 10, 1], ["gear", 20, 1]]) == "custom/synthetic"
+    assert take_expectation(tmp_path, [["cow", 10, 1]]) == "msrc21/synthetic"
+    assert take_expectation(tmp_path, [["cow", 10, 1], ["bolt", 10, 1]]) == gr.skip()
+
+
 def test_crop_labels_do_not_count_as_what_a_plan_buys(make_result):
     cells = [make_result("SimFormer", "s1", points=50, label_rule="crop")]
     assert [key for _, key in expectation_choices(cells)] == [NOT_MEASURED, PAPER]
@@ -327,7 +347,7 @@ def test_folders_are_read_only_where_the_app_was_told_so(synthetic_results):
         with gr.Blocks() as page:
             roles = gr.State()
             tabs = gr.Tabs()
-            costs.build(page, tabs=tabs, roles_state=roles, results_folder=synthetic_results, local_folders=allowed)
+            costs.build(page, (), tabs=tabs, roles_state=roles, results_folder=synthetic_results, local_folders=allowed)
         names = {function.name for function in page.fns.values()}
         assert ("count_folder" in names) is allowed
         assert all(function.api_visibility == "private" for function in page.fns.values())
@@ -339,21 +359,28 @@ def test_folders_are_read_only_where_the_app_was_told_so(synthetic_results):
 def test_roles_are_sent_in_the_order_of_the_models_classes():
     classes = dataset_classes("msrc21")
     reordered = [[name, 10, 1] for name in reversed(classes)]
-    (roles, number), tabs = send_roles(reordered, split_masked("msrc21", "s4"))
+    (roles, number), tabs = send_roles(classes, reordered, split_masked("msrc21", "s4"))
     assert roles == load_split("msrc21", "s4").roles
     assert tabs.selected == "segment"
-    assert set(send_roles(reordered, [])[0].roles) == {"novel"}
+    assert set(send_roles(classes, reordered, [])[0].roles) == {"novel"}
     # Sent again they are something new, or the Segment tab would not notice.
-    assert send_roles(reordered, split_masked("msrc21", "s4"))[0] != (roles, number)
+    assert send_roles(classes, reordered, split_masked("msrc21", "s4"))[0] != (roles, number)
 
 
 def test_roles_of_other_classes_are_refused_in_a_sentence():
     with pytest.raises(gr.Error, match="unicorn"):
-        send_roles([["unicorn", 10, 1]], ["unicorn"])
+        send_roles(dataset_classes("msrc21"), [["unicorn", 10, 1]], ["unicorn"])
     with pytest.raises(ConfigError, match="also need a role for 'grass'"):
         roles_for(("cow", "grass"), ["cow"], ["cow"])
     with pytest.raises(UnknownClassError):
         roles_for(("cow",), ["cow"], ["grass"])
+    with pytest.raises(ConfigError, match="no model"):
+        roles_for((), ["cow"], ["cow"])
+
+
+def test_roles_of_own_classes_fit_own_models():
+    rows = [["gear", 10, 1], ["bolt", 20, 1]]
+    assert send_roles(("bolt", "gear"), rows, ["gear"])[0].roles == ("novel", "base")
 
 
 def test_splits_that_fit_the_classes():
