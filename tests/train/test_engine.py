@@ -189,16 +189,16 @@ def run(config: Path, *arguments: str):
 
 def test_a_run_leaves_weights_and_a_result(settings, tmp_path):
     config = write_config(tmp_path / "tiny.yaml", settings())
-    result = run(config, "seed=3", "model.width=64")
+    result = run(config, "seed=3", "model.width=64", "split=mine")
     assert result.exit_code == 0, result.output
     problems = []
     [cell] = read_results(tmp_path / "run", report=problems.append)
-    assert not problems and result.stdout.startswith("SimFormer, split custom: mIoU")
+    assert not problems and result.stdout.startswith("SimFormer, split mine: mIoU")
     assert str(tmp_path / "run" / cell.file) in result.output
     assert (cell.seed, cell.steps, cell.points, cell.schedule, cell.label_rule) == (3, 2, 10, "default", "strict")
     assert cell.config["model"]["width"] == 64
     assert cell.novel == ["sky", "disc", "star"] and cell.images == 2
-    assert cell.command.endswith("data=DATA seed=3 model.width=64") and "tiny.yaml" in cell.command
+    assert cell.command.endswith("data=DATA seed=3 model.width=64 split=mine") and "tiny.yaml" in cell.command
     predictor = Predictor.load(tmp_path / "run" / "weights.safetensors", "cpu")
     assert predictor.card.step == 2 and predictor.card.training["seed"] == 3
     assert predictor.card.metrics["miou"] == pytest.approx(cell.scores.miou)
