@@ -284,7 +284,7 @@ def _grid(
 
 def _natural(name: str) -> tuple[int, str]:
     """Order s2 before s10."""
-    return (int(name[1:]) if name[1:].isdigit() else 0, name)
+    return (int(name[1:]) if name[1:].isdecimal() else 0, name)
 
 
 @cache

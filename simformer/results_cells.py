@@ -5,6 +5,7 @@ A cell is one trained model scored once: a method, on a data set, on a split, wi
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -158,10 +159,13 @@ def read_results(
 
 def result_name(cell: ResultCell) -> str:
     """File name of a cell: two cells of one table share it only if they differ in nothing that the table compares."""
-    parts = [cell.schedule, cell.dataset, cell.method, cell.split, f"seed{cell.seed}"]
+    parts = [_slug(cell.schedule), _slug(cell.dataset), _slug(cell.method), _slug(cell.split)]
+    if parts[-1][:40] != cell.split:  # people's own names may differ in what is left out here
+        parts[-1] = f"{parts[-1][:40]}-{hashlib.sha256(cell.split.encode()).hexdigest()[:8]}".lstrip("-")
+    parts += [f"seed{cell.seed}"]
     parts += [f"points{cell.points}"] if cell.points is not None else []
     parts += ["crop-labels"] if cell.label_rule == "crop" else []
-    return "_".join(_slug(part) for part in parts) + ".json"
+    return "_".join(parts) + ".json"
 
 
 def write_result(cell: ResultCell, folder: str | Path = RESULTS_FOLDER) -> Path:

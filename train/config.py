@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,9 +10,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from simformer.errors import ConfigError
+from simformer.results import ALL
 from simformer.validation import first_problem
 from train.precision import Precision
 
+# Beside the settings, what they were used on.
+DATA_ID = "data_id"
 Pairing = Literal["cross", "self", "none"]
 
 
@@ -105,12 +109,29 @@ class TrainConfig(BaseModel):
             raise ValueError("pseudo masks are for method=simformer with pairing=none: every class has masks then")
         if self.dataset == "custom" and self.novel is None and self.split != "all_base":
             raise ValueError("a custom data set needs `novel`, or split=all_base")
+        if self.split == ALL:
+            raise ValueError("split=all is what results of methods trained once for all roles are called; use another")
         return self
 
 
+def data_id(config: TrainConfig) -> str:
+    """16 hex digits that stand for the classes and the photos' names of a data set, wherever it lies.
+
+    A file that cannot be read counts as an empty one: who opens the data set says so.
+    """
+    digest = hashlib.sha256()
+    for name in ("classes.txt", config.train_list, config.val_list):
+        try:
+            lines = (config.data / name).read_bytes().split()
+        except OSError:
+            lines = []
+        digest.update(b" ".join(lines) + b"\n")
+    return digest.hexdigest()[:16]
+
+
 def published_settings(config: TrainConfig) -> dict[str, Any]:
-    """The settings without this machine's folders; of a weights file its run's folder is kept."""
-    return as_published(config).model_dump(mode="json", exclude={"data", "out"})
+    """The settings without this machine's folders; of a weights file its run's folder is kept. With the `data_id`."""
+    return as_published(config).model_dump(mode="json", exclude={"data", "out"}) | {DATA_ID: data_id(config)}
 
 
 def as_published(config: TrainConfig) -> TrainConfig:

@@ -16,8 +16,9 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from simformer.checkpoint import save_checkpoint
-from simformer.errors import SimFormerError
+from simformer.errors import DatasetError, SimFormerError
 from simformer.evaluation import Scores, evaluate
+from simformer.files import make_folder
 from simformer.predictor import Predictor
 from simformer.splits import Split
 from train.config import TrainConfig
@@ -27,7 +28,7 @@ from train.optimization import make_optimizer, poly_schedule
 from train.precision import products
 from train.processes import StopSignal, ignore_signals, mean_over_workers, step_seed
 from train.provenance import commit_id, device_name
-from train.state import load_state, save_state
+from train.state import STATE, WEIGHTS, check_folder, load_state, save_state
 from train.tasks import evaluation_views, make_card, make_task, method_name
 
 
@@ -63,7 +64,10 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     accelerator = Accelerator(mixed_precision=autocast, kwargs_handlers=[unused, patient])
     torch.manual_seed(config.seed)
     train_set, val_set = open_datasets(config)
+    if not any(map(val_set.has_label_map, range(len(val_set)))):
+        raise DatasetError(f"no photo of {val_set.root} to evaluate on has a label map")
     split = load_split_of(config, train_set)
+    check_folder(config)
     method_name(config, split)  # a teacher that cannot be named must be known before the training, not after
     if config.pseudo:
         with accelerator.main_process_first():
@@ -72,7 +76,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     task = make_task(config, training_roles(config, split))
     optimizer = make_optimizer(task, config)
     schedule = poly_schedule(optimizer, config.steps)
-    state_path = config.out / "state.pt"
+    state_path = config.out / STATE
     start, seconds = load_state(state_path, task, optimizer, schedule, config) if resume else (0, 0.0)
     if config.init is not None and not start:
         start_from(task, config.init)
@@ -80,7 +84,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
         task.to(memory_format=torch.channels_last)
     model, optimizer = accelerator.prepare(task, optimizer)
 
-    config.out.mkdir(parents=True, exist_ok=True)
+    make_folder(config.out)
     writer = SummaryWriter(config.out / "tensorboard") if accelerator.is_main_process else None
     share = (accelerator.process_index, accelerator.num_processes)
     stream = training_stream(config, train_set, split, start, share)
@@ -127,9 +131,13 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     accelerator.end_training()
     if not accelerator.is_main_process:
         return None
+    card = make_card(task, config, split, step=config.steps, commit=commit)
+    save_checkpoint(config.out / WEIGHTS, task.network.state_dict(), card)  # whatever becomes of the evaluation
     scores, per_image = evaluate_task(task, config, split, val_set)
+    if not scores.pixels:
+        raise DatasetError(f"no pixel of the label maps of {val_set.root} to evaluate on is labelled")
     card = make_card(task, config, split, step=config.steps, commit=commit, metrics=asdict(scores))
-    save_checkpoint(config.out / "weights.safetensors", task.network.state_dict(), card)
+    save_checkpoint(config.out / WEIGHTS, task.network.state_dict(), card)
     log_scores(writer, scores, config.steps)
     writer.close()
     return {

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint
-from simformer.errors import CheckpointError
-from simformer.results import RESULTS_FOLDER, read_results, write_result
+from simformer.errors import CheckpointError, ConfigError
+from simformer.results import RESULTS_FOLDER, read_results, result_name, write_result
 from simformer.weights import SUFFIX, weights_folder
 from train.console import one_sentence
 from train.provenance import differing_setting
@@ -23,6 +23,7 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
     Raises:
         CheckpointError: the run has no usable weights, not exactly one result or that of another training, or the
             weights are too large.
+        ConfigError: NAME is no file's name, or the result would replace one of other settings.
     """
     cells = read_results(run)
     if len(cells) != 1:
@@ -34,6 +35,14 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
         raise CheckpointError(f"the weights of {run} are larger than {LARGEST // 2**20} MiB")
     if (key := differing_setting(card.training, cells[0].config)) is not None:
         raise CheckpointError(f"the weights and the result of {run} are of different trainings: they differ in {key}")
+    if not name or name.startswith(".") or name.endswith(SUFFIX) or Path(name).name != name:
+        raise ConfigError(f"{name!r} is not a name of a model: it is a file's name without folder and {SUFFIX}")
+    there = [other for other in read_results(results, lambda _: None) if other.file == result_name(cells[0])]
+    if there and (key := differing_setting(there[0].config, cells[0].config)) is not None:
+        raise ConfigError(
+            f"{results / there[0].file} was measured with another {key} and is not replaced: give this training a "
+            "split or a schedule of another name"
+        )
     target = weights / f"{name}{SUFFIX}"
     weights.mkdir(parents=True, exist_ok=True)
     save_checkpoint(target, state_dict, card)

@@ -34,14 +34,22 @@ AVERAGED = ("s1", "s2", "s3", "s4")
 
 
 def report(results: Path) -> str:
-    """Markdown: measured mIoU by method and split over novel, base and all classes; then the paper's."""
+    """Markdown: measured mIoU by method and split over novel, base and all classes; then the paper's.
+
+    Raises:
+        ConfigError: the folder holds no result; most likely it is another one that was meant.
+    """
     cells = read_results(results)
+    if not cells:
+        raise ConfigError(f"there is no result in {results}")
     rows = miou_table(cells)
     parts = []
     for dataset, table, rule in sorted({(cell.dataset, cell.schedule, cell.label_rule) for cell in cells}):
         measured = [row for row in rows if (row.dataset, row.table, row.label_rule) == (dataset, table, rule)]
         facts = of_table(cells, dataset, table, rule)
-        steps = sorted({str(cell.steps) for cell in facts if cell.method not in ("CAM",)})
+        # CAM is trained for fewer steps than what is compared, but may be all there is.
+        compared = [cell for cell in facts if cell.method != "CAM"] or facts
+        steps = sorted({str(cell.steps) for cell in compared})
         devices = sorted({cell.device for cell in facts})
         photos = sorted({str(cell.images) for cell in facts})
         parts.append(
@@ -62,7 +70,8 @@ def grid(rows: Iterable[MiouRow], group: Group) -> str:
     methods = sorted({(row.method, row.points) for row in chosen}, key=place)
     found = {(row.method, row.points, row.split): row for row in chosen if row.miou is not None}
     averaged = [f"mean of {AVERAGED[0]}–{AVERAGED[-1]}"] if set(AVERAGED) <= set(splits) else []
-    lines = [f"| {' | '.join([TITLES[group], *splits, *averaged])} |", f"| --- |{' ---: |' * len(splits + averaged)}"]
+    titles = [split.replace("|", r"\|") for split in splits]
+    lines = [f"| {' | '.join([TITLES[group], *titles, *averaged])} |", f"| --- |{' ---: |' * len(splits + averaged)}"]
     for method, points in methods:
         name = method if points is None else f"{method} (J = {points})"
         values = [show(found.get((method, points, split))) for split in splits]
@@ -103,7 +112,11 @@ def main(
 ) -> None:
     """Rewrite the results section of README.md."""
     with one_sentence():
-        text = insert(readme.read_text(encoding="utf-8"), report(results))
+        try:
+            old = readme.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{readme} cannot be read: {error}") from error
+        text = insert(old, report(results))
         with atomic_write(readme, "w") as file:
             file.write(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from simformer.checkpoint import load_checkpoint
 from simformer.errors import CheckpointError
 from simformer.files import atomic_write
-from train.config import TrainConfig
+from train.config import DATA_ID, TrainConfig, as_published, data_id
+
+# What a run leaves in its folder.
+WEIGHTS, STATE = "weights.safetensors", "state.pt"
 
 # A run may go on elsewhere, be watched differently or load its photos with more workers, and stay the same run.
 FREE_TO_CHANGE = {"data", "out", "workers", "cache", "evaluate_every", "checkpoint_every", "schedule"}
@@ -56,11 +61,7 @@ def load_state(
         parts = [(task, state["task"]), (optimizer, state["optimizer"]), (schedule, state["schedule"])]
     except Exception as problem:  # torch.load raises nearly anything on a damaged file
         raise CheckpointError(f"The training state {path} is damaged: delete it to start again.") from problem
-    if (key := first_difference(saved, config)) is not None:
-        now = fixed_settings(config)
-        raise CheckpointError(
-            f"{path} was saved with {key}={saved.get(key)}, this run has {key}={now.get(key)}; use another `out`."
-        )
+    check_same_run(path, saved, config)
     try:
         for part, values in parts:
             part.load_state_dict(values)
@@ -69,16 +70,47 @@ def load_state(
     return step, seconds
 
 
+def check_folder(config: TrainConfig) -> None:
+    """Nothing of another run is overwritten.
+
+    Raises:
+        CheckpointError: `config.out` holds weights or a state of other settings or data; names the first difference.
+    """
+    weights, state = config.out / WEIGHTS, config.out / STATE
+    trained = saved = None
+    with suppress(CheckpointError):  # there are none, or they are damaged
+        trained = load_checkpoint(weights)[1].training
+    with suppress(Exception):  # torch.load raises nearly anything on a damaged file
+        saved = torch.load(state, map_location="cpu", weights_only=True)["config"]
+    if trained is not None:
+        check_same_run(weights, trained, as_published(config))
+    if saved is not None:
+        check_same_run(state, saved, config)
+
+
+def check_same_run(path: Path, saved: dict[str, Any], config: TrainConfig) -> None:
+    """Raises CheckpointError, which names the first difference, if a file was saved by another run."""
+    key = first_difference(saved, config)
+    if key == DATA_ID:
+        raise CheckpointError(f"{path} was trained on a data set of other classes or photos; use another `out`.")
+    if key is not None:
+        now = fixed_settings(config)
+        raise CheckpointError(
+            f"{path} was saved with {key}={saved.get(key)}, this run has {key}={now.get(key)}; use another `out`."
+        )
+
+
 def first_difference(saved: dict[str, Any], config: TrainConfig) -> str | None:
     """The first setting, by name, in which a saved run differs from `config`; None if it is the same run.
 
-    A setting that is younger than the run had its default.
+    A setting that is younger than the run had its default; a run older than the data set's id may be of any.
     """
-    then, now = fixed_settings(TrainConfig.model_construct()) | saved, fixed_settings(config)
-    keys = (then.keys() | now.keys()) - FREE_TO_CHANGE
+    then = TrainConfig.model_construct().model_dump(mode="json") | saved
+    now = fixed_settings(config)
+    keys = (then.keys() | now.keys()) - FREE_TO_CHANGE - ({DATA_ID} - saved.keys())
     return min((key for key in keys if then.get(key) != now.get(key)), default=None)
 
 
 def fixed_settings(config: TrainConfig) -> dict[str, Any]:
-    """Settings that make a run what it is, as JSON has them."""
-    return config.model_dump(mode="json", exclude=FREE_TO_CHANGE)
+    """Settings that make a run what it is, as JSON has them; with the data set's id."""
+    return config.model_dump(mode="json", exclude=FREE_TO_CHANGE) | {DATA_ID: data_id(config)}

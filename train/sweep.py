@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from simformer.checkpoint import load_checkpoint
@@ -95,7 +96,8 @@ class Cell:
 
     @property
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "train", str(self.config), *self.overrides, f"out={self.out}", "--resume"]
+        out = f"out={as_yaml(str(self.out))}"
+        return [sys.executable, "-m", "train", str(self.config), *self.overrides, out, "--resume"]
 
     @property
     def weights(self) -> Path:
@@ -199,7 +201,12 @@ def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
                 if teacher is None:
                     raise ConfigError(f"{path}: the teacher of {name}, {group.teacher}, has no such cell above it")
             config = path.parent / (group.config or table.config)
-            given = [*as_overrides(table.settings), *as_overrides(group.settings), f"split={split}", f"seed={seed}"]
+            given = [
+                *as_overrides(table.settings),
+                *as_overrides(group.settings),
+                f"split={as_yaml(split)}",
+                f"seed={seed}",
+            ]
             given += [f"teacher={json.dumps(str(teacher.weights))}"] if teacher else []
             given += overrides
             cells[name] = Cell(name, config, given, load_config(config, given), runs / name, teacher)
@@ -208,6 +215,15 @@ def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
 
 def cell_name(group: str, split: str, seed: int) -> str:
     return f"{group}_{split}" + (f"_seed{seed}" if seed else "")
+
+
+def as_yaml(text: str) -> str:
+    """Text that YAML reads as this very text; as it is where it can be."""
+    try:
+        plain = yaml.safe_load(text) == text
+    except yaml.YAMLError:
+        plain = False
+    return text if plain else json.dumps(text)
 
 
 def as_overrides(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -16,7 +16,7 @@ from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
 from simformer.validation import first_problem
 from simformer.weights import find_weights
-from train.config import TrainConfig, published_settings
+from train.config import DATA_ID, TrainConfig, published_settings
 from train.precision import products
 
 METHODS = {"cross": "SimFormer", "self": "Self-Pair", "none": "Basic Model"}
@@ -133,7 +133,8 @@ def second_training_name(teacher: str) -> str:
     if not card.training and card.kind == "simformer":  # converted: the authors' own
         return "SimFormer*" if card.novel else "FullyOracle*"
     try:
-        first = TrainConfig.model_validate({"data": ".", **card.training})
+        settings = {key: value for key, value in card.training.items() if key != DATA_ID}
+        first = TrainConfig.model_validate({"data": ".", **settings})
     except ValidationError as error:
         raise ConfigError(f"the card of {teacher} does not tell how it was trained: {first_problem(error)}") from error
     return f"{method_name(first, Split(card.dataset, card.split, card.classes, card.novel))}*"

@@ -178,9 +178,6 @@ class FolderDataset:
 
     def check(self) -> None:
         """Read every photo and label map. Raises DatasetError that names the first bad file."""
-        for name in self._listed_labels:
-            if name not in self._photos:
-                raise DatasetError(f"{self.root / 'image_labels.csv'} names {name!r}, which is not in images")
         for _ in _in_threads(lambda index: self.sample(index) and None, range(len(self))):
             pass
 
@@ -189,7 +186,10 @@ class FolderDataset:
 
     def _read_classes(self) -> tuple[str, ...]:
         path = self.root / "classes.txt"
-        classes = _lines(path)
+        # The line's number is the index: a blank line among them would shift all that follow.
+        classes = [line.strip() for line in _text(path).rstrip().splitlines()]
+        if "" in classes:
+            raise DatasetError(f"{path}, line {classes.index('') + 1}: no class; every line is an index, name them all")
         if not 1 <= len(classes) <= VOID:
             raise DatasetError(f"{path} names {len(classes)} classes; between 1 and {VOID} are possible")
         if len(set(classes)) < len(classes):
@@ -234,6 +234,8 @@ class FolderDataset:
             if class_name not in index_of:
                 raise DatasetError(f"{path}, line {rows.line_num}: classes.txt has no class {class_name!r}")
             name = photo if photo in self._photos else Path(photo).stem
+            if name not in self._photos:
+                raise DatasetError(f"{path}, line {rows.line_num}: there is no photo {photo!r} in images")
             labels.setdefault(name, set()).add(index_of[class_name])
         return labels
 

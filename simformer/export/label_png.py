@@ -56,7 +56,10 @@ def read_classes(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read as UTF-8 text ({error})") from error
     if path.suffix.lower() != ".csv":
-        return tuple(line.strip() for line in text.splitlines() if line.strip())
+        names = [line.strip() for line in text.rstrip().splitlines()]
+        if "" in names:
+            raise DatasetError(f"{path}, line {names.index('') + 1}: no class; every line is an index, name them all")
+        return tuple(names)
     rows = csv.DictReader(io.StringIO(text))
     if not {"index", "class"} <= set(rows.fieldnames or ()):
         raise DatasetError(f"{path} must begin with a line that names the columns index and class")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -62,12 +63,18 @@ class Models:
 
     Args:
         names: "cam", "oracle", and the SimFormers: every other name. None takes all that are in the weights folder.
+
+    Attributes:
+        left_out: names of models of other classes than most have; they cannot stand beside the others on one page.
     """
 
     def __init__(self, names: Sequence[str] | None = None):
         files = available_models()
-        self.names = tuple(files if names is None else names)
-        self._roles = {name: class_roles(files[name]) for name in self.simformers if name in files}
+        names = tuple(files if names is None else names)
+        self._roles = {name: class_roles(files[name]) for name in names if name in files}
+        classes = Counter(tuple(roles) for roles in self._roles.values() if roles).most_common(1)
+        self.left_out = tuple(n for n in names if self._roles.get(n) and tuple(self._roles[n]) != classes[0][0])
+        self.names = tuple(name for name in names if name not in self.left_out)
         self._loading: dict[str, Future[Predictor]] = {}
         self._starting = Lock()
         self._segmentations: Cache[Segmentation] = Cache(CACHE_BYTES)
@@ -81,13 +88,13 @@ class Models:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes of the first SimFormer, those of all shipped ones; empty if there is none."""
-        return tuple(next((roles for roles in self._roles.values() if roles), {}))
+        """The classes of the SimFormers, the same of all; empty if there is none."""
+        return tuple(next((self._roles[name] for name in self.simformers if self._roles.get(name)), {}))
 
     def roles_of(self, name: str | None) -> tuple[str, ...]:
         """Role of each of `classes` in a SimFormer or in what `roles_model` named; all base for other models."""
         composed = roles_of_model(name)
-        known = self._roles.get(name, {})
+        known = self._roles.get(name, {}) if name in self.simformers else {}
         return composed or tuple(known.get(each, "base") for each in self.classes)
 
     def with_roles(self, roles: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 
 from simformer.palette import BASE_COLOR, NOVEL_COLOR
 from simformer.results import METHOD_ORDER, ClassRow, MiouRow
+from simformer.splits import ALL_BASE
 
 # Okabe and Ito's colors, which color-blind people tell apart; gray and a darker yellow instead of black and
 # yellow, which one of the two backgrounds would swallow.
@@ -151,7 +152,7 @@ def novel_share_lines(rows: Sequence[MiouRow]) -> go.Figure:
         first, place = members[0], {row.split: row for row in members}
         drawn = [place.get(split) for split in splits]
         figure.add_scatter(
-            x=[shares[split] for split in splits],
+            x=[100 * row.novel_share if row else shares[split] for split, row in zip(splits, drawn, strict=True)],
             y=[row.miou if row else None for row in drawn],
             name=name,
             mode="lines+markers",
@@ -262,12 +263,14 @@ def styled(figure: go.Figure, *, x: str | None, y: str | None) -> go.Figure:
 
 def split_label(name: str) -> str:
     """ "1" for the split s1, other names as they are."""
-    return name[1:] if name[:1] == "s" and name[1:].isdigit() else name.replace("_", " ")
+    if name[:1] == "s" and name[1:].isdecimal():
+        return name[1:]
+    return "all base" if name == ALL_BASE else name
 
 
 def split_order(name: str) -> tuple[int, str]:
     """Sorts s2 before s10."""
-    return (int(name[1:]) if name[1:].isdigit() else 99, name)
+    return (int(name[1:]) if name[1:].isdecimal() else 99, name)
 
 
 def _seed_range(rows: Sequence[MiouRow | None]) -> dict[str, Any]:

@@ -118,15 +118,22 @@ def select_rows(cells: Iterable[ResultCell], chosen: Selection) -> list[MiouRow]
 
 
 def one_points(cells: Iterable[ResultCell]) -> list[ResultCell]:
-    """The cells without those of other J than the one that most cells of their method and table have.
+    """Of each method, table and split the cells of one J: of those it has the one that most of the table's cells have.
 
-    A J that was tried on one split alone would be missing on all others; the view of J shows it.
+    A J that was tried on one split beside another would be missing on all others; the view of J shows it.
     """
     cells = list(cells)
     counts: dict[tuple[str, str], Counter[int | None]] = defaultdict(Counter)
+    tried: dict[tuple[str, str, str], set[int | None]] = defaultdict(set)
     for cell in cells:
         counts[cell.method, cell.schedule][cell.points] += 1
-    return [cell for cell in cells if cell.points == counts[cell.method, cell.schedule].most_common(1)[0][0]]
+        tried[cell.method, cell.schedule, cell.split].add(cell.points)
+
+    def kept(cell: ResultCell) -> int | None:
+        usual = counts[cell.method, cell.schedule].most_common()
+        return next(points for points, _ in usual if points in tried[cell.method, cell.schedule, cell.split])
+
+    return [cell for cell in cells if cell.points == kept(cell)]
 
 
 def class_variants(cells: Iterable[ResultCell], chosen: Selection) -> dict[str, list[ClassRow]]:

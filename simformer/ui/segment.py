@@ -177,11 +177,15 @@ def served_sentence(assignment: Assignment) -> str:
 
 
 def missing_sentence(models: Models) -> str:
-    """Which models the page lacks and how to make them; empty if none is missing."""
-    if not models.missing:
-        return ""
-    what = ", ".join(f"{title(name)} (train it: {TRAINING[name]})" for name in models.missing)
-    return f"There are no weights in {weights_folder()} for {what}."
+    """Which models the page lacks and how to make them, and which it leaves out; empty if there are none of either."""
+    sentences = []
+    if models.missing:
+        what = ", ".join(f"{title(name)} (train it: {TRAINING[name]})" for name in models.missing)
+        sentences.append(f"There are no weights in {weights_folder()} for {what}.")
+    if models.left_out:
+        names = ", ".join(models.left_out)
+        sentences.append(f"Of other classes than most models in {weights_folder()}, so not shown: {names}.")
+    return " ".join(sentences)
 
 
 def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls:
@@ -217,8 +221,8 @@ def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls
                 run = gr.Button("Segment", variant="primary", elem_id="run", min_width=120)
                 stop = gr.Button("Stop", elem_id="stop", min_width=120)
             status = gr.HTML(elem_id="status", elem_classes="status")
-            if models.missing:
-                gr.HTML(f'<p class="hint">{escape(missing_sentence(models))}</p>', elem_id="missing")
+            if lacking := missing_sentence(models):
+                gr.HTML(f'<p class="hint">{escape(lacking)}</p>', elem_id="missing")
             controls = roles.build(models)
             split = controls.split
         with gr.Column(scale=3, min_width=300):

@@ -158,6 +158,24 @@ def test_one_name_for_two_choices_of_novel_classes_is_not_averaged(tmp_path):
     assert len(problems) == 1 and "seed1" in problems[0] and "other classes or roles than in" in problems[0]
 
 
+@pytest.mark.parametrize(
+    "names", [("日本", "中国"), ("big cats", "big-cats"), ("Animals", "animals"), ("a" * 300, "a" * 301)]
+)
+def test_names_of_own_splits_tell_cells_apart(tmp_path, names):
+    scores = CellScores(miou=50.0, per_class={"gear": 40.0, "bolt": 60.0})
+    for name in names:
+        write_result(make_cell(dataset="custom", split=name, novel=["bolt"], scores=scores), tmp_path)
+    assert {cell.split for cell in read_results(tmp_path)} == set(names)
+
+
+def test_any_name_of_a_split_finds_its_place():
+    scores = CellScores(miou=50.0, per_class={"gear": 40.0, "bolt": 60.0})
+    names = ["a²", "s²", "s10", "s2", "x"]
+    cells = [make_cell(dataset="custom", split=name, novel=["bolt"], scores=scores) for name in names]
+    splits = list(dict.fromkeys(row.split for row in miou_table(cells)))
+    assert sorted(splits) == sorted(names) and splits.index("s2") < splits.index("s10")
+
+
 # ------------------------------------------------------------------------------------------ tables
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from tiny import TINY
 from typer.testing import CliRunner
 
 from simformer.checkpoint import load_checkpoint
-from simformer.errors import SimFormerError
+from simformer.errors import DatasetError, SimFormerError
 from simformer.predictor import Predictor
 from simformer.results import read_results
 from train import engine
@@ -227,6 +228,40 @@ def test_other_settings_are_refused_on_resume(settings, tmp_path):
     result = run(config, "seed=1", "--resume")
     assert result.exit_code == 1 and "was saved with seed=0, this run has seed=1" in result.output
     assert run(config, "workers=1", "evaluate_every=5", "--resume").exit_code == 0
+
+
+def test_another_training_is_not_overwritten(settings, tmp_path):
+    config = write_config(tmp_path / "tiny.yaml", settings())
+    assert run(config).exit_code == 0
+    before = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    result = run(config, "seed=5")
+    assert result.exit_code == 1 and "weights.safetensors was saved with seed=0, this run has seed=5" in result.output
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
+    assert run(config).exit_code == 0  # the same one may be begun again
+
+
+def test_photos_to_evaluate_on_need_label_maps(settings, scenes, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(scenes, data)
+    names = (data / "val.txt").read_text().split()
+    for name in names:
+        path = data / "labels" / f"{name}.png"
+        Image.new("L", Image.open(path).size, 255).save(path)
+    with pytest.raises(DatasetError, match="no pixel of the label maps"):
+        train(settings(data=data))
+    assert (tmp_path / "run" / "weights.safetensors").is_file()  # the training is not lost
+    for name in names:
+        (data / "labels" / f"{name}.png").unlink()
+    (data / "image_labels.csv").write_text("photo,class\n" + "".join(f"{name},sky\n" for name in names))
+    with pytest.raises(DatasetError, match="to evaluate on has a label map"):
+        train(settings(data=data, out=tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(settings, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SimFormerError, match="cannot be made"):
+        train(settings(out=tmp_path / "file"))
 
 
 def test_held_out_photos_and_val_never_meet(settings, scenes, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from simformer.checkpoint import Card, load_checkpoint, save_checkpoint
-from simformer.errors import CheckpointError
+from simformer.errors import CheckpointError, ConfigError
 from simformer.results import CellScores, ResultCell, read_results, write_result
 from simformer.splits import load_split
 from train import publish as module
@@ -57,3 +57,20 @@ def test_what_is_refused_leaves_what_was_shipped(finished, tmp_path, monkeypatch
     with pytest.raises(CheckpointError, match="holds 2 results"):
         publish(finished, "split1", *folders)
     assert [path.read_bytes() for path in shipped] == before
+
+
+def test_a_result_of_other_settings_is_not_replaced(finished, tmp_path):
+    folders = tmp_path / "weights", tmp_path / "results"
+    [cell] = read_results(finished)
+    write_result(cell.model_copy(update={"config": SETTINGS | {"seed": 1}}), folders[1])
+    before = [path.read_bytes() for path in folders[1].iterdir()]
+    with pytest.raises(ConfigError, match="was measured with another seed and is not replaced"):
+        publish(finished, "split1", *folders)
+    assert [path.read_bytes() for path in folders[1].iterdir()] == before and not folders[0].exists()
+
+
+@pytest.mark.parametrize("name", ["", "split1.safetensors", "../split1", "a/b", ".."])
+def test_a_name_that_is_none(finished, tmp_path, name):
+    with pytest.raises(ConfigError, match="is not a name of a model"):
+        publish(finished, name, tmp_path / "weights", tmp_path / "results")
+    assert not (tmp_path / "weights").exists()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from simformer.errors import ConfigError
 from simformer.results import CellScores, MiouRow, ResultCell, published, write_result
 from simformer.splits import load_split
-from train.report import BEGIN, END, grid, insert, report, show
+from train.report import BEGIN, END, grid, insert, main, report, show
 
 
 def row(method: str, split: str, miou: float | None, **changes) -> MiouRow:
@@ -71,3 +73,20 @@ def test_the_mean_over_disjoint_splits_needs_all_four():
     assert lines["Basic Model"].endswith("| 26.3 |")  # of 27.0, 23.6, 29.1, 25.6
     assert lines["RETAB*"].endswith("| – |")
     assert "mean" not in grid([row for row in rows if row.split != "s2"], "novel")
+
+
+def test_no_result_replaces_no_table(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}\nmeasured\n{END}\n")
+    with pytest.raises(ConfigError, match="there is no result in"):
+        report(tmp_path / "mistyped")
+    command = typer.Typer()
+    command.command()(main)
+    for options in (["--readme", str(readme), "--results", str(tmp_path)], ["--readme", str(tmp_path / "none.md")]):
+        outcome = CliRunner().invoke(command, options)
+        assert outcome.exit_code == 1 and isinstance(outcome.exception, SystemExit), outcome.output
+    assert readme.read_text() == f"{BEGIN}\nmeasured\n{END}\n"
+
+
+def test_a_pipe_in_a_name_does_not_break_the_table():
+    assert grid([row("CAM", "a|b", 40.0)], "novel").splitlines()[0] == r"| novel classes | a\|b |"

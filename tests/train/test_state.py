@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from simformer.checkpoint import save_checkpoint
 from simformer.errors import CheckpointError
 from simformer.splits import Split
+from train.config import DATA_ID, data_id
 from train.optimization import make_optimizer, poly_schedule
-from train.state import first_difference, fixed_settings, load_state, save_state
-from train.tasks import make_task
+from train.state import STATE, WEIGHTS, check_folder, first_difference, fixed_settings, load_state, save_state
+from train.tasks import make_card, make_task
 
 SPLIT = Split("custom", "custom", ("a", "b", "c"), (2,))
 
@@ -112,3 +114,54 @@ def test_a_setting_younger_than_the_run_had_its_default(settings):
     assert first_difference(old, settings(steps=10, points=100)) is None
     assert first_difference(old, settings(steps=10, points=100, cam_flip=False)) == "cam_flip"
     assert first_difference(old | {"gone": 1}, settings(steps=10, points=100)) == "gone"
+
+
+def other_classes(config, tmp_path):
+    """The settings with a data set of as many other classes."""
+    data = tmp_path / "other"
+    data.mkdir()
+    for name in ("train.txt", "val.txt"):
+        (data / name).write_bytes((config.data / name).read_bytes())
+    (data / "classes.txt").write_text("\n".join(f"other {line}" for line in (config.data / "classes.txt").open()))
+    return config.model_copy(update={"data": data})
+
+
+def test_another_data_set_is_refused(saved, tmp_path):
+    path, config, others = saved
+    with pytest.raises(CheckpointError, match="a data set of other classes or photos"):
+        load_state(path, *others, other_classes(config, tmp_path))
+
+
+def test_the_same_data_set_elsewhere_is_the_same(saved, tmp_path):
+    path, config, others = saved
+    (tmp_path / "moved").mkdir()
+    for name in ("classes.txt", "train.txt", "val.txt"):
+        (tmp_path / "moved" / name).write_bytes((config.data / name).read_bytes().replace(b"\n", b"\r\n"))
+    assert load_state(path, *others, config.model_copy(update={"data": tmp_path / "moved"}))[0] == 1
+    assert data_id(config.model_copy(update={"val_list": "train.txt"})) != data_id(config)
+
+
+def test_a_run_older_than_the_data_sets_id_goes_on(settings):
+    config = settings()
+    old = {name: value for name, value in fixed_settings(config).items() if name != DATA_ID}
+    assert first_difference(old, config) is None
+
+
+def test_a_folder_of_another_run_is_not_overwritten(settings, tmp_path):
+    config = settings(steps=10)
+    check_folder(config)  # there is nothing yet
+    config.out.mkdir()
+    task = make_task(config, SPLIT)
+    save_checkpoint(config.out / WEIGHTS, task.network.state_dict(), make_card(task, config, SPLIT))
+    check_folder(config)
+    for other, words in (
+        (settings(steps=11), "steps=10, this run has steps=11"),
+        (other_classes(config, tmp_path), "other classes or photos"),
+    ):
+        with pytest.raises(CheckpointError, match=rf"weights\.safetensors .*{words}"):
+            check_folder(other)
+    (config.out / WEIGHTS).write_bytes(b"damaged")
+    check_folder(settings(steps=11))
+    save_state(config.out / STATE, *parts(config), config, 1, 2.5)
+    with pytest.raises(CheckpointError, match=r"state\.pt .*steps=10, this run has steps=11"):
+        check_folder(settings(steps=11))

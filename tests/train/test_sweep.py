@@ -129,8 +129,29 @@ def test_settings_become_overrides(table, tmp_path):
     assert config.novel == names and config.split == "1e3" and config.hold_out == 1e-5
 
 
+@pytest.mark.parametrize("name", ["group #1", "2024", "no", "a: b", "{x}", "&x", "[a", "'", "null", "s1", "big cats"])
+def test_names_of_splits_are_taken_as_they_are(table, tmp_path, name):
+    [cell] = read_table(table({"name": "a", "splits": [name]}), [], tmp_path / "runs")
+    assert cell.settings.split == name
+    settings = load_config(Path(cell.command[3]), cell.command[4:-1])
+    assert (settings.split, settings.out) == (name, tmp_path / "runs" / f"a_{name}")
+
+
+def test_a_result_on_another_data_set_is_not_taken_over(table, runs, tmp_path, scenes):
+    path = table({"name": "a"})
+    assert run(path).exit_code == 0 and runs.started == ["a_s1"]
+    assert run(path).exit_code == 0 and runs.started == ["a_s1"]
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("classes.txt", "train.txt", "val.txt"):
+        (other / name).write_text("photo\n" + (scenes / name).read_text())
+    run(path, f"data={other}")
+    assert runs.started == ["a_s1", "a_s1"]
+
+
 @pytest.mark.parametrize("cells, words", [
     ([{"name": "a"}, {"name": "a"}], "two cells called a_s1"),
+    ([{"name": "a", "splits": ["all"]}], "split=all is what"),
     ([{"name": "a", "splitz": ["s1"]}], "splitz"),
     ([{"name": "a", "settings": {"stepz": 1}}], "stepz"),
     ([{"name": "a", "config": "none.yaml"}], r"none\.yaml"),

@@ -107,6 +107,8 @@ def spoil(root, what: str) -> None:
             csv.write_text("b,dog\n")
         case "CSV row too short":
             csv.write_text("photo,class\nb\n")
+        case "classes.txt with a gap":
+            (root / "classes.txt").write_text("sky\n\ncat\n\n")
         case "classes.txt missing":
             (root / "classes.txt").unlink()
         case "classes.txt empty":
@@ -142,9 +144,10 @@ def spoil(root, what: str) -> None:
     ("label map in colors", r"labels/b\.png is of mode RGB"),
     ("label map of 16 bits", r"labels/b\.png is of mode I;16"),
     ("unknown class in the CSV", r"image_labels\.csv, line 3: classes\.txt has no class 'horse'"),
-    ("unknown photo in the CSV", r"image_labels\.csv names 'zebra7', which is not in images"),
+    ("unknown photo in the CSV", r"image_labels\.csv, line 2: there is no photo 'zebra7' in images"),
     ("CSV without header", r"image_labels\.csv must begin with the line photo,class"),
     ("CSV row too short", r"image_labels\.csv, line 2: .* no class ''"),
+    ("classes.txt with a gap", r"classes\.txt, line 2: no class"),
     ("classes.txt missing", r"there is no file .*classes\.txt"),
     ("classes.txt empty", r"classes\.txt names 0 classes; between 1 and 255"),
     ("class named twice", r"classes\.txt names a class twice: 'sky'"),

@@ -59,8 +59,11 @@ def test_the_csv_is_read_back(tmp_path):
 
 
 def test_names_one_a_line(tmp_path):
-    (tmp_path / "classes.txt").write_text("sky\n\n traffic light \r\n", encoding="utf-8-sig")
+    (tmp_path / "classes.txt").write_text("sky\n traffic light \r\n\n", encoding="utf-8-sig")
     assert read_classes(tmp_path / "classes.txt") == ("sky", "traffic light")
+    (tmp_path / "classes.txt").write_text("sky\n\ntraffic light\n")
+    with pytest.raises(DatasetError, match="line 2: no class"):
+        read_classes(tmp_path / "classes.txt")
 
 
 @pytest.mark.parametrize(

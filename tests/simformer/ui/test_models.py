@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import CheckpointError, ImageError
 from simformer.predictor import Predictor
 from simformer.ui.models import Models, title
 from simformer.ui.photos import Photo, show
+from simformer.ui.segment import missing_sentence
 
 
 def test_models_are_found_by_name(models):
@@ -76,6 +78,19 @@ def test_a_broken_weights_file_harms_no_other_model(page_weights, tmp_path, monk
     with pytest.raises(CheckpointError, match=r"oracle\.safetensors"):
         models.segment("oracle", Photo(photo_file))
     assert models.segment("split1", Photo(photo_file)).labels.shape == (80, 120)
+
+
+def test_models_of_other_classes_do_not_stand_beside_the_others(page_weights, tmp_path, monkeypatch):
+    for path in page_weights.glob("*.safetensors"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors, card = load_checkpoint(tmp_path / "split1.safetensors")
+    renamed = card.model_copy(update={"classes": tuple(f"my {name}" for name in card.classes)})
+    save_checkpoint(tmp_path / "mine.safetensors", tensors, renamed)
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    models = Models()
+    assert models.left_out == ("mine",) and models.simformers == ("split1", "split2")
+    assert models.classes == card.classes
+    assert missing_sentence(models).endswith("so not shown: mine.")
 
 
 def test_an_unknown_model_is_named(models):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -128,6 +129,13 @@ def test_splits_of_one_share_have_one_tick(main_cells):
     assert ticks.ticktext == ("24 %<br>split 1, 2", "29 %<br>split 5")
 
 
+def test_a_split_of_one_name_stands_at_its_own_share_in_each_table(main_cells):
+    rows = rows_of(main_cells, splits=["s1"])
+    rows += [replace(row, table="other", novel_share=0.5) for row in rows]
+    lines = traces(novel_share_lines(rows), "scatter")
+    assert sorted({tuple(line["x"]) for line in lines.values()}) == [pytest.approx((500 / 21,)), (50.0,)]
+
+
 def test_published_lines_are_dashed():
     rows = [row for row in published() if row.table == "more novel classes"]
     lines = traces(novel_share_lines(rows), "scatter")
@@ -203,4 +211,5 @@ def test_sensitivity_lines(inputs):
 
 def test_splits_in_words_and_in_order():
     assert [split_label(name) for name in ("s1", "s12", "all_base", "custom")] == ["1", "12", "all base", "custom"]
+    assert [split_label(name) for name in ("a_b", "a b", "s²")] == ["a_b", "a b", "s²"]
     assert sorted(["s10", "s2", "custom", "s1"], key=split_order) == ["s1", "s2", "s10", "custom"]

@@ -110,6 +110,13 @@ def test_one_j_per_method_unless_j_is_what_is_shown(cells):
     assert sum(cell.method == "SimFormer" for cell in kept) == 9
 
 
+def test_a_split_measured_with_another_j_alone_is_not_lost(make_result):
+    cells = [make_result("SimFormer", "s1", points=50), make_result("SimFormer", "s2", points=100)]
+    assert one_points(cells) == cells
+    both = [*cells, make_result("SimFormer", "s3", points=50), make_result("SimFormer", "s3", points=100)]
+    assert len({cell.split for cell in one_points(both)}) == 3 == len(one_points(both))
+
+
 def test_data_sets_to_choose(cells):
     assert [name for _, name in dataset_choices(cells)] == ["msrc21", "coco_stuff_10k"]
     assert [name for _, name in dataset_choices([])] == ["msrc21", "coco_stuff_10k"]
