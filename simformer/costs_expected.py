@@ -7,11 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from simformer.results import ResultCell, class_iou_by_role, largest_novel_share, mean_iou, published
+from simformer.results import (
+    GROUPS,
+    Group,
+    ResultCell,
+    class_iou_by_role,
+    largest_novel_share,
+    mean_iou,
+    miou_by_masked,
+    published,
+)
 from simformer.splits import dataset_classes, load_split
 
 COCO_STUFF = "coco_stuff_10k"
@@ -52,24 +62,34 @@ class MeasuredRoles:
     A plan is one of three models: without masks it is CAM, with masks for every class FullyOracle, and
     SimFormer between. For SimFormer the plan's mIoU is taken to be the mean of the IoU that each class had in
     its role, averaged over the splits measured. That the other classes' roles matter little is an assumption,
-    which the growing splits (s5 to s9) test and `extrapolated` bounds.
+    which the growing splits (s5 to s9) test and `extrapolated` bounds; where a SimFormer was trained with just
+    the plan's roles, the note says what it reached.
 
     Attributes:
         iou: {class: {"base" | "novel" | "cam" | "oracle": percent}}; a role that was not measured is absent.
         largest_share: the largest share (0 to 1) of novel classes in a measured SimFormer; None = not known.
         dataset: on which the IoU was measured.
+        trained: what SimFormers reached with just these classes masked, see `miou_by_masked`.
     """
 
-    def __init__(self, iou: Mapping[str, Mapping[str, float]], largest_share: float | None = None, dataset: str = ""):
+    def __init__(
+        self,
+        iou: Mapping[str, Mapping[str, float]],
+        largest_share: float | None = None,
+        dataset: str = "",
+        trained: Mapping[frozenset[str], Mapping[Group, float]] = MappingProxyType({}),
+    ):
         self.iou = iou
         self.largest_share = largest_share
         self.dataset = dataset
+        self.trained = trained
 
     @classmethod
     def from_cells(cls, cells: Iterable[ResultCell]) -> MeasuredRoles:
         """From the cells of one data set and table. Raises ConfigError if they come from several tables."""
         cells = list(cells)
-        return cls(class_iou_by_role(cells), largest_novel_share(cells), cells[0].dataset if cells else "")
+        dataset = cells[0].dataset if cells else ""
+        return cls(class_iou_by_role(cells), largest_novel_share(cells), dataset, miou_by_masked(cells))
 
     def comparable(self, classes: Sequence[str]) -> tuple[str, ...]:
         """Those classes that were measured both as base and as novel: what a mask gains is known for them."""
@@ -130,6 +150,10 @@ class MeasuredRoles:
             note = f"Missing{place}, for {len(missing)} of {len(counted)} classes: {source}."
         else:
             note = f"Measured{place}, class by class: {source}."
+        reached = self.trained.get(frozenset(masked), {}) if self.iou.keys() == set(classes) else {}
+        if reached.keys() == set(GROUPS):
+            groups = "{all:.1f} over all classes, {base:.1f} over base, {novel:.1f} over novel ones".format(**reached)
+            note += f" A SimFormer trained with just these roles reached {groups}."
         share = _novel_share(classes, masked)
         if self._beyond(share):
             note += (

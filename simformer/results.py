@@ -43,6 +43,7 @@ __all__ = [
     "class_iou_by_role",
     "largest_novel_share",
     "mean_iou",
+    "miou_by_masked",
     "miou_table",
     "of_table",
     "per_class_table",
@@ -178,6 +179,24 @@ def class_iou_by_role(cells: Iterable[ResultCell], *, points: int | None = None)
     for (name, role), splits in per_split.items():
         by_role[name][role] = mean_iou(map(mean_iou, splits.values()))
     return dict(by_role)
+
+
+def miou_by_masked(
+    cells: Iterable[ResultCell], *, points: int | None = None
+) -> dict[frozenset[str], dict[Group, float]]:
+    """What a SimFormer reached with just these classes masked: {masked classes: {"all" | "base" | "novel": percent}}.
+
+    Means over seeds. Arguments and errors as in `class_iou_by_role`.
+    """
+    chosen = [cell for cell in _of_one_table(cells, points) if cell.method == "SimFormer"]
+    found: dict[frozenset[str], dict[Group, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for cell in chosen:
+        split = cell_split(cell)
+        masked = frozenset(split.classes[index] for index in split.base)
+        for group, score in scores_on_split(cell, split).items():
+            if score is not None:
+                found[masked][group].append(score)
+    return {masked: {group: mean_iou(scores) for group, scores in groups.items()} for masked, groups in found.items()}
 
 
 def largest_novel_share(cells: Iterable[ResultCell], *, points: int | None = None) -> float | None:

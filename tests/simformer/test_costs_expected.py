@@ -56,6 +56,17 @@ def test_a_missing_measurement_is_missing_not_zero():
     assert measured.expect(CLASSES, ["sky"], over=["sky", "cat"]).miou == pytest.approx((90 + 50) / 2)
 
 
+def test_a_model_trained_with_just_these_roles_is_told():
+    reached = {frozenset({"sky", "cat"}): {"all": 61.0, "base": 75.5, "novel": 32.04}}
+    measured = MeasuredRoles(IOU, trained=reached)
+    told = (
+        "A SimFormer trained with just these roles reached 61.0 over all classes, 75.5 over base, 32.0 over novel ones."
+    )
+    assert measured.expect(CLASSES, ["cat", "sky"]).note.endswith(told)
+    assert "just these roles" not in measured.expect(CLASSES, ["sky"]).note
+    assert "just these roles" not in measured.expect(("sky", "cat"), ["sky", "cat"]).note  # other classes
+
+
 def test_nothing_measured():
     expected = MeasuredRoles.from_cells([]).expect(CLASSES, ["sky"])
     assert expected.miou is None

@@ -14,6 +14,7 @@ from simformer.results import (
     ResultCell,
     class_iou_by_role,
     largest_novel_share,
+    miou_by_masked,
     miou_table,
     of_table,
     per_class_table,
@@ -221,6 +222,16 @@ def test_a_missing_cell_is_a_row_without_a_number():
     classes = per_class_table(cells, methods=["Basic Model"])
     assert only(classes, split="s2", class_name="cow").iou is None
     assert only(classes, split="s1", class_name="cow").iou == 50.0
+
+
+def test_what_models_reached_by_the_classes_they_had_masks_for():
+    cells = [make_cell(40.0, seed=0), make_cell({"tree": 30.0, "cow": 90.0}, seed=1), make_cell(20.0, split="s2")]
+    cells += [make_cell(70.0, method="Basic Model", points=None), make_cell(99.0, points=150)]
+    found = miou_by_masked(cells)
+    split = load_split("msrc21", "s1")
+    assert len(found) == 2
+    masked = frozenset(split.classes[index] for index in split.base)
+    assert found[masked] == {"all": pytest.approx(50.0), "base": 65.0, "novel": 35.0}
 
 
 def test_methods_trained_once_stand_on_every_split():
