@@ -201,8 +201,8 @@ def miou_by_masked(
 
 def largest_novel_share(cells: Iterable[ResultCell], *, points: int | None = None) -> float | None:
     """The largest share (0 to 1) of novel classes that a measured SimFormer was trained with, or None."""
-    splits = [cell_split(cell) for cell in _of_one_table(cells, points) if cell.method == "SimFormer"]
-    return max((len(split.novel) / len(split.classes) for split in splits), default=None)
+    chosen = [cell for cell in _of_one_table(cells, points) if cell.method == "SimFormer"]
+    return max((cell_split(cell).novel_share for cell in chosen), default=None)
 
 
 def _of_one_table(cells: Iterable[ResultCell], points: int | None) -> list[ResultCell]:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from simformer.errors import ConfigError, UnknownClassError
+from simformer.errors import ConfigError, DatasetError, UnknownClassError
 
 Role = Literal["base", "novel"]
 
@@ -95,6 +95,18 @@ def custom_split(classes: Sequence[str], novel_names: Iterable[str], name: str =
         raise ConfigError(f"the class {repeated!r} is listed twice")
     novel = {class_index(classes, name) for name in novel_names}
     return Split("custom", name, classes, tuple(sorted(novel)))
+
+
+def class_lines(text: str, path: Path) -> list[str]:
+    """Class names of a text file, one a line; the line's number is the index, so that no line but the last is blank.
+
+    Raises:
+        DatasetError: a blank line, which would shift all classes behind it.
+    """
+    names = [line.strip() for line in text.rstrip().splitlines()]
+    if "" in names:
+        raise DatasetError(f"{path}, line {names.index('') + 1}: no class; every line is an index, name them all")
+    return names
 
 
 def class_index(classes: Sequence[str], name: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from simformer.results import ALL, CellScores, ResultCell
+from simformer.results import ALL, CellScores, ResultCell, read_results, result_name
 from train.config import TrainConfig, published_settings
 from train.state import FREE_TO_CHANGE
 from train.tasks import method_name
@@ -50,6 +50,14 @@ def differing_setting(a: dict[str, Any], b: dict[str, Any]) -> str | None:
     """
     keys = (a.keys() & b.keys()) - FREE_TO_CHANGE - {"teacher", "init"}
     return min((key for key in keys if a[key] != b[key]), default=None)
+
+
+def clash(cell: ResultCell, results: Path) -> tuple[ResultCell, str] | None:
+    """The result of other settings that has this one's place in a folder, and the first setting they differ in."""
+    name = result_name(cell)
+    there = next((other for other in read_results(results, report=lambda _: None) if other.file == name), None)
+    key = differing_setting(there.config, cell.config) if there else None
+    return (there, key) if key else None
 
 
 def table_name(config: TrainConfig) -> str:

@@ -9,10 +9,11 @@ import typer
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import CheckpointError, ConfigError
-from simformer.results import RESULTS_FOLDER, read_results, result_name, write_result
+from simformer.results import RESULTS_FOLDER, read_results, write_result
 from simformer.weights import SUFFIX, weights_folder
 from train.console import one_sentence
-from train.provenance import differing_setting
+from train.provenance import clash, differing_setting
+from train.state import WEIGHTS
 
 LARGEST = 20 * 2**20  # bytes; what a repository and a Space carry without large-file storage
 
@@ -28,7 +29,7 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
     cells = read_results(run)
     if len(cells) != 1:
         raise CheckpointError(f"{run} holds {len(cells)} results, not one: is the run finished?")
-    file = run / "weights.safetensors"
+    file = run / WEIGHTS
     state_dict, card = load_checkpoint(file)
     # Before anything is written: a model of that name may be shipped already.
     if file.stat().st_size > LARGEST:
@@ -37,10 +38,10 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
         raise CheckpointError(f"the weights and the result of {run} are of different trainings: they differ in {key}")
     if not name or name.startswith(".") or name.endswith(SUFFIX) or Path(name).name != name:
         raise ConfigError(f"{name!r} is not a name of a model: it is a file's name without folder and {SUFFIX}")
-    there = [other for other in read_results(results, lambda _: None) if other.file == result_name(cells[0])]
-    if there and (key := differing_setting(there[0].config, cells[0].config)) is not None:
+    if found := clash(cells[0], results):
+        there, key = found
         raise ConfigError(
-            f"{results / there[0].file} was measured with another {key} and is not replaced: give this training a "
+            f"{results / there.file} was measured with another {key} and is not replaced: give this training a "
             "split or a schedule of another name"
         )
     target = weights / f"{name}{SUFFIX}"

@@ -34,13 +34,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from simformer.checkpoint import load_checkpoint
 from simformer.distributed import Cluster, connected
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
-from simformer.results import ResultCell, read_results, result_name, write_result
+from simformer.results import ResultCell, read_results, write_result
 from simformer.validation import first_problem
 from train.cluster import ClusterProcess
 from train.config import TrainConfig, as_published, load_config, read_yaml
 from train.console import one_sentence
-from train.provenance import differing_setting, table_name
-from train.state import first_difference
+from train.provenance import clash, table_name
+from train.state import WEIGHTS, first_difference
 
 app = typer.Typer(add_completion=False)
 
@@ -102,7 +102,7 @@ class Cell:
     @property
     def weights(self) -> Path:
         """The file that the run leaves in the end."""
-        return self.out / "weights.safetensors"
+        return self.out / WEIGHTS
 
     @property
     def missing(self) -> bool:
@@ -315,12 +315,10 @@ def store(cell: Cell, measured: list[ResultCell], results: Path) -> str | None:
     """
     if cell.result in measured:
         return None
-    name = result_name(cell.result)
-    there = next((other for other in read_results(results, report=lambda _: None) if other.file == name), None)
-    key = there and differing_setting(there.config, cell.result.config)
-    if key:
+    if found := clash(cell.result, results):
+        there, key = found
         return (
-            f"{cell.name}: {results / name} was measured with {key}={there.config[key]}, not "
+            f"{cell.name}: {results / there.file} was measured with {key}={there.config[key]}, not "
             f"{cell.result.config[key]}, and is not replaced; set schedule=NAME for a table of its own"
         )
     write_result(cell.result, results)

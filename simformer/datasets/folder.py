@@ -16,6 +16,7 @@ from simformer.errors import DatasetError, ImageError
 from simformer.images import load_image
 from simformer.label_maps import read_label_png
 from simformer.palette import VOID
+from simformer.splits import class_lines
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -186,10 +187,7 @@ class FolderDataset:
 
     def _read_classes(self) -> tuple[str, ...]:
         path = self.root / "classes.txt"
-        # The line's number is the index: a blank line among them would shift all that follow.
-        classes = [line.strip() for line in _text(path).rstrip().splitlines()]
-        if "" in classes:
-            raise DatasetError(f"{path}, line {classes.index('') + 1}: no class; every line is an index, name them all")
+        classes = class_lines(_text(path), path)
         if not 1 <= len(classes) <= VOID:
             raise DatasetError(f"{path} names {len(classes)} classes; between 1 and {VOID} are possible")
         if len(set(classes)) < len(classes):

@@ -12,6 +12,7 @@ from simformer.export.annotation import Annotation, distinct
 from simformer.export.tree import open_tree
 from simformer.label_maps import VOID_COLOR, palette_image
 from simformer.palette import VOID, hex_colors
+from simformer.splits import class_lines
 
 CLASSES_FILE = "classes.csv"
 VOID_NAME = "unsure"
@@ -56,10 +57,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read as UTF-8 text ({error})") from error
     if path.suffix.lower() != ".csv":
-        names = [line.strip() for line in text.rstrip().splitlines()]
-        if "" in names:
-            raise DatasetError(f"{path}, line {names.index('') + 1}: no class; every line is an index, name them all")
-        return tuple(names)
+        return tuple(class_lines(text, path))
     rows = csv.DictReader(io.StringIO(text))
     if not {"index", "class"} <= set(rows.fieldnames or ()):
         raise DatasetError(f"{path} must begin with a line that names the columns index and class")

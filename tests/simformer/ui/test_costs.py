@@ -12,7 +12,7 @@ from simformer.costs import KINDS, AnnotationSeconds, MeasuredRoles, best_for_bu
 from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
 from simformer.errors import ConfigError, DatasetError, UnknownClassError
 from simformer.results import CellScores, class_iou_by_role, read_results, write_result
-from simformer.splits import dataset_classes, load_split
+from simformer.splits import dataset_classes
 from simformer.ui import costs
 from simformer.ui.calculator import (
     MOST_CLASSES,
@@ -25,14 +25,12 @@ from simformer.ui.calculator import (
     frequency_rows,
     make_plan,
     read_inputs,
-    roles_for,
     split_masked,
     uploaded_rows,
 )
 from simformer.ui.costs import (
     calculate,
     count_folder,
-    send_roles,
     split_choices,
     take_expectation,
     take_split,
@@ -353,34 +351,7 @@ def test_folders_are_read_only_where_the_app_was_told_so(synthetic_results):
         assert all(function.api_visibility == "private" for function in page.fns.values())
 
 
-# -------------------------------------------------------------------------------------- roles
-
-
-def test_roles_are_sent_in_the_order_of_the_models_classes():
-    classes = dataset_classes("msrc21")
-    reordered = [[name, 10, 1] for name in reversed(classes)]
-    (roles, number), tabs = send_roles(classes, reordered, split_masked("msrc21", "s4"))
-    assert roles == load_split("msrc21", "s4").roles
-    assert tabs.selected == "segment"
-    assert set(send_roles(classes, reordered, [])[0].roles) == {"novel"}
-    # Sent again they are something new, or the Segment tab would not notice.
-    assert send_roles(classes, reordered, split_masked("msrc21", "s4"))[0] != (roles, number)
-
-
-def test_roles_of_other_classes_are_refused_in_a_sentence():
-    with pytest.raises(gr.Error, match="unicorn"):
-        send_roles(dataset_classes("msrc21"), [["unicorn", 10, 1]], ["unicorn"])
-    with pytest.raises(ConfigError, match="also need a role for 'grass'"):
-        roles_for(("cow", "grass"), ["cow"], ["cow"])
-    with pytest.raises(UnknownClassError):
-        roles_for(("cow",), ["cow"], ["grass"])
-    with pytest.raises(ConfigError, match="no model"):
-        roles_for((), ["cow"], ["cow"])
-
-
-def test_roles_of_own_classes_fit_own_models():
-    rows = [["gear", 10, 1], ["bolt", 20, 1]]
-    assert send_roles(("bolt", "gear"), rows, ["gear"])[0].roles == ("novel", "base")
+# ------------------------------------------------------------------------------------- splits
 
 
 def test_splits_that_fit_the_classes():
