@@ -1,6 +1,6 @@
 """Official downloads -> the folders that training reads: in parallel, resumable, nothing but whole files.
 
-What train.prepare_coco_stuff10k and train.prepare_ade20k have in common.
+What train.prepare_coco_stuff10k, train.prepare_ade20k and train.prepare_msrc21 have in common.
 """
 
 from __future__ import annotations
@@ -166,6 +166,14 @@ def check_download(photos: Sequence[Photo], counts: dict[str, int], source: Path
     missing = [path for photo in photos for path in (photo.image, photo.labels) if not path.is_file()]
     if missing:
         raise DatasetError(f"{source} is incomplete: {len(missing):,} files are missing, the first is {missing[0]}")
+
+
+def read_list(path: Path) -> list[str]:
+    """Names of photos, one a line. Raises DatasetError if there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"there is no list {path}; unpack the whole download into one folder") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,7 +17,7 @@ from scipy.io import loadmat
 from simformer.errors import DatasetError
 from simformer.splits import dataset_classes
 from train.console import one_sentence
-from train.prepare import Labels, Layout, Photo, Workers, check_download, label_table, prepare, relabel
+from train.prepare import Labels, Layout, Photo, Workers, check_download, label_table, prepare, read_list, relabel
 
 COUNTS = {"train": 9_000, "test": 1_000}
 FOLDER = Layout("images", "labels", {"train": "train.txt", "test": "val.txt"})
@@ -49,14 +49,6 @@ def prepare_coco_stuff10k(
     ]
     check_download(photos, counts, source)
     return prepare(photos, target, layout, dataset_classes("coco_stuff_10k"), read_mat, workers)
-
-
-def read_list(path: Path) -> list[str]:
-    """Names of photos, one a line. Raises DatasetError if there is no such file."""
-    try:
-        return path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"there is no list {path}; unpack the whole download into one folder") from error
 
 
 def read_mat(path: Path) -> Labels:

@@ -18,7 +18,7 @@ from simformer.label_maps import read_label_png
 from simformer.palette import VOID
 from simformer.splits import class_lines
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 class FolderDataset:
@@ -26,7 +26,7 @@ class FolderDataset:
 
     ::
 
-        images/NAME.jpg (or .jpeg, .png)   photos
+        images/NAME.jpg (or .jpeg, .png, .bmp)   photos
         labels/NAME.png                    8-bit class indices, 255 = void, of the photo's size
         classes.txt                        one class name a line; the line number is the index
         train.txt, val.txt                 names without extension, one a line

@@ -36,7 +36,7 @@ OWN_CLASSES = """## Train on your own classes
 A data set is a folder:
 
 ```
-images/NAME.jpg        photos (jpg or png)
+images/NAME.jpg        photos (jpg, png or bmp)
 labels/NAME.png        8-bit class indices of the photo's size, 255 where nothing is labelled
 classes.txt            one class name a line; the line number, from 0, is the index
 train.txt, val.txt     names without extension
