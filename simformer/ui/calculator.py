@@ -143,9 +143,9 @@ def frequencies(rows: Sequence[FrequencyRow]) -> tuple[costs.ClassFrequency, ...
 
 
 def frequency_rows(classes: Iterable[costs.ClassFrequency]) -> list[list[Any]]:
-    """The rows of the table of classes, as `frequencies` reads them."""
+    """The rows of the table of classes, as `frequencies` reads them: with so many digits that amounts stay the same."""
     return [
-        [found.name, round(100 * found.share, 2), None if found.instances is None else round(found.instances, 2)]
+        [found.name, round(100 * found.share, 3), None if found.instances is None else round(found.instances, 3)]
         for found in classes
     ]
 

@@ -161,6 +161,19 @@ def test_rounded_products_leave_predictions_and_matches_exact(settings):
     assert losses["no"]["similarity"] == pytest.approx(losses["bf16"]["similarity"], rel=0.05)
 
 
+def test_rounded_products_leave_the_classifier_exact(settings):
+    """As above, and nothing of CAM's forward pass is rounded."""
+    labels = torch.full((2, 32, 32), 255)
+    novel = [torch.tensor([0]), torch.tensor([1, 2])]
+    batch = WeakShotBatch(torch.rand(2, 3, 32, 32) * 255, labels, torch.zeros_like(labels).bool(), [], novel, pairs=0)
+    task = ClassificationTask(settings(method="cam", model={"backbone": "test_efficientnet"}), SPLIT).eval()
+    losses = []
+    for precision in ("no", "bf16"):
+        with products(precision):
+            losses.append(float(task(batch)["classification"].detach()))
+    assert losses[0] == losses[1]
+
+
 def test_losses_at_the_predictions_resolution(settings):
     """Label maps that are constant over every 4 x 4 pixels lose nothing when they shrink; the losses differ little."""
     torch.manual_seed(0)

@@ -8,7 +8,14 @@ import re
 import gradio as gr
 import pytest
 
-from simformer.costs import KINDS, AnnotationSeconds, MeasuredRoles, best_for_budget, shipped_frequency
+from simformer.costs import (
+    KINDS,
+    AnnotationSeconds,
+    MeasuredRoles,
+    best_for_budget,
+    cost_inputs,
+    shipped_frequency,
+)
 from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
 from simformer.errors import ConfigError, DatasetError, UnknownClassError
 from simformer.results import CellScores, class_iou_by_role, read_results, write_result
@@ -102,6 +109,12 @@ def test_the_table_of_classes_keeps_its_numbers():
         assert after.name == before.name
         assert after.share == pytest.approx(before.share, abs=1e-4)
         assert after.instances == pytest.approx(before.instances, abs=0.01)
+    # The command `cost` takes the exact numbers, and both should show one amount.
+    exact = cost_inputs(images=1000, classes=shipped, hourly_rate=15.0)
+    typed = exact.model_copy(update={"classes": again})
+    plans = [make_plan(values, ["cow"], MeasuredRoles({})) for values in (exact, typed)]
+    shown = [[money(scenario.money, "USD") for scenario in plan.scenarios] for plan in plans]
+    assert shown[0] == shown[1]
     assert frequencies([*ROWS, ["", "", ""], [None, None, None]]) == frequencies(ROWS)
 
 
