@@ -52,10 +52,13 @@ def report(results: Path) -> str:
         steps = sorted({str(cell.steps) for cell in compared})
         devices = sorted({cell.device for cell in facts})
         photos = sorted({str(cell.images) for cell in facts})
+        others = sorted({str(cell.steps) for cell in facts} - set(steps))
+        starred = any(cell.method.endswith("*") for cell in facts)
         parts.append(
             f"Measured: {dataset}, table `{table}`{RULES[rule]}, {' or '.join(photos)} evaluation photos, "
-            f"{' or '.join(steps)} training steps, on {' or '.join(devices)}. mIoU in percent. CAM and FullyOracle are "
-            "trained once and read on each split's classes."
+            f"{' or '.join(steps)} training steps{f' (CAM: {others[0]})' if others else ''}, on "
+            f"{' or '.join(devices)}. mIoU in percent. CAM and FullyOracle are trained once and read on each split's "
+            f"classes.{' A star marks a second training of as many steps, on predictions.' if starred else ''}"
         )
         parts += [grid(measured, group) for group in reversed(GROUPS)]
     paper = [row for row in published() if row.table in ("pairing", "more novel classes")]
