@@ -20,6 +20,7 @@ from simformer.palette import VOID
 from simformer.validation import first_problem
 
 CARD_KEY = "card"
+LARGEST_SIDE = 4096  # pixels of the short side at which a network may see a photo
 
 
 class Inference(BaseModel):
@@ -65,7 +66,7 @@ class Card(BaseModel):
     roles: tuple[Literal["base", "novel"], ...]
     dataset: str
     split: str
-    image_size: int = Field(ge=16, le=4096)
+    image_size: int = Field(ge=16, le=LARGEST_SIDE)
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     training: dict[str, Any] = {}

@@ -150,8 +150,8 @@ def frontier(inputs: CostInputs, measured: MeasuredRoles, *, limit: int | None =
     not measured.
 
     Args:
-        limit: at most so many points, chosen evenly in order of cost, both ends among them; each is still
-            efficient. None = all of them.
+        limit: at most so many points, but two at least, chosen evenly in order of cost, both ends among them; each is
+            still efficient. None = all of them.
 
     Returns:
         Cheapest first; empty if no class was measured in both roles.

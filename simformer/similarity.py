@@ -202,7 +202,11 @@ class PixelSimilarity(nn.Module):
 
     @torch.no_grad()
     def teacher(self, a: Tensor, b: Tensor) -> Tensor:
-        """SimNet's probability of "same class" for all pairs of P x J x C points, P x J x J, running statistics."""
+        """SimNet's probability of "same class" for all pairs of P x J x C points, P x J x J.
+
+        With running statistics, so that a pair's answer does not depend on the others; the released code takes those
+        of the batch here too.
+        """
         training = self.simnet.training
         self.simnet.eval()
         same = self.simnet(a[:, :, None], b[:, None]).softmax(-1)[..., 1]
@@ -217,10 +221,18 @@ def distillation_losses(student: Tensor, teacher: Tensor, kind: Literal["ce", "c
     return -(teacher - 0.5).relu() * (1 + student).log() - (0.5 - teacher).relu() * (2 - student).log()
 
 
-def shrink_labels(base_labels: Tensor, padding: Tensor, size: torch.Size) -> tuple[Tensor, Tensor]:
-    """Label maps (int64) and padding (bool), B x H x W -> B x h x w, nearest."""
+def shrink_labels(
+    base_labels: Tensor, padding: Tensor, size: torch.Size, centers: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Label maps (int64) and padding (bool), B x H x W -> B x h x w.
+
+    Args:
+        centers: take each value from the middle of its cell; otherwise from the upper left corner, as the released
+            code does where it shrinks label maps.
+    """
     both = torch.stack((base_labels, padding.long()), 1).float()
-    labels, padding = F.interpolate(both, size=size, mode="nearest").long().unbind(1)
+    mode = "nearest-exact" if centers else "nearest"
+    labels, padding = F.interpolate(both, size=size, mode=mode).long().unbind(1)
     return labels, padding.bool()
 
 

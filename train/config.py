@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from simformer.checkpoint import LARGEST_SIDE
 from simformer.errors import ConfigError
 from simformer.results import ALL
 from simformer.validation import first_problem
@@ -49,19 +50,22 @@ class TrainConfig(BaseModel):
     complementary_weight: float = Field(0.15, ge=0)
     distillation_weight: float = Field(0.1, ge=0)
     distillation: Literal["ce", "cce"] = "cce"
-    loss_resolution: Literal["image", "prediction"] = Field(
-        "image", description="prediction: label maps shrink to the masks' size (stride 4), a sixteenth of the work"
+    loss_resolution: Literal["image", "prediction", "prediction_centers"] = Field(
+        "image",
+        description="prediction: label maps shrink to the masks' size (stride 4), a sixteenth of the work, each label "
+        "taken from its cell's corner, which moves masks 1.5 pixels; prediction_centers: from the middle",
     )
-    points: int = Field(100, ge=1, description="J, points sampled per image")
+    points: int = Field(100, ge=3, description="J, points sampled per image")
     simnet_width: int = Field(256, ge=1)
 
     # crops
     crop: int = Field(640, ge=32)
     scale: tuple[float, float] = (0.5, 2.0)
-    image_size: int = Field(640, ge=16, description="short side at test time")
+    image_size: int = Field(640, ge=16, le=LARGEST_SIDE, description="short side at test time")
 
-    # how CAM is evaluated: its best, not its fastest
-    cam_scales: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    # how it is evaluated; CAM: its best, not its fastest
+    exact: bool = Field(False, description="masks upsampled before classes are composed, as the paper does; slower")
+    cam_scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
     cam_flip: bool = True
     present_threshold: float = Field(0.5, ge=0, le=1, description="CAM: probability from which a class is present")
 
@@ -109,6 +113,8 @@ class TrainConfig(BaseModel):
             raise ValueError("pseudo masks are for method=simformer with pairing=none: every class has masks then")
         if self.dataset == "custom" and self.novel is None and self.split != "all_base":
             raise ValueError("a custom data set needs `novel`, or split=all_base")
+        if self.exact and self.method == "cam":
+            raise ValueError("exact is about masks, which method=cam does not have")
         if self.split == ALL:
             raise ValueError("split=all is what results of methods trained once for all roles are called; use another")
         return self

@@ -79,7 +79,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     state_path = config.out / STATE
     start, seconds = load_state(state_path, task, optimizer, schedule, config) if resume else (0, 0.0)
     if config.init is not None and not start:
-        start_from(task, config.init)
+        start_from(task, split.classes, config.init)
     if config.channels_last:
         task.to(memory_format=torch.channels_last)
     model, optimizer = accelerator.prepare(task, optimizer)
@@ -115,9 +115,11 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
             if step % 50 == 0:
                 report(bar, writer, losses, schedule, step, config)
             if config.evaluate_every and step % config.evaluate_every == 0 and step < config.steps and writer:
+                paused = time.monotonic()
                 scores, _ = evaluate_task(task, config, split, val_set)
                 log_scores(writer, scores, step)
                 bar.write(f"step {step}: {describe(scores)}")
+                begun += time.monotonic() - paused  # results note the time of the steps alone
             signal_number = stop.agreed(accelerator)
             if signal_number or step % config.checkpoint_every == 0 or step == config.steps:
                 if accelerator.is_main_process:
@@ -155,7 +157,8 @@ def evaluate_task(task, config: TrainConfig, split: Split, dataset) -> tuple[Sco
     training = task.training
     task.eval()
     card = make_card(task, config, split)
-    predictor = Predictor(task.network, card, "training", inference=evaluation_views(config))
+    views = evaluation_views(config)
+    predictor = Predictor(task.network, card, "training", inference=views, exact=config.exact)
     with products("no"):
         scores = evaluate(lambda image: predictor.segment(image.permute(1, 2, 0).numpy()).labels, dataset, split.novel)
     task.train(training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -13,14 +14,15 @@ from simformer.errors import CheckpointError
 CLASS_HEADS = {"simformer": ("class_head", "pooled_class_head"), "cam": ("classifier",)}
 
 
-def start_from(task: nn.Module, path: Path) -> None:
+def start_from(task: nn.Module, classes: Sequence[str], path: Path) -> None:
     """Copies weights into the task's network, in place.
 
-    If the file is of another number of classes, the layers that predict them keep the values they have; every other
-    tensor must fit. SimNet is not part of a weights file: it starts anew.
+    If the file is of other classes, the layers that predict them keep the values they have; every other tensor must
+    fit. SimNet is not part of a weights file: it starts anew.
 
     Args:
         task: SegmentationTask or ClassificationTask.
+        classes: K class names of the task, in index order.
         path: a weights file of the same kind of network.
 
     Raises:
@@ -30,7 +32,7 @@ def start_from(task: nn.Module, path: Path) -> None:
     if card.kind != task.kind:
         raise CheckpointError(f"{path} cannot start this run: it is a {card.kind} network, not a {task.kind} one")
     own = task.network.state_dict()
-    if len(card.classes) != task.network.config.num_classes:
+    if tuple(card.classes) != tuple(classes):
         heads = tuple(f"{layer}." for layer in CLASS_HEADS[task.kind])
         state = {name: tensor for name, tensor in state.items() if not name.startswith(heads)}
         state |= {name: tensor for name, tensor in own.items() if name.startswith(heads)}

@@ -24,14 +24,14 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
     Raises:
         CheckpointError: the run has no usable weights, not exactly one result or that of another training, or the
             weights are too large.
-        ConfigError: NAME is no file's name, or the result would replace one of other settings.
+        ConfigError: NAME is no file's name, or the weights or the result would replace those of other settings.
     """
     cells = read_results(run)
     if len(cells) != 1:
         raise CheckpointError(f"{run} holds {len(cells)} results, not one: is the run finished?")
     file = run / WEIGHTS
     state_dict, card = load_checkpoint(file)
-    # Before anything is written: a model of that name may be shipped already.
+    # All of it before anything is written: a model of that name may be shipped already.
     if file.stat().st_size > LARGEST:
         raise CheckpointError(f"the weights of {run} are larger than {LARGEST // 2**20} MiB")
     if (key := differing_setting(card.training, cells[0].config)) is not None:
@@ -45,6 +45,8 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
             "split or a schedule of another name"
         )
     target = weights / f"{name}{SUFFIX}"
+    if target.exists() and (key := differing_setting(load_checkpoint(target)[1].training, card.training)) is not None:
+        raise ConfigError(f"{target} was trained with another {key} and is not replaced: give this model another name")
     weights.mkdir(parents=True, exist_ok=True)
     save_checkpoint(target, state_dict, card)
     return target, write_result(cells[0].model_copy(update={"weights": target.name}), results)

@@ -37,7 +37,7 @@ class SegmentationTask(nn.Module):
         super().__init__()
         self.network = SimFormer(options(ModelConfig, config, split), pretrained=config.init is None)
         self.criterion = Criterion(len(split.classes), config.complementary_weight if split.novel else 0.0)
-        self.at_prediction = config.loss_resolution == "prediction"
+        self.loss_resolution = config.loss_resolution
         self.similarity = None
         # Without novel classes there is nothing to transfer to: FullyOracle is the plain network.
         if config.pairing != "none" and split.novel:
@@ -57,8 +57,9 @@ class SegmentationTask(nn.Module):
         # Matching and mask losses sum over thousands of pixels: full precision whatever the network ran in.
         with torch.autocast(batch.images.device.type, enabled=False):
             labels, padding = batch.base_labels, batch.padding
-            if self.at_prediction:
-                labels, padding = shrink_labels(labels, padding, output.mask_logits.shape[-2:])
+            if self.loss_resolution != "image":
+                centers = self.loss_resolution == "prediction_centers"
+                labels, padding = shrink_labels(labels, padding, output.mask_logits.shape[-2:], centers)
             with products("no"):
                 losses = self.criterion(output, labels, padding, batch.base, batch.novel, across_workers)
             if self.similarity is not None:

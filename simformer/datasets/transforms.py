@@ -13,9 +13,10 @@ PAD_VALUE = 128
 
 
 def photometric_distortion(image: Tensor) -> Tensor:
-    """SSD's color jitter as MaskFormer uses it: each part half of the time, contrast before or after color.
+    """A color jitter like SSD's, which MaskFormer uses: each part half of the time, contrast before or after color.
 
-    torchvision's RandomPhotometricDistort also swaps color channels, which would make grass blue.
+    Not number by number: there brightness is added (32 of 255 at most), contrast multiplies all values, and the hue
+    turns twice as far. torchvision's RandomPhotometricDistort also swaps color channels, which would make grass blue.
 
     Args:
         image: uint8 RGB, 3 x H x W.

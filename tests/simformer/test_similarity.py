@@ -136,6 +136,13 @@ def test_labels_shrink_by_nearest():
     assert small_padding.tolist() == [[[False, True]]] and small_padding.dtype == torch.bool
 
 
+def test_labels_shrink_to_the_middle_of_their_cells():
+    labels = torch.arange(64).view(1, 8, 8)
+    corners, middles = (shrink_labels(labels, labels < 0, (2, 2), centers)[0] for centers in (False, True))
+    assert corners.tolist() == [[[0, 4], [32, 36]]]
+    assert middles.tolist() == [[[18, 22], [50, 54]]]  # row and column 2 or 6: half a pixel from the middle
+
+
 def test_shared_base_class():
     torch.manual_seed(0)
     base = classes([1, 4, 6], [2], [], [4, 6, 9], [3], [2])

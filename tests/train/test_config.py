@@ -69,6 +69,11 @@ def test_a_file_laid_over_its_base(write):
     ("data: x\nnovel: [a]\n", ["steps"], "'steps' is not of the form key=value"),
     ("data: x\nnovel: [a]\n", ["steps=[1"], "not YAML"),
     ("data: x\nnovel: [a]\n", ["steps=1", "steps.more=1"], "'steps' in 'steps.more=1' has no keys"),
+    ("data: x\nnovel: [a]\npoints: 2\n", [], "points"),
+    ("data: x\nnovel: [a]\nimage_size: 5000\n", [], "image_size"),
+    ("data: x\nsplit: all_base\nmethod: cam\ncam_scales: []\n", [], "cam_scales"),
+    ("data: x\nsplit: all_base\nmethod: cam\ncam_scales: [1, 0]\n", [], "cam_scales"),
+    ("data: x\nsplit: all_base\nmethod: cam\nexact: true\n", [], "exact is about masks"),
     ("- data\n", [], "key: value lines"),
     ("data: [x\n", [], "cannot be read as YAML"),
     ("data: !!python/object/apply:os.getcwd []\n", [], "cannot be read as YAML"),
@@ -107,7 +112,8 @@ def test_the_papers_configurations(dataset, crop, steps, weights):
     assert (config.dataset, config.crop, config.image_size, config.steps) == (dataset, crop, crop, steps)
     assert (config.complementary_weight, config.distillation_weight) == weights
     own = {"data", "dataset", "model", "complementary_weight", "distillation_weight", "crop", "image_size", "steps"}
-    running = {"workers", "cache", "evaluate_every", "checkpoint_every", "schedule"}
+    assert config.exact  # slower than the default, but what the paper scored
+    running = {"exact", "workers", "cache", "evaluate_every", "checkpoint_every", "schedule"}
     assert config.model_dump(exclude=own | running) == paper.model_dump(exclude=own | running)
 
 

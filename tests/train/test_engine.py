@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -96,6 +97,28 @@ def test_evaluating_on_the_way_changes_nothing(settings, tmp_path, monkeypatch):
     train(settings(steps=4, evaluate_every=2, out=tmp_path / "b"))
     assert len(evaluated) == 1 + 2
     assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_results_note_the_time_of_the_steps_alone(settings, monkeypatch):
+    clock = [0.0]
+    evaluate = engine.evaluate_task
+    monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(engine, "evaluate_task", lambda *given: (clock.append(clock.pop() + 60), evaluate(*given))[1])
+    assert train(settings(steps=3, evaluate_every=1))["wall_seconds"] == 0
+    assert clock == [180]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_run_is_scored_as_its_settings_say(settings, monkeypatch, exact):
+    asked = []
+
+    def predictor(*given, exact, **how):
+        asked.append(exact)
+        return Predictor(*given, exact=exact, **how)
+
+    monkeypatch.setattr(engine, "Predictor", predictor)
+    assert train(settings(steps=1, exact=exact))["scores"].miou is not None
+    assert asked == [exact]
 
 
 def test_without_resume_a_run_starts_again(settings, tmp_path):

@@ -37,17 +37,18 @@ def weights(settings, tmp_path):
 def test_all_weights_are_taken(settings, weights):
     path, state = weights()
     task = make_task(settings(), SPLIT)
-    start_from(task, path)
+    start_from(task, SPLIT.classes, path)
     found = task.network.state_dict()
     assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
 
 
+@pytest.mark.parametrize("names", [("one", "two"), tuple(f"other {name}" for name in SPLIT.classes)])
 @pytest.mark.parametrize("method, model", [("simformer", TINY), ("cam", {"backbone": TINY["backbone"]})])
-def test_with_other_classes_all_but_the_class_heads(settings, weights, method, model):
-    path, state = weights(custom_split(("one", "two"), ["two"]), method=method, model=model)
+def test_with_other_classes_all_but_the_class_heads(settings, weights, method, model, names):
+    path, state = weights(custom_split(names, names[1:2]), method=method, model=model)
     task = make_task(settings(method=method, model=model), SPLIT)
     before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
-    start_from(task, path)
+    start_from(task, SPLIT.classes, path)
     for name, tensor in task.network.state_dict().items():
         assert torch.equal(tensor, before[name] if name.startswith(HEADS) else state[name]), name
 
@@ -65,11 +66,11 @@ def test_a_run_starts_there(settings, weights):
 
 def test_weights_that_do_not_fit(settings, weights, tmp_path):
     with pytest.raises(CheckpointError, match="there is no weights file"):
-        start_from(make_task(settings(), SPLIT), tmp_path / "missing.safetensors")
+        start_from(make_task(settings(), SPLIT), SPLIT.classes, tmp_path / "missing.safetensors")
     path, _ = weights()
     wider = make_task(settings(model=TINY | {"width": 64}), SPLIT)
     with pytest.raises(CheckpointError, match=r"start\.safetensors cannot start this run: the tensor \S+ is "):
-        start_from(wider, path)
+        start_from(wider, SPLIT.classes, path)
     cam = make_task(settings(method="cam", model={"backbone": TINY["backbone"]}), SPLIT)
     with pytest.raises(CheckpointError, match="it is a simformer network, not a cam one"):
-        start_from(cam, path)
+        start_from(cam, SPLIT.classes, path)

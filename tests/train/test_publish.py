@@ -56,6 +56,14 @@ def test_what_is_refused_leaves_what_was_shipped(finished, tmp_path, monkeypatch
     write_result(cell.model_copy(update={"seed": 3}), finished)
     with pytest.raises(CheckpointError, match="holds 2 results"):
         publish(finished, "split1", *folders)
+    other, seed = tmp_path / "other", SETTINGS | {"seed": 3}
+    other.mkdir()
+    state, card = load_checkpoint(finished / "weights.safetensors")
+    save_checkpoint(other / "weights.safetensors", state, card.model_copy(update={"training": seed}))
+    write_result(cell.model_copy(update={"seed": 3, "config": seed}), other)
+    with pytest.raises(ConfigError, match=r"split1\.safetensors was trained with another seed and is not replaced"):
+        publish(other, "split1", *folders)
+    assert len(read_results(folders[1])) == 1
     assert [path.read_bytes() for path in shipped] == before
 
 

@@ -70,6 +70,7 @@ def test_the_settings_of_every_cell(dataset, classes, size, steps, complementary
         assert (config.learning_rate, config.weight_decay, config.clip) == (1e-4, 1e-4, 0.01)
         assert (config.backbone_factor, config.classifier_factor, config.frozen_backbone) == (0.1, 1, False)
         assert (config.loss_resolution, config.simnet_width, config.init) == ("image", 256, None)
+        assert config.exact
         assert (config.precision, config.schedule) == ("no", "paper")
 
 

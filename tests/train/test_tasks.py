@@ -181,7 +181,7 @@ def test_losses_at_the_predictions_resolution(settings):
     classes = [torch.tensor([0])] * 2, [torch.tensor([1])] * 2
     batch = WeakShotBatch(torch.rand(2, 3, 32, 32) * 255, labels, torch.zeros_like(labels).bool(), *classes, pairs=1)
     losses = {}
-    for resolution in ("image", "prediction"):
+    for resolution in ("image", "prediction", "prediction_centers"):
         torch.manual_seed(0)
         task = SegmentationTask(settings(loss_resolution=resolution), SPLIT).eval()
         torch.manual_seed(1)
@@ -190,6 +190,7 @@ def test_losses_at_the_predictions_resolution(settings):
     assert losses["image"]["similarity"] == losses["prediction"]["similarity"]
     assert losses["image"]["focal"] == pytest.approx(losses["prediction"]["focal"], rel=0.2)
     assert losses["image"]["dice"] != losses["prediction"]["dice"]
+    assert losses["prediction_centers"] == losses["prediction"]  # constant over every cell: its place is all one
 
 
 @pytest.mark.parametrize("model, words", [
