@@ -36,6 +36,7 @@ from simformer.distributed import Cluster, connected
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
 from simformer.results import ResultCell, read_results, write_result
 from simformer.validation import first_problem
+from simformer.weights import SUFFIX
 from train.cluster import ClusterProcess
 from train.config import TrainConfig, as_published, load_config, read_yaml
 from train.console import one_sentence
@@ -126,15 +127,17 @@ class Cell:
     def find_result(self, measured: list[ResultCell]) -> None:
         """Takes the first result that was measured with just these settings, if there is one.
 
-        A result is no older than that of the teacher it was measured with.
+        A result is no older than that of the teacher it was measured with, be it another cell or a shipped model.
         """
         if self.teacher is not None and self.teacher.result is None:
             return
+        shipped = f"{self.settings.teacher}{SUFFIX}"
+        teachers = [self.teacher.result] if self.teacher else [cell for cell in measured if cell.weights == shipped]
         for cell in measured:
             settings = as_published(self.settings)
+            if any(cell.date < teacher.date for teacher in teachers):
+                continue
             if self.teacher is not None:
-                if cell.date < self.teacher.result.date:
-                    continue
                 # The same cell's weights, wherever its run's folder was.
                 found = cell.config.get("teacher") or ""
                 if Path(found).parts[-2:] == self.teacher.weights.parts[-2:]:

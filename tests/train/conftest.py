@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import functools
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
+from sweeping import Runs
 from tiny import NOVEL, TINY
 
 from simformer.cam import CamNetwork
 from simformer.datasets.synthetic import write_scenes
 from simformer.model import SimFormer
+from train import sweep
 from train.config import TrainConfig
+from train.sweep import Cell
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +58,25 @@ def settings(scenes, tmp_path) -> Callable[..., TrainConfig]:
         return TrainConfig(**{**values, **changes})
 
     return make
+
+
+@pytest.fixture
+def table(settings, tmp_path):
+    """Writes a table over a tiny configuration beside it; its path."""
+    (tmp_path / "tiny.yaml").write_text(json.dumps(settings().model_dump(mode="json", exclude={"out"})))
+
+    def write(*cells: dict, **settings_of_all) -> Path:
+        path = tmp_path / "table.yaml"
+        path.write_text(json.dumps({"config": "tiny.yaml", "settings": settings_of_all, "cells": list(cells)}))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def runs(scenes, monkeypatch) -> Runs:
+    runs = Runs(scenes)
+    monkeypatch.setattr(Cell, "start", lambda cell, threads: runs.start(cell, threads))
+    monkeypatch.setattr(sweep.time, "sleep", lambda seconds, sleep=time.sleep: sleep(0.01))
+    monkeypatch.setattr(sweep.signal, "signal", lambda *_: None)
+    return runs

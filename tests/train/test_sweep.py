@@ -4,101 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-import torch
-from typer.testing import CliRunner
+from sweeping import PSEUDO, rows, run
 
-from simformer.checkpoint import Card, save_checkpoint
-from simformer.datasets.folder import FolderDataset
 from simformer.errors import ConfigError
-from simformer.evaluation import Scores
 from simformer.results import read_results, result_name, write_result
-from simformer.splits import custom_split
 from train import sweep
-from train.config import load_config, published_settings
-from train.provenance import result_cell
-from train.sweep import Cell, app, as_overrides, read_table
+from train.config import load_config
+from train.sweep import Cell, as_overrides, read_table
 
-# Of a method whose name does not depend on the teacher's weights, which are not real here.
-PSEUDO = {"pairing": "none", "pseudo": "cam"}
 CONFIGS = Path(__file__).resolve().parents[2] / "train" / "configs"
-
-
-@pytest.fixture
-def table(settings, tmp_path):
-    """Writes a table over a tiny configuration beside it; its path."""
-    (tmp_path / "tiny.yaml").write_text(json.dumps(settings().model_dump(mode="json", exclude={"out"})))
-
-    def write(*cells: dict, **settings_of_all) -> Path:
-        path = tmp_path / "table.yaml"
-        path.write_text(json.dumps({"config": "tiny.yaml", "settings": settings_of_all, "cells": list(cells)}))
-        return path
-
-    return write
-
-
-class Runs:
-    """In the place of `python -m train`: writes the result, or fails, or goes on until it is stopped.
-
-    Attributes:
-        started: names of the cells that were started.
-        fails, lasts: those that fail, those that run until they are asked to stop.
-        together: the largest number that ran at a time.
-    """
-
-    def __init__(self, scenes: Path):
-        self.started, self.fails, self.lasts, self.together = [], set(), set(), 0
-        self.processes = []
-        self.classes = FolderDataset(scenes).classes
-
-    def start(self, cell: Cell, threads: int) -> None:
-        self.started.append(cell.name)
-        code = "pass"
-        if cell.name in self.fails:
-            code = "raise SystemExit(1)"
-        elif cell.name in self.lasts:
-            code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); time.sleep(60)"
-        else:
-            write_result(self.result(load_config(cell.config, [*cell.overrides, f"out={cell.out}"])), cell.out)
-            save_checkpoint(cell.weights, {"x": torch.zeros(1)}, self.card(cell))
-        cell.process = subprocess.Popen([sys.executable, "-c", code])
-        self.processes.append(cell.process)
-        self.together = max(self.together, sum(process.poll() is None for process in self.processes))
-
-    def card(self, cell: Cell) -> Card:
-        facts = {"classes": ("a",), "roles": ("base",), "dataset": "custom", "split": "s1", "image_size": 64}
-        return Card(kind="simformer", architecture={}, training=published_settings(cell.settings), **facts)
-
-    def result(self, config):
-        split = custom_split(self.classes, config.novel)
-        values = [10.0 + config.seed] * len(self.classes)
-        scores = Scores(miou=values[0], base=values[0], novel=values[0], per_class=values, pixels=9, images=2)
-        facts = {"scores": scores, "wall_seconds": 3.0, "commit": "", "device": "", "split": split}
-        return result_cell(config, facts, "")
-
-
-@pytest.fixture
-def runs(scenes, monkeypatch) -> Runs:
-    runs = Runs(scenes)
-    monkeypatch.setattr(Cell, "start", lambda cell, threads: runs.start(cell, threads))
-    monkeypatch.setattr(sweep.time, "sleep", lambda seconds, sleep=time.sleep: sleep(0.01))
-    monkeypatch.setattr(sweep.signal, "signal", lambda *_: None)
-    return runs
-
-
-def run(table: Path, *arguments: str):
-    return CliRunner().invoke(app, [str(table), "--runs", str(table.parent / "runs"), *arguments])
-
-
-def rows(output: str) -> dict[str, str]:
-    """The printed table: name -> the rest of its line."""
-    lines = output[output.index("mIoU") :].splitlines()[1:]
-    return {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if line.strip()}
 
 
 # --- tables -----------------------------------------------------------------------------------------------
@@ -219,58 +137,6 @@ def test_a_failed_cell_does_not_stop_the_others(table, runs):
     assert runs.started == ["a_s1", "b_s1", "a_s1"]
 
 
-def test_a_cell_waits_for_its_teacher(table, runs, tmp_path):
-    star = {"name": "star", "splits": ["s2"], "teacher": "a", "settings": PSEUDO}
-    path = table({"name": "a", "splits": ["s1", "s2"]}, star)
-    runs.fails = {"a_s2"}
-    result = run(path, "--jobs", "3")
-    assert result.exit_code == 1 and runs.started == ["a_s1", "a_s2"]
-    assert rows(result.output)["star_s2"] == "waiting for a_s2"
-    runs.fails = set()
-    assert run(path, "--jobs", "3").exit_code == 0
-    assert runs.started[2:] == ["a_s2", "star_s2"]
-    [star] = [cell for cell in read_table(path, [], tmp_path / "runs") if cell.name == "star_s2"]
-    assert star.settings.teacher == str(tmp_path / "runs" / "a_s2" / "weights.safetensors")
-
-
-def test_a_teacher_measured_elsewhere_is_trained_where_it_is_needed(table, runs, tmp_path):
-    cells = [{"name": "a"}, {"name": "star", "teacher": "a", "settings": PSEUDO}]
-    results = ["--results", str(tmp_path / "results")]
-    assert run(table(cells[0]), *results).exit_code == 0
-    elsewhere = ["--runs", str(tmp_path / "elsewhere")]
-    assert run(table(*cells), *results, *elsewhere).exit_code == 0
-    assert runs.started == ["a_s1", "a_s1", "star_s1"]
-    # Both are known now, whatever the folder of the runs.
-    assert run(table(*cells), *results, "--runs", str(tmp_path / "third")).exit_code == 0
-    assert len(runs.started) == 3
-
-
-def test_a_number_that_is_known_stays_when_its_weights_are_made_again(table, runs, tmp_path):
-    cells = [{"name": "a"}, {"name": "star", "teacher": "a", "settings": PSEUDO}]
-    results = tmp_path / "results"
-    run(table(cells[0]), "--results", str(results))
-    known = {path: path.read_bytes() for path in results.iterdir()}
-    assert run(table(*cells), "--results", str(results), "--runs", str(tmp_path / "elsewhere")).exit_code == 0
-    assert len(known) == 1 and all(path.read_bytes() == content for path, content in known.items())
-    assert len(list(results.iterdir())) == 2
-
-
-def test_weights_of_other_settings_teach_nobody(table, runs):
-    teacher, star = {"name": "a"}, {"name": "star", "teacher": "a", "settings": PSEUDO}
-    assert run(table(teacher, star)).exit_code == 0 and runs.started == ["a_s1", "star_s1"]
-    runs.fails = {"a_s1"}  # as a run does that finds a state of other settings
-    result = run(table(teacher, star, steps=3))
-    assert result.exit_code == 1 and runs.started[2:] == ["a_s1"]
-    assert rows(result.output)["star_s1"] == "waiting for a_s1"
-
-
-def test_a_student_of_an_earlier_teacher_is_not_finished(table, runs):
-    teacher, star = {"name": "a"}, {"name": "star", "teacher": "a", "settings": PSEUDO}
-    run(table(teacher, star))
-    run(table({**teacher, "settings": {"steps": 3}}, star))
-    assert runs.started == ["a_s1", "star_s1"] * 2
-
-
 def test_jobs_at_a_time(table, runs):
     cells = [{"name": name} for name in "abcd"]
     runs.lasts = {"a_s1", "b_s1"}
@@ -310,13 +176,6 @@ def test_a_published_result_stays(table, runs, tmp_path):
     write_result(published, results)
     assert run(path, "--results", str(results)).exit_code == 0
     assert read_results(results)[0].weights == "split1.safetensors"
-
-
-def test_a_teacher_at_an_absolute_path_is_found_again(table, runs, tmp_path):
-    settings = {"pairing": "none", "pseudo": "cam", "teacher": str(tmp_path / "cam" / "weights.safetensors")}
-    path, results = table({"name": "wsss", "settings": settings}), ["--results", str(tmp_path / "results")]
-    assert run(path, *results).exit_code == 0
-    assert run(path, *results, "--runs", str(tmp_path / "elsewhere")).exit_code == 0 and runs.started == ["wsss_s1"]
 
 
 def test_a_cell_that_cannot_be_started(table, runs, monkeypatch):
