@@ -19,6 +19,8 @@ from train.config import DATA_ID, TrainConfig, as_published, data_id
 # What a run leaves in its folder.
 WEIGHTS, STATE = "weights.safetensors", "state.pt"
 
+STATE_KEYS = {"task", "optimizer", "schedule", "config", "step", "seconds"}
+
 # A run may go on elsewhere, be watched differently or load its photos with more workers, and stay the same run.
 FREE_TO_CHANGE = {"data", "out", "workers", "cache", "evaluate_every", "checkpoint_every", "schedule"}
 
@@ -55,19 +57,35 @@ def load_state(
     """
     if not path.exists():
         return 0, 0.0
+    state = read_state(path, config)
+    restore(path, state, task=task, optimizer=optimizer, schedule=schedule)
+    return state["step"], state["seconds"]
+
+
+def load_task(path: Path, task: nn.Module, config: TrainConfig) -> None:
+    """Restores the networks alone, SimNet among them. Raises CheckpointError as `load_state` and for a missing file."""
+    restore(path, read_state(path, config), task=task)
+
+
+def read_state(path: Path, config: TrainConfig) -> dict[str, Any]:
+    """What `save_state` wrote, of this very run."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        saved, step, seconds = state["config"], state["step"], state["seconds"]
-        parts = [(task, state["task"]), (optimizer, state["optimizer"]), (schedule, state["schedule"])]
+        if not STATE_KEYS <= state.keys():
+            raise KeyError("incomplete")
     except Exception as problem:  # torch.load raises nearly anything on a damaged file
         raise CheckpointError(f"The training state {path} is damaged: delete it to start again.") from problem
-    check_same_run(path, saved, config)
+    check_same_run(path, state["config"], config)
+    return state
+
+
+def restore(path: Path, state: dict[str, Any], **parts: nn.Module | Optimizer | LRScheduler) -> None:
+    """Puts what `path` held into its parts, in place."""
     try:
-        for part, values in parts:
-            part.load_state_dict(values)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
     except (RuntimeError, ValueError, KeyError) as problem:
         raise CheckpointError(f"{path} is of another version of this network; use another `out`.") from problem
-    return step, seconds
 
 
 def check_folder(config: TrainConfig) -> None:
