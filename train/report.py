@@ -61,7 +61,7 @@ def report(results: Path) -> str:
             f"classes.{' A star marks a second training of as many steps, on predictions.' if starred else ''}"
         )
         parts += [grid(measured, group) for group in reversed(GROUPS)]
-    paper = [row for row in published() if row.table in ("pairing", "more novel classes")]
+    paper = [row for row in published() if row.table in ("pairing", "points", "more novel classes")]
     parts += [f"Published: {published_note()}", grid(paper, "novel")]
     return "\n\n".join(parts)
 
