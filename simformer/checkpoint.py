@@ -21,6 +21,8 @@ from simformer.validation import first_problem
 
 CARD_KEY = "card"
 LARGEST_SIDE = 4096  # pixels of the short side at which a network may see a photo
+# Multiples of the image size at which a network sees a photo.
+Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=8)], ...], Field(min_length=1)]
 
 
 class Inference(BaseModel):
@@ -34,7 +36,7 @@ class Inference(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field((1.0,), min_length=1)
+    scales: Scales = (1.0,)
     flip: bool = False
     present_threshold: float = Field(0.5, ge=0, le=1)
 

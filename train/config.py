@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from simformer.checkpoint import LARGEST_SIDE
+from simformer.checkpoint import LARGEST_SIDE, Scales
 from simformer.errors import ConfigError
 from simformer.results import ALL
 from simformer.validation import first_problem
@@ -65,7 +65,7 @@ class TrainConfig(BaseModel):
 
     # how it is evaluated; CAM: its best, not its fastest
     exact: bool = Field(False, description="masks upsampled before classes are composed, as the paper does; slower")
-    cam_scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
+    cam_scales: Scales = (0.5, 1.0, 1.5, 2.0)
     cam_flip: bool = True
     present_threshold: float = Field(0.5, ge=0, le=1, description="CAM: probability from which a class is present")
 

@@ -21,7 +21,6 @@ from simformer.datasets.folder import FolderDataset
 from simformer.datasets.transforms import TrainTransform
 from simformer.errors import CheckpointError, ConfigError
 from simformer.similarity import gather, sample_points, shrink_labels
-from simformer.splits import Split
 from train.config import TrainConfig, load_config
 from train.console import one_sentence
 from train.data import load_split_of, open_datasets, training_roles
@@ -68,8 +67,8 @@ def judge(
     classes = sorted(classes)
     holders = {index: [] for index in classes}
     for photo, shown in enumerate(dataset.all_image_labels()):
-        for index in holders.keys() & shown:
-            if dataset.has_label_map(photo):
+        if dataset.has_label_map(photo):
+            for index in holders.keys() & shown:
                 holders[index].append(photo)
     shared = [photos for photos in holders.values() if len(photos) > 1]
     if not shared:
@@ -126,7 +125,7 @@ def judge_run(config: TrainConfig, pairs: int = 100) -> dict[str, Judgement]:
         ConfigError: the run has no SimNet. CheckpointError: no usable state in `config.out`.
     """
     train_set, val_set = open_datasets(config)
-    split: Split = load_split_of(config, train_set)
+    split = load_split_of(config, train_set)
     task = make_task(config, training_roles(config, split))
     if getattr(task, "similarity", None) is None:
         raise ConfigError("this run has no SimNet: only method=simformer with pairs and novel classes trains one")
