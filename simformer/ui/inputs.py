@@ -6,6 +6,8 @@ from html import escape
 
 import gradio as gr
 from gradio.data_classes import ImageData
+from gradio.exceptions import InvalidPathError
+from gradio.processing_utils import _check_allowed
 
 from simformer.errors import SimFormerError
 
@@ -23,8 +25,19 @@ class PhotoInput(gr.Image):
     is_template = True
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of the uploaded file, None if there is none."""
-        return payload.path if payload is not None and payload.path else super().preprocess(payload)
+        """The path of the uploaded file, None if there is none.
+
+        Raises:
+            gr.Error: the path leads, links followed, to a file that was not uploaded to this page. Gradio itself checks
+                only what a request marks as a file, and of an image it does not ask for the mark.
+        """
+        if payload is None or not payload.path:
+            return super().preprocess(payload)
+        try:
+            _check_allowed(payload.path, check_in_upload_folder=True)
+        except (InvalidPathError, ValueError, OSError, RuntimeError) as error:  # a path may hold zeros, or be a circle
+            raise failure(SimFormerError("The photo was not uploaded to this page; please choose it again.")) from error
+        return payload.path
 
 
 def failure(error: SimFormerError) -> gr.Error:
