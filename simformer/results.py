@@ -22,8 +22,12 @@ from simformer.results_cells import (
     ALL,
     RESULTS_FOLDER,
     CellScores,
+    Health,
     ResultCell,
+    Transfer,
+    TransferAuc,
     cell_split,
+    is_role_set,
     mean_iou,
     read_results,
     result_name,
@@ -37,10 +41,14 @@ __all__ = [
     "RESULTS_FOLDER",
     "CellScores",
     "ClassRow",
+    "Health",
     "MiouRow",
     "ResultCell",
+    "Transfer",
+    "TransferAuc",
     "cell_split",
     "class_iou_by_role",
+    "is_role_set",
     "largest_novel_share",
     "mean_iou",
     "miou_by_masked",
@@ -59,8 +67,8 @@ __all__ = [
 Group = Literal["all", "base", "novel"]
 GROUPS: tuple[Group, ...] = ("all", "base", "novel")
 METHOD_ORDER = (
-    "CAM", "WSSS (CAM)", "WSSS (RIB)", "RETAB", "RETAB*",
-    "Basic Model", "Self-Pair", "SimFormer", "SimFormer*", "FullyOracle",
+    "CAM", "WSSS (CAM)", "WSSS (RIB)", "WSSS (partial labels)", "RETAB", "RETAB*",
+    "Basic Model", "Self-Pair", "SimFormer", "SimFormer*", "SimFormer+", "FullyOracle",
 )  # fmt: skip
 """From what knows least to what knows most; tables and plots list methods so."""
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from simformer.errors import ConfigError, SimFormerError
 from simformer.files import atomic_write
-from simformer.splits import ALL_BASE, Split, load_split
+from simformer.splits import ALL_BASE, Split, datasets, load_split, split_names
 from simformer.validation import first_problem
 
 RESULTS_FOLDER = Path(
@@ -61,6 +61,41 @@ class CellScores(BaseModel):
         return self
 
 
+class TransferAuc(BaseModel):
+    """How well pairs of pixels of one class are told from pairs of two: area under the ROC curve, 0.5 is chance."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    base: float | None = Field(None, ge=0, le=1)
+    novel: float | None = Field(None, ge=0, le=1)
+
+
+class Transfer(BaseModel):
+    """Who tells pairs of pixels of the evaluation photos apart: the teacher of similarity, and the trained network."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    teacher: TransferAuc | None = None
+    student: TransferAuc | None = None
+
+
+class Health(BaseModel):
+    """Whether a network leans on dropout, measured on training photos at the end of its training.
+
+    Attributes:
+        accuracy: share (0 to 1) of the pixels of base classes that get their class; None where there are none.
+        queries: mean number of queries a photo that decide pixels.
+        accuracy_with_dropout, queries_with_dropout: the same with dropout on; None for a network without.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    accuracy: float | None = Field(None, ge=0, le=1)
+    queries: float = Field(ge=0)
+    accuracy_with_dropout: float | None = Field(None, ge=0, le=1)
+    queries_with_dropout: float | None = Field(None, ge=0)
+
+
 class ResultCell(BaseModel):
     """One measured cell of a results table.
 
@@ -76,6 +111,8 @@ class ResultCell(BaseModel):
         weights: file name of the shipped weights, or None.
         label_rule: where a training crop's novel classes came from: the photo's image-level labels ("strict")
             or the crop's own truth ("crop", as in the released code).
+        transfer: AUC of teacher and student on pairs of evaluation pixels; None where it was not measured.
+        health: whether the network leans on dropout; None where it was not measured.
         file: name of the file the cell was read from; not stored.
     """
 
@@ -100,6 +137,8 @@ class ResultCell(BaseModel):
     schedule: str = Field(min_length=1)
     weights: str | None = None
     label_rule: Literal["strict", "crop"] = "strict"
+    transfer: Transfer | None = None
+    health: Health | None = None
     file: str | None = Field(None, exclude=True)
 
     @model_validator(mode="after")
@@ -127,6 +166,11 @@ def cell_split(cell: ResultCell) -> Split:
         raise ConfigError(f"the novel class {unknown[0]!r} is not in per_class")
     novel = tuple(index for index, name in enumerate(classes) if name in cell.novel)
     return Split(cell.dataset, cell.split, classes, novel)
+
+
+def is_role_set(dataset: str, split: str) -> bool:
+    """Whether a data set ships with splits but none of this name: its novel classes were chosen otherwise."""
+    return dataset in datasets() and split not in (*split_names(dataset), ALL)
 
 
 def read_results(

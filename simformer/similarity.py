@@ -6,17 +6,23 @@ base masks teaches the novel class scores. Symbols: P pairs of images, J points 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from simformer.criterion import NEARLY_NONE, AcrossWorkers, alone
+from simformer.criterion import AcrossWorkers, alone
 from simformer.palette import VOID
 
 IN_REGION_SHARE = 0.8
-COUNT_HISTORY = 25
+COUNT_HISTORY = 25  # image pairs
+
+Statistics = Literal["running", "batch"]
+Student = Literal["across", "within"]
 
 
 class SimNet(nn.Module):
@@ -38,7 +44,7 @@ class SimNet(nn.Module):
         first, *rest = self.blocks
         x = first(*first.project_pair(a, b))
         for block in rest:
-            x = block(block.inner(x), x)
+            x = block(F.linear(x, *folded(block.inner, block.inner_norm)), x)
         return self.head(x)
 
 
@@ -54,30 +60,51 @@ class SimBlock(nn.Module):
         self.shortcut = nn.Linear(inputs, hidden) if projects_shortcut else None
 
     def forward(self, inner: Tensor, shortcut: Tensor) -> Tensor:
-        """inner: ... x hidden, after the first convolution; shortcut: what is added at the end."""
-        x = normalize(self.inner_norm, inner).relu()
-        return normalize(self.outer_norm, self.outer(x)).relu() + shortcut
+        """inner: ... x hidden, after the first convolution (overwritten); shortcut: what is added at the end."""
+        x = normalized_relu(self.inner_norm, inner)
+        x = F.linear(x, *folded(self.outer, self.outer_norm))
+        return normalized_relu(self.outer_norm, x) + shortcut
 
     def project_pair(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """First convolution and shortcut of the concatenation (a, b), without making it: W(a, b) = Wa a + Wb b."""
 
-        def project(layer: nn.Linear) -> Tensor:
-            left, right = layer.weight.chunk(2, dim=1)
-            return F.linear(a, left, layer.bias) + F.linear(b, right)
+        def project(weight: Tensor, bias: Tensor) -> Tensor:
+            left, right = weight.chunk(2, dim=1)
+            return F.linear(a, left, bias) + F.linear(b, right)
 
-        return project(self.inner), project(self.shortcut).relu()
+        inner = project(*folded(self.inner, self.inner_norm))
+        return inner, project(self.shortcut.weight, self.shortcut.bias).relu_()
 
 
-def normalize(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
-    return norm(x.flatten(0, -2)).view_as(x)
+def folded(layer: nn.Linear, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a layer, together with the batch norm behind it where that is linear: outside of training."""
+    if norm.training:
+        return layer.weight, layer.bias
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return layer.weight * scale[:, None], (layer.bias - norm.running_mean) * scale + norm.bias
+
+
+def normalized_relu(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+    """ReLU of the batch norm of what a layer gave, ... x hidden; the norm counts where it is not `folded`."""
+    return norm(x.flatten(0, -2)).relu_().view_as(x) if norm.training else x.relu_()
 
 
 class PixelSimilarity(nn.Module):
     """Both losses of the pairs in a batch; holds SimNet, which inference does not need.
 
+    SimNet sees one image pair at a time, in both orders: a batch of its batch norm is 2 x J x J pairs of points.
+
     Args:
         channels: C. points: J. hidden: SimNet's width.
-        distillation_weight: 0.1 on COCO-Stuff-10K, 0.5 on ADE20K. distillation: `cce` (paper) or `ce`.
+        distillation_weight: 0.1 on COCO-Stuff-10K, 0.5 on ADE20K; 0 switches the loss off.
+        distillation: `cce` (paper) or `ce`.
+        simnet: without it there is no similarity loss, and the teacher is what a batch holds (METHOD.md, section 11).
+        statistics: of SimNet's batch norm when it is asked as teacher: the running ones, so that an answer does not
+            depend on the other points, or those of the image pair ("batch"), as in the released code.
+        student: whose pixels the student compares: the input's with the reference's ("across"), as the paper says and
+            as the teacher does, or those of one image ("within"), as in the released code.
+        padding: whether SimNet is also asked about points in the padding, as in the released code.
+        pairs: image pairs in a whole batch, over all processes.
     """
 
     def __init__(
@@ -88,13 +115,23 @@ class PixelSimilarity(nn.Module):
         points: int = 100,
         hidden: int = 256,
         distillation: Literal["ce", "cce"] = "cce",
+        simnet: bool = True,
+        statistics: Statistics = "running",
+        student: Student = "across",
+        padding: bool = False,
+        pairs: int = 1,
     ):
         super().__init__()
-        self.simnet = SimNet(channels, hidden)
+        self.simnet = SimNet(channels, hidden) if simnet else None
         self.distillation_weight = distillation_weight
         self.points = points
         self.distillation = distillation
-        # (different, same) pairs of points in the last batches: the classes' weights.
+        self.statistics = statistics
+        self.student = student
+        self.padding = padding
+        # The last batches that are counted, as many as hold 25 image pairs.
+        self.recent = ceil(COUNT_HISTORY / pairs)
+        # (different, same) pairs of points in the last batches, the latest at the end: the classes' weights.
         self.register_buffer("counts", torch.zeros(COUNT_HISTORY, 2))
 
     def forward(
@@ -108,28 +145,35 @@ class PixelSimilarity(nn.Module):
         novel: list[Tensor],
         novel_classes: Tensor,
         across_workers: AcrossWorkers = alone,
+        teacher: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Weighted losses `similarity` and `distillation` of P pairs; images i and P + i are a pair.
+
+        Both are means over pairs, so that the mean over processes with as many pairs each is that of the whole batch.
 
         Args:
             class_logits: 2P x N x (K + 1); mask_logits: 2P x N x h x w; embeddings: 2P x C x h x w.
             base_labels, padding: 2P x H x W (resized to h x w by nearest). base, novel: classes per image (CPU).
             novel_classes: all novel classes of the split, int64.
             across_workers: mean of counts over processes; called equally often by each.
+            teacher: 2P x (novel classes) x h' x w', see `WeakShotBatch`; in SimNet's place.
         """
         labels, padding = shrink_labels(base_labels, padding, embeddings.shape[-2:])
         inside = ~padding
-        similarity = self.similarity_loss(embeddings.detach(), labels, inside, base, across_workers)
-        distillation = self.distillation_loss(
-            class_logits,
-            mask_logits,
-            embeddings.detach(),
-            (labels == VOID) & inside,
-            novel,
-            novel_classes,
-            across_workers,
-        )
-        return {"similarity": similarity, "distillation": self.distillation_weight * distillation}
+        region = labels == VOID
+        asked = embeddings.detach()
+        losses = {}
+        if self.simnet is not None:
+            losses["similarity"] = self.similarity_loss(asked, labels, inside, base, across_workers)
+            if not self.padding:
+                region &= inside
+        else:
+            asked = resize(teacher, embeddings.shape[-2:])
+            region &= inside & (asked.sum(1) > 0.5)  # where it sees one of them rather than none
+        if self.distillation_weight:
+            loss = self.distillation_loss(class_logits, mask_logits, asked, region, novel, novel_classes)
+            losses["distillation"] = self.distillation_weight * loss
+        return losses
 
     def similarity_loss(
         self,
@@ -139,7 +183,10 @@ class PixelSimilarity(nn.Module):
         base: list[Tensor],
         across_workers: AcrossWorkers,
     ) -> Tensor:
-        """Class-balanced cross entropy of SimNet on pairs of points of which at least one is of a base class."""
+        """Class-balanced cross entropy of SimNet on pairs of points of which at least one is of a base class.
+
+        Mean over image pairs of the mean over each one's pairs of points, in both orders.
+        """
         regions = (labels != VOID) & inside
         focus = torch.tensor(shared_base_class(base), device=labels.device).repeat(2)[:, None, None]
         regions = torch.where(focus >= 0, labels == focus, regions)
@@ -151,20 +198,26 @@ class PixelSimilarity(nn.Module):
             ),
             dim=1,
         )
-        sampled, classes = gather(embeddings, points), labels.flatten(1).gather(1, points)
-        (a, b), (class_a, class_b) = sampled.chunk(2), classes.chunk(2)
-        same = class_a[:, :, None] == class_b[:, None]
-        counted = (class_a[:, :, None] != VOID) | (class_b[:, None] != VOID)
-        pairs = across_workers(torch.stack(((~same & counted).sum(), (same & counted).sum())).float())
-        weights = self.balance(pairs)
-        logits = self.simnet(a[:, :, None], b[:, None])
-        entropy = F.cross_entropy(logits.flatten(0, -2), same.long().flatten(), weights, reduction="none")
-        return (entropy * counted.flatten()).sum() / pairs.sum().clamp(min=1)
+        classes = by_pair(labels.flatten(1).gather(1, points))
+        own, other = classes[..., None], classes.flip(1)[..., None, :]
+        same, counted = own == other, (own != VOID) | (other != VOID)  # P x 2 x J x J
+        pairs = torch.stack(((~same & counted)[:, 0].sum(), (same & counted)[:, 0].sum())).float()
+        weights = self.balance(across_workers(pairs))
+        losses = []
+        for pair, of_one_class, counts in zip(by_pair(gather(embeddings, points)), same, counted, strict=True):
+            logits = self.simnet(*both_orders(pair))
+            entropy = F.cross_entropy(logits.flatten(0, -2), of_one_class.flatten().long(), weights, reduction="none")
+            losses.append((entropy * counts.flatten()).sum() / counts.sum().clamp(min=1))
+        return torch.stack(losses).mean()
 
     def balance(self, pairs: Tensor) -> Tensor:
-        """Records this batch's (different, same) pairs; weights: each of the two has the other's recent share."""
+        """Records this batch's (different, same) pairs; weights: each of the two has the other's recent share.
+
+        Recent are the last 25 image pairs, rounded up to whole batches: within a batch the order of image pairs, and
+        which process has which, changes nothing.
+        """
         self.counts.copy_(torch.cat((self.counts[1:], pairs[None])))
-        recent = self.counts.sum(0)
+        recent = self.counts[-self.recent :].sum(0)
         return recent.flip(0) / recent.sum().clamp(min=1)
 
     def distillation_loss(
@@ -175,43 +228,91 @@ class PixelSimilarity(nn.Module):
         region: Tensor,
         novel: list[Tensor],
         novel_classes: Tensor,
-        across_workers: AcrossWorkers,
     ) -> Tensor:
-        """Novel class scores of two pixels must agree as much as SimNet says.
+        """Novel class scores of two pixels must agree as much as the teacher says.
 
-        Mean over the pairs that share a novel class and have pixels in the region (2P x h x w, no base class).
+        embeddings: what the teacher is asked about: SimNet's input, or probabilities of novel classes.
+        Mean over all P pairs; 0 of those that share no novel class or have no pixels in the region (2P x h x w).
         """
         half = len(novel) // 2
         shares = [bool(set(a.tolist()) & set(b.tolist())) for a, b in zip(novel[:half], novel[half:], strict=True)]
-        seen = region.flatten(1).any(1)
-        usable = torch.tensor(shares, device=region.device) & seen[:half] & seen[half:]
-        count = across_workers(usable.sum()[None].float())
         pairs = [i for i, yes in enumerate(shares) if yes]
         if not pairs:
             return mask_logits.sum() * 0
         chosen = torch.tensor(pairs + [i + half for i in pairs], device=region.device)
-        points = sample_points(region[chosen], region[chosen], self.points)
-        teacher = self.teacher(*gather(embeddings, points, chosen).chunk(2))
-        scores = class_logits[chosen].softmax(-1)[..., novel_classes]
-        masks = gather(mask_logits, points, chosen).sigmoid()
-        student = F.normalize(masks @ scores, dim=-1)  # 2P' x J x novel classes
-        a, b = student.chunk(2)
-        similarity = (a @ b.transpose(1, 2)).relu()
-        losses = distillation_losses(similarity, teacher, self.distillation).mean((1, 2))
-        return (losses * usable[chosen[: len(pairs)]]).sum() / count[0].clamp(min=NEARLY_NONE)
+        region = region[chosen]
+        points = sample_points(region, region, self.points)
+        asked = gather(embeddings, points, chosen).chunk(2)
+        scores = class_scores(class_logits[chosen], gather(mask_logits, points, chosen), novel_classes)
+        if self.student == "across":
+            losses = distillation_losses(cosine(*scores.chunk(2)), self.teacher(*asked), self.distillation)
+        else:
+            losses = distillation_losses(cosine(scores, scores), torch.cat(self.answers(*asked)), self.distillation)
+        usable = region.flatten(1).any(1).view(2, -1).all(0)
+        return (losses.unflatten(0, (-1, len(pairs))).mean((0, 2, 3)) * usable).sum() / half
+
+    def teacher(self, a: Tensor, b: Tensor) -> Tensor:
+        """The probability of "same class" for all pairs of P x J x C points, P x J x J: the mean of both orders."""
+        ab, ba = self.answers(a, b)
+        return (ab + ba.transpose(1, 2)) / 2
 
     @torch.no_grad()
-    def teacher(self, a: Tensor, b: Tensor) -> Tensor:
-        """SimNet's probability of "same class" for all pairs of P x J x C points, P x J x J.
+    def answers(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        """What the teacher says of P x J x C points in the orders (a, b) and (b, a), P x J x J each."""
+        if self.simnet is None:
+            alike = cosine(a, b)
+            return alike, alike.transpose(1, 2)
+        with asking(self.simnet, self.statistics):
+            logits = [self.simnet(*both_orders(pair)) for pair in torch.stack((a, b), 1)]
+        return torch.stack(logits, 1).softmax(-1)[..., 1].unbind()
 
-        With running statistics, so that a pair's answer does not depend on the others; the released code takes those
-        of the batch here too.
-        """
-        training = self.simnet.training
-        self.simnet.eval()
-        same = self.simnet(a[:, :, None], b[:, None]).softmax(-1)[..., 1]
-        self.simnet.train(training)
-        return same
+
+def by_pair(images: Tensor) -> Tensor:
+    """2P x ... -> P x 2 x ...: images i and P + i side by side."""
+    return images.unflatten(0, (2, -1)).transpose(0, 1)
+
+
+def both_orders(pair: Tensor) -> tuple[Tensor, Tensor]:
+    """SimNet's arguments for all pairs of points of two images (2 x J x C), in both orders; it gives 2 x J x J x 2."""
+    return pair[:, :, None], pair.flip(0)[:, None]
+
+
+@contextmanager
+def asking(simnet: nn.Module, statistics: Statistics) -> Iterator[None]:
+    """SimNet normalizes by these statistics and does not learn from what it is asked, nor do its running ones."""
+    training = simnet.training
+    norms = [module for module in simnet.modules() if isinstance(module, nn.BatchNorm1d)]
+    simnet.train(statistics == "batch")
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        simnet.train(training)
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def class_scores(class_logits: Tensor, mask_logits: Tensor, classes: Tensor) -> Tensor:
+    """Scores of chosen classes at sampled pixels: softmax class score x sigmoid mask, summed over queries.
+
+    Args:
+        class_logits: P x N x (K + 1). mask_logits: P x J x N, of each query at each pixel. classes: indices.
+
+    Returns:
+        P x J x (number of classes).
+    """
+    return mask_logits.sigmoid() @ class_logits.softmax(-1)[..., classes]
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine similarity of all pairs of P x J x C vectors, 0 where it is negative: P x J x J."""
+    return (F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).transpose(1, 2)).relu()
+
+
+def resize(maps: Tensor, size: torch.Size) -> Tensor:
+    """B x C x h x w -> the embeddings' size, which differs where crops are no whole strides."""
+    return maps if maps.shape[-2:] == size else F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
 def distillation_losses(student: Tensor, teacher: Tensor, kind: Literal["ce", "cce"]) -> Tensor:
@@ -249,13 +350,17 @@ def shared_base_class(base: list[Tensor]) -> list[int]:
 def sample_points(region: Tensor, fallback: Tensor, count: int) -> Tensor:
     """`count` flat pixel indices per image, uniform in `region` (B x h x w bool), in `fallback` where it is empty.
 
-    With replacement: a region may hold fewer pixels than points.
+    No pixel comes twice; only where there are fewer pixels than points they are drawn with replacement.
     """
     region, fallback = region.flatten(1), fallback.flatten(1)
     weights = torch.where(region.any(1, keepdim=True), region, fallback).float()
     # An image of nothing but padding has no better point than any.
     weights = torch.where(weights.any(1, keepdim=True), weights, torch.ones_like(weights))
-    return torch.multinomial(weights, count, replacement=True)
+    repeated = torch.multinomial(weights, count, replacement=True)
+    if weights.shape[1] < count:
+        return repeated
+    enough = weights.sum(1, keepdim=True) >= count
+    return torch.where(enough, torch.multinomial(weights, count), repeated)
 
 
 def gather(maps: Tensor, points: Tensor, images: Tensor | None = None) -> Tensor:

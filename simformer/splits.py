@@ -23,7 +23,7 @@ class Split:
     """A data set's classes, each base or novel (paper, section 3.1).
 
     Attributes:
-        dataset: "coco_stuff_10k", "ade20k", "msrc21" or "custom".
+        dataset: "coco_stuff_10k", "ade20k", "msrc21", "nyuv2" or "custom".
         name: "s1", "s2", ..., "all_base" (every class has masks: FullyOracle), or a name of one's own.
         classes: all K class names; a class index is a position here.
         novel: indices of the novel classes, ascending.
@@ -70,7 +70,7 @@ def load_split(dataset: str, name: str) -> Split:
     """Read one of the shipped splits.
 
     Args:
-        dataset: "coco_stuff_10k", "ade20k" (the paper's splits) or "msrc21" (this project's own).
+        dataset: "coco_stuff_10k", "ade20k" (the paper's splits), "msrc21" or "nyuv2" (this project's own).
         name: "s1", "s2", ... or "all_base", in which no class is novel.
 
     Raises:

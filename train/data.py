@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.transforms import TrainTransform
 from simformer.datasets.weakshot import WeakShotStream
 from simformer.errors import ConfigError
 from simformer.files import atomic_write
-from simformer.splits import ALL_BASE, Split, custom_split, load_split
+from simformer.splits import ALL_BASE, Split, custom_split, dataset_classes, load_split
 from train.config import TrainConfig
 from train.pseudo_labels import write_pseudo_labels
+from train.teacher import TeacherMaps
 
 
 def open_datasets(config: TrainConfig) -> tuple[FolderDataset, FolderDataset]:
@@ -51,38 +54,62 @@ def load_split_of(config: TrainConfig, dataset: FolderDataset) -> Split:
     Raises:
         ConfigError, UnknownClassError: no such split, or a novel class the data set does not have.
     """
-    if config.novel is not None or config.dataset == "custom":
+    if config.dataset == "custom":
         novel = [] if config.split == ALL_BASE else config.novel or []
-        return custom_split(dataset.classes, novel, config.split if config.dataset == "custom" else "custom")
+        return custom_split(dataset.classes, novel, config.split)
+    if config.novel is not None:
+        roles = custom_split(dataset_classes(config.dataset), config.novel, config.split)
+        return replace(roles, dataset=config.dataset)
     return load_split(config.dataset, config.split)
 
 
 def training_roles(config: TrainConfig, split: Split) -> Split:
-    """Roles of the classes as the losses see them.
+    """Roles of the classes as the losses see them: CAM's classifier gets the labels of every class and no mask."""
+    return replace(split, novel=tuple(range(len(split.classes)))) if config.method == "cam" else split
 
-    CAM's classifier gets the image-level labels of every class and no mask; with pseudo masks every class has masks.
+
+def pseudo_dataset(
+    config: TrainConfig, dataset: FolderDataset, split: Split, maps: TeacherMaps | None = None
+) -> FolderDataset:
+    """The training photos with pseudo masks for their label maps; they are made if they are not there yet.
+
+    Args:
+        maps: of the partial-label teacher, for pseudo=partial_labels.
     """
-    if config.method == "cam":
-        return replace(split, novel=tuple(range(len(split.classes))))
-    return replace(split, novel=()) if config.pseudo else split
-
-
-def pseudo_dataset(config: TrainConfig, dataset: FolderDataset, split: Split) -> FolderDataset:
-    """The training photos with pseudo masks for their label maps; they are made if they are not there yet."""
     folder = config.out / "pseudo_labels"
-    write_pseudo_labels(config, dataset, split, folder)
+    write_pseudo_labels(config, dataset, split, folder, maps)
     names = write_list(config.out / "pseudo.txt", dataset.names)
     return FolderDataset(config.data, names, cache=config.cache, label_folder=folder)
 
 
+def crops(config: TrainConfig, *, photometric: bool = True) -> TrainTransform:
+    """How photos are scaled and cropped in training; without `photometric` their colors stay."""
+    return TrainTransform(
+        config.crop,
+        config.scale,
+        photometric=photometric,
+        scale_step=config.scale_step,
+        long_side=config.long_side,
+    )
+
+
 def training_stream(
-    config: TrainConfig, dataset: FolderDataset, split: Split, start: int, share: tuple[int, int] = (0, 1)
+    config: TrainConfig,
+    dataset: FolderDataset,
+    split: Split,
+    start: int,
+    share: tuple[int, int] = (0, 1),
+    teacher: Callable[[int], Tensor] | None = None,
 ) -> WeakShotStream:
-    """The batches from step `start` on, or the share (rank, count) of one of several processes."""
+    """The batches from step `start` on, or the share (rank, count) of one of several processes.
+
+    Args:
+        teacher: index of a photo -> probabilities of the split's novel classes, see `WeakShotStream`.
+    """
     return WeakShotStream(
         dataset,
         training_roles(config, split),
-        TrainTransform(config.crop, config.scale),
+        crops(config),
         pairing="none" if config.method == "cam" else config.pairing,
         crop_labels=config.label_rule,
         batch=config.batch,
@@ -90,4 +117,7 @@ def training_stream(
         seed=config.seed,
         start=start,
         share=share,
+        masks="all" if config.pseudo else "base",
+        teacher=teacher,
+        candidate_caps=config.candidate_caps,
     )

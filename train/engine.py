@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from dataclasses import asdict
 from datetime import timedelta
@@ -23,13 +24,16 @@ from simformer.predictor import Predictor
 from simformer.splits import Split
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, pseudo_dataset, training_roles, training_stream
+from train.health import check_health, warning
 from train.initial import start_from
 from train.optimization import make_optimizer, poly_schedule
 from train.precision import products
 from train.processes import StopSignal, ignore_signals, mean_over_workers, step_seed
 from train.provenance import commit_id, device_name
 from train.state import STATE, WEIGHTS, check_folder, load_state, save_state
-from train.tasks import evaluation_views, make_card, make_task, method_name
+from train.tasks import SegmentationTask, evaluation_views, make_card, make_task, method_name
+from train.teacher import TeacherMaps, open_teacher, uses_teacher
+from train.transfer import measure_transfer
 
 
 class Interrupted(SystemExit):
@@ -48,7 +52,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
         resume: go on from the last saved state, bit-equal on one CPU process.
 
     Returns:
-        What `train.provenance.result_cell` needs: scores, wall_seconds, seconds_per_image, device, commit, split.
+        What `train.provenance.result_cell` needs: scores, wall_seconds, seconds_per_image, device, commit, split,
+        health, transfer.
         None in all processes but the first.
 
     Raises:
@@ -69,10 +74,14 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     split = load_split_of(config, train_set)
     check_folder(config)
     method_name(config, split)  # a teacher that cannot be named must be known before the training, not after
-    if config.pseudo:
-        with accelerator.main_process_first():
-            train_set = pseudo_dataset(config, train_set, split)
-        torch.manual_seed(config.seed)  # whether the masks had to be made or were there, the network begins alike
+    photos, teacher, maps = train_set, None, None  # `photos`: with the masks that are given
+    with accelerator.main_process_first():
+        if uses_teacher(config):
+            teacher = open_teacher(config, train_set, split)
+            maps = TeacherMaps(teacher, config.out / "teacher_maps")
+        if config.pseudo:
+            train_set = pseudo_dataset(config, train_set, split, maps)
+    torch.manual_seed(config.seed)  # whether teacher and masks had to be made or were there, the network begins alike
     task = make_task(config, training_roles(config, split))
     optimizer = make_optimizer(task, config)
     schedule = poly_schedule(optimizer, config.steps)
@@ -87,7 +96,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     make_folder(config.out)
     writer = SummaryWriter(config.out / "tensorboard") if accelerator.is_main_process else None
     share = (accelerator.process_index, accelerator.num_processes)
-    stream = training_stream(config, train_set, split, start, share)
+    distilled = maps if config.distill_from == "partial_labels" else None
+    stream = training_stream(config, train_set, split, start, share, distilled)
     on_gpu = accelerator.device.type == "cuda"
     loader = DataLoader(
         stream,
@@ -142,6 +152,12 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     save_checkpoint(config.out / WEIGHTS, task.network.state_dict(), card)
     log_scores(writer, scores, config.steps)
     writer.close()
+    health = transfer = None
+    if isinstance(task, SegmentationTask):
+        health = check_health(task.network, photos, split, config.image_size)
+        transfer = measure_transfer(task, val_set, split, config, teacher)
+        if sentence := warning(health):
+            print(f"warning: {sentence}", file=sys.stderr)
     return {
         "scores": scores,
         "wall_seconds": seconds,
@@ -149,6 +165,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
         "commit": commit,
         "device": device_name(accelerator.device),
         "split": split,
+        "health": health,
+        "transfer": transfer,
     }
 
 

@@ -1,6 +1,6 @@
 """Official downloads -> the folders that training reads: in parallel, resumable, nothing but whole files.
 
-What train.prepare_coco_stuff10k, train.prepare_ade20k and train.prepare_msrc21 have in common.
+What train.prepare_coco_stuff10k, train.prepare_ade20k, train.prepare_msrc21 and train.prepare_nyuv2 have in common.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 import numpy as np
 import typer
@@ -25,18 +25,41 @@ from simformer.files import atomic_write, make_folder
 from simformer.palette import VOID
 
 Labels = NDArray[np.uint8]
-# The option that both commands have.
+# The option that all commands have.
 Workers = Annotated[int | None, typer.Option(min=1, help="processes; by default one a core")]
+
+
+class Entry(Protocol):
+    """One photo of a download.
+
+    Attributes:
+        part: the download's name of its share: train, validation ...
+        suffix: of the file it becomes, with the dot.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def part(self) -> str: ...
+    @property
+    def suffix(self) -> str: ...
+
+
+AnEntry = TypeVar("AnEntry", bound=Entry)
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo of a download. `part` is the download's name of its share: train, validation ..."""
+    """An `Entry` that is a file of its own, with a file of labels, in the download."""
 
     name: str
     part: str
     image: Path
     labels: Path
+
+    @property
+    def suffix(self) -> str:
+        return self.image.suffix
 
 
 @dataclass(frozen=True)
@@ -79,6 +102,23 @@ def prepare(
         DatasetError: a photo or label file is damaged, they differ in size, or `target` is another data set.
         SimFormerError: `target` cannot be written.
     """
+    write = functools.partial(write_photo, target=target, layout=layout, read_labels=read_labels)
+    return write_missing(photos, target, layout, classes, write, workers)
+
+
+def write_missing(
+    photos: Sequence[AnEntry],
+    target: Path,
+    layout: Layout,
+    classes: Sequence[str],
+    write: Callable[[AnEntry], None],
+    workers: int | None = None,
+) -> int:
+    """`prepare` for photos that are not files of their own.
+
+    Args:
+        write: puts a photo and its label map where `places` says. Importable: other processes call it.
+    """
     text = "\n".join(classes) + "\n"
     known = target / "classes.txt"
     if layout.lists and known.exists() and known.read_text(encoding="utf-8") != text:
@@ -87,7 +127,6 @@ def prepare(
         for folder in (layout.images, layout.labels):
             make_folder(target / folder.format(part=part))
     missing = [photo for photo in photos if not all(path.is_file() for path in places(photo, target, layout))]
-    write = functools.partial(write_photo, target=target, layout=layout, read_labels=read_labels)
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
         done = pool.map(write, missing, chunksize=16)
         for _ in tqdm(done, total=len(photos), initial=len(photos) - len(missing), unit="photo"):
@@ -99,10 +138,10 @@ def prepare(
     return len(missing)
 
 
-def places(photo: Photo, target: Path, layout: Layout) -> tuple[Path, Path]:
+def places(photo: Entry, target: Path, layout: Layout) -> tuple[Path, Path]:
     """Where a photo and its label map go."""
     images, labels = (target / folder.format(part=photo.part) for folder in (layout.images, layout.labels))
-    return images / f"{photo.name}{photo.image.suffix}", labels / f"{photo.name}.png"
+    return images / f"{photo.name}{photo.suffix}", labels / f"{photo.name}.png"
 
 
 def write_photo(photo: Photo, target: Path, layout: Layout, read_labels: Callable[[Path], Labels]) -> None:
@@ -130,8 +169,11 @@ def write_photo(photo: Photo, target: Path, layout: Layout, read_labels: Callabl
             shutil.copyfileobj(source, file)
 
 
-def relabel(values: NDArray, table: NDArray[np.int16], path: Path) -> Labels:
+def relabel(values: NDArray, table: NDArray[np.int16], path: Path | str) -> Labels:
     """Values looked up in a table whose -1 stands for "no such label".
+
+    Args:
+        path: where the values are from, for the error's sentence.
 
     Raises:
         DatasetError: a value is not in the table; names it and the file.

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from simformer.results import ALL, CellScores, ResultCell, read_results, result_name
+from simformer.results import ALL, CellScores, ResultCell, is_role_set, read_results, result_name
 from train.config import TrainConfig, published_settings
 from train.state import FREE_TO_CHANGE
 from train.tasks import method_name
@@ -70,12 +70,13 @@ def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> R
     scores, split = outcome["scores"], outcome["split"]
     method = method_name(config, split)
     once_for_all = config.method == "cam" or not split.novel
+    name = ALL if once_for_all else split.name
     novel = [] if once_for_all else [split.classes[i] for i in split.novel]
     return ResultCell(
         method=method,
         dataset=split.dataset,
-        split=ALL if once_for_all else split.name,
-        novel=novel if split.dataset == "custom" else None,
+        split=name,
+        novel=novel if split.dataset == "custom" or is_role_set(split.dataset, name) else None,
         seed=config.seed,
         steps=config.steps,
         points=config.points if method in ("SimFormer", "Self-Pair") else None,
@@ -95,4 +96,6 @@ def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> R
         date=datetime.now(UTC),
         schedule=table_name(config),
         label_rule=config.label_rule,
+        transfer=outcome["transfer"],
+        health=outcome["health"],
     )

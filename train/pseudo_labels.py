@@ -2,7 +2,7 @@
 
 Base masks are given and always on top; R is the rest of a photo, where its novel classes must be. `predictions`
 (SimFormer*; paper, section 4) fills R by a trained model, `cam`, `rib` and `retab` by maps of the photo's novel
-classes.
+classes, `partial_labels` by a pixel classifier (METHOD.md, section 11).
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ from simformer.predictor import Predictor
 from simformer.splits import Split
 from simformer.weights import find_weights
 from train.baselines.cam_maps import CamMaps
+from train.baselines.partial_labels import pseudo_mask
 from train.baselines.retab import RetabMaps
 from train.baselines.rib import RibMaps
 from train.config import TrainConfig
+from train.saved_maps import SavedMaps, labels_digest
+from train.teacher import TeacherMaps
 
 # Name of the setting -> what gives K x h x w maps in 0..1 for photo number i.
 MAP_MAKERS: dict[str, Callable[..., Callable[[int], Tensor]]] = {"cam": CamMaps, "rib": RibMaps, "retab": RetabMaps}
@@ -44,10 +47,15 @@ THRESHOLDS = np.arange(0.05, 0.95, 0.05)
 Filler = Callable[[int, Tensor], Tensor]
 
 
-def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Split, folder: Path) -> None:
-    """Label maps of all training photos as PNGs in `folder`: base masks as given, novel ones from `config.teacher`.
+def write_pseudo_labels(
+    config: TrainConfig, dataset: FolderDataset, split: Split, folder: Path, maps: TeacherMaps | None = None
+) -> None:
+    """Label maps of all training photos as PNGs in `folder`: base masks as given, novel ones as `config.pseudo` says.
 
     Photos that are done are skipped, so an interrupted run goes on where it was.
+
+    Args:
+        maps: of the partial-label teacher, for pseudo=partial_labels.
 
     Raises:
         CheckpointError: the teacher cannot be used, is of other classes, or not of the kind that is needed.
@@ -59,7 +67,10 @@ def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Spli
     left = [index for index, path in enumerate(paths) if not path.is_file()]
     if not left:
         return
-    fill = filler(config, dataset, split, folder.parent / "maps")
+    if config.pseudo == "partial_labels":
+        fill = lambda index, given: pseudo_mask(maps.with_none(index), given)  # noqa: E731
+    else:
+        fill = filler(config, dataset, split, folder.parent / "maps")
     for index in tqdm(left, desc="pseudo masks", unit="photo"):
         image, labels = dataset.sample(index)
         given = given_masks(labels, image.shape[1:], split)
@@ -69,8 +80,11 @@ def write_pseudo_labels(config: TrainConfig, dataset: FolderDataset, split: Spli
 
 def check_origin(config: TrainConfig, dataset: FolderDataset, split: Split, path: Path) -> None:
     """Notes beside the masks what they depend on. Raises ConfigError if another run's are there."""
-    weights = hashlib.sha256(find_weights(config.teacher).read_bytes()).hexdigest()
-    now = {"pseudo": config.pseudo, "teacher": weights, "novel": list(split.novel), "seed": config.seed}
+    now = {"pseudo": config.pseudo, "novel": list(split.novel), "seed": config.seed}
+    if config.teacher is not None:
+        now["teacher"] = hashlib.sha256(find_weights(config.teacher).read_bytes()).hexdigest()
+    else:
+        now["partial_labels"] = config.partial_labels.model_dump(mode="json")
     now |= {"image_size": config.image_size, "hold_out": config.hold_out, "labels": labels_digest(dataset)}
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != now:
@@ -79,15 +93,6 @@ def check_origin(config: TrainConfig, dataset: FolderDataset, split: Split, path
         return
     with atomic_write(path, "w") as file:
         json.dump(now, file)
-
-
-def labels_digest(dataset: FolderDataset) -> str:
-    """SHA-256, in hex, of the photos' names with their label maps and image-level labels."""
-    digest = hashlib.sha256()
-    for index, (name, classes) in enumerate(zip(dataset.names, dataset.all_image_labels(), strict=True)):
-        labels = dataset.label_file(index).read_bytes() if dataset.has_label_map(index) else b""
-        digest.update(json.dumps([name, classes, len(labels)]).encode() + labels)
-    return digest.hexdigest()
 
 
 def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folder: Path) -> Filler:
@@ -119,30 +124,6 @@ def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folde
         return arg_max_in_rest(maps(index), given, novel, threshold) if novel else given
 
     return fill
-
-
-class SavedMaps:
-    """A map maker that remembers its maps on disk, those of present classes, as bytes."""
-
-    def __init__(self, make: Callable[[int], Tensor], dataset: FolderDataset, folder: Path):
-        self.make = make
-        self.dataset = dataset
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def __call__(self, index: int) -> Tensor:
-        """K x h x w float32, in steps of 1/255."""
-        path = self.folder / f"{self.dataset.names[index]}.npz"
-        if not path.is_file():
-            maps = (self.make(index).clamp(0, 1) * 255).round().to(torch.uint8)
-            present = maps.flatten(1).any(1).nonzero().flatten()
-            with atomic_write(path) as file:
-                np.savez_compressed(file, classes=present.numpy(), maps=maps[present].numpy())
-        with np.load(path, allow_pickle=False) as saved:
-            classes, values = saved["classes"], saved["maps"]
-        result = torch.zeros(len(self.dataset.classes), *values.shape[1:])
-        result[torch.from_numpy(classes)] = torch.from_numpy(values).float() / 255
-        return result
 
 
 def novel_labels(dataset: FolderDataset, split: Split, index: int) -> list[int]:

@@ -17,6 +17,9 @@ from simformer.results import (
     RESULTS_FOLDER,
     Group,
     MiouRow,
+    ResultCell,
+    cell_split,
+    is_role_set,
     miou_table,
     of_table,
     published,
@@ -46,6 +49,7 @@ def report(results: Path) -> str:
     parts = []
     for dataset, table, rule in sorted({(cell.dataset, cell.schedule, cell.label_rule) for cell in cells}):
         measured = [row for row in rows if (row.dataset, row.table, row.label_rule) == (dataset, table, rule)]
+        measured = [row for row in measured if not is_role_set(dataset, row.split)]
         facts = of_table(cells, dataset, table, rule)
         # CAM is trained for fewer steps than what is compared, but may be all there is.
         compared = [cell for cell in facts if cell.method != "CAM"] or facts
@@ -60,10 +64,22 @@ def report(results: Path) -> str:
             f"{' or '.join(devices)}. mIoU in percent. CAM and FullyOracle are trained once and read on each split's "
             f"classes.{' A star marks a second training of as many steps, on predictions.' if starred else ''}"
         )
-        parts += [grid(measured, group) for group in reversed(GROUPS)]
+        parts += [grid(measured, group) for group in reversed(GROUPS)] if measured else []
+        parts += role_sets(facts)
     paper = [row for row in published() if row.table in ("pairing", "points", "more novel classes")]
     parts += [f"Published: {published_note()}", grid(paper, "novel")]
     return "\n\n".join(parts)
+
+
+def role_sets(cells: Iterable[ResultCell]) -> list[str]:
+    """One sentence on the splits of a table that are none of its data set's; no sentence if there are none."""
+    sizes = {cell.split: len(cell_split(cell).novel) for cell in cells if is_role_set(cell.dataset, cell.split)}
+    if not sizes:
+        return []
+    fewest, most = min(sizes.values()), max(sizes.values())
+    novel = f"{fewest} to {most}" if fewest < most else f"{most}"
+    sets = "one more role set" if len(sizes) == 1 else f"{len(sizes)} more role sets"
+    return [f"Measured on {sets} with {novel} novel class{'es' if most > 1 else ''}, which no column stands for."]
 
 
 def grid(rows: Iterable[MiouRow], group: Group) -> str:

@@ -3,7 +3,8 @@
 One process per cell, several at a time, here or on the workers of a Ray cluster (--ray ADDRESS); a cell whose result
 is there is skipped, a stopped one goes on from its state.
 A table names a configuration beside it, and cells; one with several splits or seeds is one cell for each. Where
-`teacher` names other cells, pseudo masks are made by the weights of that of the same split and seed:
+`teacher` names other cells, pseudo masks are made by the weights of that of the same split and seed, or else of the
+split all_base:
 
     config: msrc21.yaml
     settings: {steps: 4000}
@@ -11,6 +12,10 @@ A table names a configuration beside it, and cells; one with several splits or s
       - {name: simformer, splits: [s1, s2]}
       - {name: basic, splits: [s1, s2], seeds: [0, 1], settings: {pairing: none}}
       - {name: star, splits: [s1, s2], teacher: simformer, settings: {pairing: none, pseudo: predictions}}
+      - {name: test, random_splits: {count: 4, novel: [2, 12], seed: 1}, sealed: true}
+
+`random_splits` draws splits (train.role_sets). What `sealed` cells reach is not printed, and their results are kept in
+the folder "sealed" of the results, where nothing but this command looks.
 """
 
 from __future__ import annotations
@@ -22,44 +27,65 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from simformer.checkpoint import load_checkpoint
 from simformer.distributed import Cluster, connected
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
 from simformer.results import ResultCell, read_results, write_result
+from simformer.splits import ALL_BASE
 from simformer.validation import first_problem
 from simformer.weights import SUFFIX
 from train.cluster import ClusterProcess
 from train.config import TrainConfig, as_published, load_config, read_yaml
 from train.console import one_sentence
 from train.provenance import clash, table_name
+from train.role_sets import RandomSplits, drawn_for
 from train.state import WEIGHTS, first_difference
 
 app = typer.Typer(add_completion=False)
 
 # How a run ends that was asked to stop: with its state saved, or before it had begun.
 STOPPED = {code for number in (signal.SIGTERM, signal.SIGINT) for code in (128 + number, -number)}
+# Where results of sealed cells go, below the other results.
+SEALED = "sealed"
 
 
 class CellGroup(BaseModel):
-    """Cells that differ in split and seed alone."""
+    """Cells that differ in split and seed alone; `random_splits` stands in the place of `splits`."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
     config: str | None = None
     splits: list[str] = ["s1"]
+    random_splits: RandomSplits | None = None
     seeds: list[int] = [0]
     settings: dict[str, Any] = {}
     teacher: str | None = None
+    sealed: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind_of_splits(self) -> CellGroup:
+        if self.random_splits is not None and "splits" in self.model_fields_set:
+            raise ValueError(f"{self.name} has both splits and random_splits")
+        return self
+
+    def roles(self, config: Path, overrides: list[str]) -> list[tuple[str, list[str]]]:
+        """Every split's name and the settings that go with it; `overrides` tell the data set of a draw."""
+        if self.random_splits is None:
+            return [(split, []) for split in self.splits]
+        # Which data set it is; the roles, and the teacher of each, are not known yet.
+        without = [f"split={ALL_BASE}", "novel=null", "pseudo=null", "teacher=null"]
+        drawn = drawn_for(load_config(config, [*overrides, *without]), self.random_splits)
+        return [(roles.name, [f"novel={json.dumps(roles.novel)}"]) for roles in drawn]
 
 
 class Table(BaseModel):
@@ -80,6 +106,8 @@ class Cell:
         config, overrides, settings: the run's configuration file, what is laid over it, and the outcome.
         out: folder of the run.
         teacher: the cell whose weights make this one's pseudo masks.
+        drawn: its novel classes were drawn at random.
+        sealed: its result is kept apart and not printed.
         result: once it is there.
         weights_wanted: its result is there, but its weights are not, which another cell needs.
         process: while it runs, and after.
@@ -91,6 +119,8 @@ class Cell:
     settings: TrainConfig
     out: Path
     teacher: Cell | None = None
+    drawn: bool = False
+    sealed: bool = False
     result: ResultCell | None = None
     weights_wanted: bool = False
     process: subprocess.Popen | ClusterProcess | None = None
@@ -124,15 +154,22 @@ class Cell:
         """Whether it can be started: it needs no other cell, or that one has left its weights."""
         return self.teacher is None or (not self.teacher.missing and self.teacher.has_weights)
 
-    def find_result(self, measured: list[ResultCell]) -> None:
+    def unseals(self, other: Cell) -> bool:
+        """Whether just one of the two is sealed, though both have the same roles, which were drawn."""
+        ours, theirs = self.settings, other.settings
+        alike = self.drawn and other.drawn and (ours.dataset, ours.split) == (theirs.dataset, theirs.split)
+        return alike and self.sealed != other.sealed
+
+    def find_result(self, measured: list[ResultCell], published: Iterable[ResultCell] = ()) -> None:
         """Takes the first result that was measured with just these settings, if there is one.
 
-        A result is no older than that of the teacher it was measured with, be it another cell or a shipped model.
+        A result is no older than that of the teacher it was measured with, be it another cell or a shipped model,
+        whose result is one of `published`.
         """
         if self.teacher is not None and self.teacher.result is None:
             return
         shipped = f"{self.settings.teacher}{SUFFIX}"
-        teachers = [self.teacher.result] if self.teacher else [cell for cell in measured if cell.weights == shipped]
+        teachers = [self.teacher.result] if self.teacher else [cell for cell in published if cell.weights == shipped]
         for cell in measured:
             settings = as_published(self.settings)
             if any(cell.date < teacher.date for teacher in teachers):
@@ -174,6 +211,7 @@ class Cell:
             scores = self.result.scores
             values = (scores.miou, scores.base, scores.novel)
             shown = " ".join("     -" if value is None else f"{value:6.1f}" for value in values)
+            shown = f"{SEALED:>20}" if self.sealed else shown
             return f"{self.name:32} {shown} {self.result.steps:6} steps {self.result.wall_seconds:6.0f} s"
         if self.process is None:
             return f"{self.name:32} waiting" + ("" if self.ready else f" for {self.teacher.name}")
@@ -194,26 +232,33 @@ def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
         raise ConfigError(f"{path}: {first_problem(error)}") from error
     cells: dict[str, Cell] = {}
     for group in table.cells:
-        for split, seed in itertools.product(group.splits, group.seeds):
+        config = path.parent / (group.config or table.config)
+        settings = [*as_overrides(table.settings), *as_overrides(group.settings)]
+        roles = group.roles(config, [*settings, *overrides])
+        for (split, novel), seed in itertools.product(roles, group.seeds):
             name = cell_name(group.name, split, seed)
             if name in cells:
                 raise ConfigError(f"{path} has two cells called {name}")
             teacher = None
             if group.teacher is not None:
-                teacher = cells.get(cell_name(group.teacher, split, seed))
+                teacher = teacher_of(cells, group.teacher, split, seed)
                 if teacher is None:
                     raise ConfigError(f"{path}: the teacher of {name}, {group.teacher}, has no such cell above it")
-            config = path.parent / (group.config or table.config)
-            given = [
-                *as_overrides(table.settings),
-                *as_overrides(group.settings),
-                f"split={as_yaml(split)}",
-                f"seed={seed}",
-            ]
+            given = [*settings, f"split={as_yaml(split)}", *novel, f"seed={seed}"]
             given += [f"teacher={json.dumps(str(teacher.weights))}"] if teacher else []
             given += overrides
-            cells[name] = Cell(name, config, given, load_config(config, given), runs / name, teacher)
+            kinds = {"drawn": bool(novel), "sealed": group.sealed}
+            cell = Cell(name, config, given, load_config(config, given), runs / name, teacher, **kinds)
+            if any(cell.unseals(other) for other in cells.values()):
+                raise ConfigError(f"{path}: the role set {split} is sealed in some of its cells and not in others")
+            cells[name] = cell
     return list(cells.values())
+
+
+def teacher_of(cells: dict[str, Cell], group: str, split: str, seed: int) -> Cell | None:
+    """The cell of a group with the same split and seed; else the one that was trained once for all, as CAM is."""
+    names = (cell_name(group, split, seed), cell_name(group, ALL_BASE, seed), cell_name(group, ALL_BASE, 0))
+    return next((cells[name] for name in names if name in cells), None)
 
 
 def cell_name(group: str, split: str, seed: int) -> str:
@@ -289,9 +334,10 @@ def main(
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with one_sentence():
         cells = read_table(table, overrides or [], runs)
-        measured = read_results(results) if results else []
+        folders = {False: results, True: results / SEALED} if results else {}
+        measured = {sealed: read_results(folder) for sealed, folder in folders.items()}
         for cell in cells:
-            cell.find_result([*measured, *read_results(cell.out)])
+            cell.find_result([*measured.get(cell.sealed, []), *read_results(cell.out)], measured.get(False, []))
         for cell in reversed(cells):
             if cell.missing and cell.teacher and not cell.teacher.has_weights:
                 cell.teacher.weights_wanted = True  # it was measured elsewhere
@@ -303,7 +349,8 @@ def main(
     print(f"\n{'cell':32} {'mIoU':>6} {'base':>6} {'novel':>6}")
     for cell in cells:
         print(cell.row())
-    problems = [store(cell, measured, results) for cell in cells if results and cell.result]
+    stored = [cell for cell in cells if results and cell.result]
+    problems = [store(cell, measured[cell.sealed], folders[cell.sealed]) for cell in stored]
     for problem in filter(None, problems):
         typer.echo(problem, err=True)
     if any(problems) or any(cell.result is None for cell in cells):

@@ -12,6 +12,7 @@ from simformer.criterion import AcrossWorkers, Criterion, alone
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
 from simformer.model import ModelConfig, SimFormer
+from simformer.palette import VOID
 from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
 from simformer.validation import first_problem
@@ -21,7 +22,7 @@ from train.precision import products
 
 METHODS = {"cross": "SimFormer", "self": "Self-Pair", "none": "Basic Model"}
 # Trained on pseudo masks made from maps.
-PSEUDO_METHODS = {"cam": "WSSS (CAM)", "rib": "WSSS (RIB)", "retab": "RETAB"}
+PSEUDO_METHODS = {"cam": "WSSS (CAM)", "rib": "WSSS (RIB)", "retab": "RETAB", "partial_labels": "WSSS (partial labels)"}
 
 
 class SegmentationTask(nn.Module):
@@ -36,7 +37,8 @@ class SegmentationTask(nn.Module):
     def __init__(self, config: TrainConfig, split: Split):
         super().__init__()
         self.network = SimFormer(options(ModelConfig, config, split), pretrained=config.init is None)
-        self.criterion = Criterion(len(split.classes), config.complementary_weight if split.novel else 0.0)
+        self.all_masked = bool(config.pseudo) or not split.novel
+        self.criterion = Criterion(len(split.classes), 0.0 if self.all_masked else config.complementary_weight)
         self.loss_resolution = config.loss_resolution
         self.similarity = None
         # Without novel classes there is nothing to transfer to: FullyOracle is the plain network.
@@ -47,6 +49,11 @@ class SegmentationTask(nn.Module):
                 points=config.points,
                 hidden=config.simnet_width,
                 distillation=config.distillation,
+                simnet=config.distill_from == "simnet",
+                statistics=config.simnet_statistics,
+                student=config.student_pairs,
+                padding=config.distill_padding,
+                pairs=max(1, config.batch // 2),
             )
         self.register_buffer("novel_classes", torch.tensor(split.novel, dtype=torch.int64), persistent=False)
 
@@ -60,9 +67,13 @@ class SegmentationTask(nn.Module):
             if self.loss_resolution != "image":
                 centers = self.loss_resolution == "prediction_centers"
                 labels, padding = shrink_labels(labels, padding, output.mask_logits.shape[-2:], centers)
+            # Where every class has masks, none is to be matched by its label alone.
+            by_label = [novel[:0] for novel in batch.novel] if self.all_masked else batch.novel
             with products("no"):
-                losses = self.criterion(output, labels, padding, batch.base, batch.novel, across_workers)
+                losses = self.criterion(output, labels, padding, batch.base, by_label, across_workers)
             if self.similarity is not None:
+                if self.all_masked:  # pseudo masks are no truth to learn similarity from
+                    labels = labels.masked_fill(torch.isin(labels, self.novel_classes), VOID)
                 losses |= self.similarity(
                     output.class_logits.float(),
                     output.mask_logits.float(),
@@ -73,6 +84,7 @@ class SegmentationTask(nn.Module):
                     batch.novel,
                     self.novel_classes,
                     across_workers,
+                    batch.teacher,
                 )
         return losses
 
@@ -123,6 +135,8 @@ def method_name(config: TrainConfig, split: Split) -> str:
         return "FullyOracle"
     if config.pseudo == "predictions":
         return second_training_name(config.teacher)
+    if config.distill_from == "partial_labels":
+        return "SimFormer+" if config.pseudo else "SimFormer (partial labels)"
     return PSEUDO_METHODS[config.pseudo] if config.pseudo else METHODS[config.pairing]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simformer.errors import ConfigError
 
@@ -21,6 +22,8 @@ class ReferenceChooser:
     regions have in common can only be that class: one of the input's novel classes is drawn, then one of the
     images that share just this one. Where there are none, any image that shares a novel class will do, then
     any that shares a base class, then the input itself. "self" always takes the input ("Self-Pair").
+
+    With `candidate_caps` an input has no more candidates than that: the same ones in every run.
     """
 
     def __init__(
@@ -29,19 +32,25 @@ class ReferenceChooser:
         novel: Sequence[int],
         base: Sequence[int],
         mode: Literal["cross", "self"] = "cross",
+        candidate_caps: tuple[int, int] | None = None,
     ):
         """
         Args:
             image_labels: class indices that each image shows.
             novel, base: class indices of each role.
             mode: "cross" or "self"; without pairs ("none") there is nothing to choose.
+            candidate_caps: how many images that share exactly one novel class an input has for each of its classes, and
+                how many others where it has none of these; (500, 50) in the released code. None: all there are.
 
         Raises:
-            ConfigError: another mode.
+            ConfigError: another mode, or a cap below 1.
         """
         if mode not in ("cross", "self"):
             raise ConfigError(f"references are chosen for the pairings cross and self, not for {mode!r}")
+        if candidate_caps is not None and min(candidate_caps) < 1:
+            raise ConfigError(f"candidate caps must be at least 1, not {candidate_caps[0]} and {candidate_caps[1]}")
         self.mode = mode
+        self._cap_alone, self._cap_others = candidate_caps or (len(image_labels), len(image_labels))
         shown = np.zeros((len(image_labels), 1 + max([*novel, *base], default=0)), dtype=bool)
         for image, labels in enumerate(image_labels):
             shown[image, list(labels)] = True
@@ -55,14 +64,21 @@ class ReferenceChooser:
         shared = self._novel[:, self._novel[index]]
         others = np.arange(len(shared)) != index
         alone = shared & (shared.sum(1) == 1)[:, None] & others[:, None]
-        counts = alone.sum(0)
+        counts = alone.sum(0).clip(max=self._cap_alone)
         if counts.any():
             usable = np.flatnonzero(counts)
             rarest = rng.random() < RAREST_PROBABILITY
             chosen = usable[counts[usable].argmin()] if rarest else rng.choice(usable)
-            return int(rng.choice(np.flatnonzero(alone[:, chosen])))
+            return int(rng.choice(capped(np.flatnonzero(alone[:, chosen]), self._cap_alone, index)))
         for alike in (shared, self._base[:, self._base[index]]):
             candidates = np.flatnonzero(alike.any(1) & others)
             if candidates.size:
-                return int(rng.choice(candidates))
+                return int(rng.choice(capped(candidates, self._cap_others, index)))
         return index
+
+
+def capped(candidates: NDArray[np.intp], cap: int, index: int) -> NDArray[np.intp]:
+    """The candidates of the input `index`, or `cap` of them: drawn at random, but alike whenever they are asked for."""
+    if len(candidates) <= cap:
+        return candidates
+    return np.random.default_rng(index).choice(candidates, cap, replace=False)

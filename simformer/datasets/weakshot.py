@@ -13,12 +13,16 @@ from torch.utils.data import Dataset
 
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.pairs import Pairing, ReferenceChooser
+from simformer.datasets.transforms import TrainTransform
 from simformer.errors import ConfigError, DatasetError
 from simformer.palette import VOID
 from simformer.splits import Split
 
 CropLabels = Literal["strict", "crop"]
-Transform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+Masks = Literal["base", "all"]
+
+# How often a crop is drawn anew while nothing is known of it.
+REDRAWS = 50
 
 # Streams of random numbers drawn from one seed.
 _ORDER, _PAIRS, _TRANSFORM = range(3)
@@ -32,9 +36,11 @@ class WeakShotBatch:
         images: float32 RGB 0..255, B x 3 x H x W.
         base_labels: int64, B x H x W: class index where the pixel is of a base class, 255 elsewhere.
         padding: bool, B x H x W, True where the photo ended.
-        base: for each image the base classes present in `base_labels`, int64, ascending.
+        base: for each image the classes present in `base_labels`, int64, ascending.
         novel: for each image its image-level novel classes, int64, ascending.
         pairs: P if images[:P] are inputs and images[P:] their references (B = 2P); 0 without pairs.
+        teacher: float32, B x (novel classes) x h x w: a teacher's probabilities of the novel classes at stride 4 (their
+            sum is at most 1, the rest is "none of them"); None without a teacher of pixels.
     """
 
     images: Tensor
@@ -43,6 +49,7 @@ class WeakShotBatch:
     base: list[Tensor]
     novel: list[Tensor]
     pairs: int
+    teacher: Tensor | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> WeakShotBatch:
         """Pixels on another device. Class lists stay on the CPU, where matching and pairing read them."""
@@ -51,6 +58,7 @@ class WeakShotBatch:
             images=self.images.to(device, non_blocking=non_blocking),
             base_labels=self.base_labels.to(device, non_blocking=non_blocking),
             padding=self.padding.to(device, non_blocking=non_blocking),
+            teacher=None if self.teacher is None else self.teacher.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> WeakShotBatch:
@@ -60,6 +68,7 @@ class WeakShotBatch:
             images=self.images.pin_memory(),
             base_labels=self.base_labels.pin_memory(),
             padding=self.padding.pin_memory(),
+            teacher=None if self.teacher is None else self.teacher.pin_memory(),
         )
 
 
@@ -72,13 +81,18 @@ class WeakShotStream(Dataset):
     left as it was.
 
     With crop_labels "strict" a novel class's pixels are void before the transform sees a label map.
+
+    A crop of which nothing is known is drawn anew, up to 50 times; then it is taken as it is. Known are labelled pixels
+    of the crop's truth ("crop", as in the released code), or of its given masks, and novel image-level labels of its
+    photo, which the crop gets ("strict"). Photos of which nothing is known as a whole are left out: those without any
+    labelled pixel ("crop"), or without any label ("strict").
     """
 
     def __init__(
         self,
         dataset: FolderDataset,
         split: Split,
-        transform: Transform,
+        transform: TrainTransform,
         *,
         pairing: Pairing = "cross",
         crop_labels: CropLabels = "strict",
@@ -87,12 +101,15 @@ class WeakShotStream(Dataset):
         seed: int = 0,
         start: int = 0,
         share: tuple[int, int] = (0, 1),
+        masks: Masks = "base",
+        teacher: Callable[[int], Tensor] | None = None,
+        candidate_caps: tuple[int, int] | None = None,
     ):
         """
         Args:
             dataset: photos, label maps and image-level labels; its classes are the split's.
             split: the role of every class.
-            transform: a TrainTransform, or what takes and returns the same and draws from torch's generator.
+            transform: crops; all its randomness comes from torch's generator.
             pairing: how references are chosen ("cross", "self"), or "none" for single images.
             crop_labels: "strict": an image's novel labels are its image-level labels, whether or not the crop
                 still shows them. "crop": the released code's behaviour, the novel classes that the crop's
@@ -103,11 +120,16 @@ class WeakShotStream(Dataset):
             start: step to begin with.
             share: (rank, count): the part of every batch that this one of several training processes gets. Their
                 shares make up the batch that a single process would get; an input and its reference stay together.
+            masks: "all": the label maps hold (pseudo) masks of novel classes, to be learnt like those of base classes;
+                `base_labels` and `base` of a batch then hold every class.
+            teacher: index of a photo -> the probabilities of the split's novel classes, float (novel classes) x h x w.
+            candidate_caps: of references, see `ReferenceChooser`.
 
         Raises:
             ConfigError: an unknown pairing or kind of crop labels, an odd or empty batch, one that the processes cannot
-                share evenly, a negative start.
-            DatasetError: the classes are not the split's, or a photo without label map shows a base class.
+                share evenly, a negative start, a cap below 1.
+            DatasetError: the classes are not the split's, a photo without label map shows a base class, or nothing is
+                known of any photo.
         """
         if pairing not in ("cross", "self", "none"):
             raise ConfigError(f"pairing is cross, self or none, not {pairing!r}")
@@ -122,6 +144,8 @@ class WeakShotStream(Dataset):
         self.dataset = dataset
         self.transform = transform
         self.crop_labels = crop_labels
+        self.masks = masks
+        self.teacher = teacher
         self.steps, self.seed, self.start = steps, seed, start
         rank, processes = share
         self._inputs = batch if pairing == "none" else batch // 2
@@ -136,9 +160,14 @@ class WeakShotStream(Dataset):
         image_labels = dataset.all_image_labels()
         self._image_novel = [sorted(set(labels) & set(split.novel)) for labels in image_labels]
         self._check_masks(image_labels, split)
+        self._photos = self._known(image_labels)
+        if not self._photos:
+            raise DatasetError(f"nothing is known of any photo of {dataset.root}: no class has a pixel or a label")
         self._chooser = None
         if pairing != "none":
-            self._chooser = ReferenceChooser(image_labels, split.novel, split.base, pairing)
+            kept = set(self._photos)  # the others show no class: nothing chooses them as a reference
+            shown = [labels if index in kept else () for index, labels in enumerate(image_labels)]
+            self._chooser = ReferenceChooser(shown, split.novel, split.base, pairing, candidate_caps)
 
     def __len__(self) -> int:
         return self.steps - self.start
@@ -154,7 +183,7 @@ class WeakShotStream(Dataset):
                 # Not torch.manual_seed: it would seed the GPU's generator too, which is not restored.
                 torch.default_generator.manual_seed(int(self._random(_TRANSFORM, step, place).integers(2**63)))
                 samples.append(self._sample(images[place]))
-        pictures, base_labels, padding, novel = zip(*samples, strict=True)
+        pictures, base_labels, padding, novel, teacher = zip(*samples, strict=True)
         base_labels = torch.stack(base_labels).long()
         return WeakShotBatch(
             images=torch.stack(pictures).float(),
@@ -163,6 +192,7 @@ class WeakShotStream(Dataset):
             base=[_classes(labels) for labels in base_labels],
             novel=[torch.tensor(labels, dtype=torch.int64) for labels in novel],
             pairs=self.pairs,
+            teacher=None if self.teacher is None else torch.stack(teacher),
         )
 
     def _random(self, purpose: int, *numbers: int) -> np.random.Generator:
@@ -170,24 +200,42 @@ class WeakShotStream(Dataset):
 
     def _images(self, step: int) -> list[int]:
         """Indices of the whole batch's inputs, then of their references."""
-        count = self._inputs
-        size = len(self.dataset)
-        epochs = {position // size for position in range(step * count, (step + 1) * count)}
-        order = {epoch: self._random(_ORDER, epoch).permutation(size) for epoch in epochs}
-        inputs = [int(order[position // size][position % size]) for position in range(step * count, (step + 1) * count)]
+        size = len(self._photos)
+        positions = range(step * self._inputs, (step + 1) * self._inputs)
+        order = {epoch: self._random(_ORDER, epoch).permutation(size) for epoch in {p // size for p in positions}}
+        inputs = [self._photos[order[position // size][position % size]] for position in positions]
         if self._chooser is None:
             return inputs
         rng = self._random(_PAIRS, step)
         return inputs + [self._chooser.choose(index, rng) for index in inputs]
 
-    def _sample(self, index: int) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+    def _sample(self, index: int) -> tuple[Tensor, Tensor, Tensor, list[int], Tensor | None]:
         image, labels = self.dataset.sample(index)
+        labels, novel = or_void(labels, image.shape[1:]), self._image_novel[index]
         if self.crop_labels == "strict":
-            image, labels, padding = self.transform(image, given_masks(labels, image.shape[1:], self._split))
-            return image, labels, padding, self._image_novel[index]
-        image, labels, padding = self.transform(image, or_void(labels, image.shape[1:]))
-        novel = sorted(set(_classes(labels).tolist()) & set(self._novel))
-        return image, base_only(labels, self._split), padding, novel
+            labels = self._given(labels)
+        maps = None if self.teacher is None else self.teacher(index)
+        told = bool(novel) and self.crop_labels == "strict"
+        for _ in range(1 + REDRAWS):
+            crop, cropped, padding, cropped_maps = self.transform.with_maps(image, labels, maps)
+            if told or bool((cropped != VOID).any()):
+                break
+        if self.crop_labels == "crop":
+            novel = sorted(set(_classes(cropped).tolist()) & set(self._novel))
+            cropped = self._given(cropped)
+        return crop, cropped, padding, novel, cropped_maps
+
+    def _known(self, image_labels: list[tuple[int, ...]]) -> list[int]:
+        """Indices of the photos of which something is known as a whole."""
+        known = [index for index, labels in enumerate(image_labels) if labels]
+        if self.crop_labels == "crop" and (self.dataset.root / "image_labels.csv").is_file():
+            # Some labels may have no pixel, and a crop's labels are those of its pixels.
+            maps = ((index, self.dataset.label_map(index)) for index in known)
+            known = [index for index, labels in maps if labels is not None and (labels != VOID).any()]
+        return known
+
+    def _given(self, labels: Tensor) -> Tensor:
+        return labels if self.masks == "all" else base_only(labels, self._split)
 
     def _check_masks(self, image_labels: list[tuple[int, ...]], split: Split) -> None:
         # Without a mask, base pixels would be taught as "something novel" by the complementary loss.

@@ -70,7 +70,7 @@ class Endpoints:
         """Mean and per-class IoU in percent, measured by this project and published in the paper.
 
         Args:
-            dataset: msrc21, coco_stuff_10k, ade20k or custom (own data).
+            dataset: msrc21, nyuv2, coco_stuff_10k, ade20k or custom (own data).
             origin: measured, published or both.
             methods: only these, such as SimFormer or CAM; null for all.
             splits: only these, such as s1; null for all.

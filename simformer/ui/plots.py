@@ -24,21 +24,26 @@ METHOD_COLORS = {
     "CAM": "#cc79a7",
     "WSSS (CAM)": "#882255",
     "WSSS (RIB)": "#aa7744",
+    "WSSS (partial labels)": "#117733",
     "RETAB": "#d55e00",
     "RETAB*": "#c9b700",
     "Basic Model": "#e69f00",
     "Self-Pair": "#009e73",
     "SimFormer": "#0072b2",
     "SimFormer*": "#56b4e9",
+    "SimFormer+": "#332288",
     "FullyOracle": "#7f7f7f",
 }
 _SYMBOLS = dict(
     zip(
         METHOD_ORDER,
-        ("x", "hexagon", "hexagon-open", "square", "square-open", "triangle-up", "cross", "circle", "star", "diamond"),
+        (
+            "x", "hexagon", "hexagon-open", "hexagram", "square", "square-open",
+            "triangle-up", "cross", "circle", "star", "star-diamond", "diamond",
+        ),
         strict=True,
     )
-)
+)  # fmt: skip
 _OTHER_COLOR = "#994f88"
 _POINT_COLORS = ("#9ecae1", "#4292c6", "#08519c", "#08306b")
 _TEXT = "#7d8590"

@@ -19,6 +19,7 @@ from simformer.results import (
     Group,
     MiouRow,
     ResultCell,
+    is_role_set,
     miou_table,
     per_class_table,
     published,
@@ -70,7 +71,7 @@ class Selection:
     """What a visitor wants to see.
 
     Attributes:
-        methods, splits: only these; empty = all.
+        methods, splits: only these; empty = all, but of a data set with splits not its role sets (`is_role_set`).
         variant: in the view of classes, which method (as `variant_name` writes it).
     """
 
@@ -97,6 +98,11 @@ def dataset_choices(cells: Iterable[ResultCell]) -> list[tuple[str, str]]:
     """(title, name) of the data sets with a measured or published number, and MSRC-21; measured ones first."""
     names = [*sorted({cell.dataset for cell in cells}), "msrc21", *{row.dataset: None for row in published()}]
     return [(DATASET_TITLES.get(name, name), name) for name in dict.fromkeys(names)]
+
+
+def role_sets(cells: Iterable[ResultCell], dataset: str) -> list[str]:
+    """Names of the measured role sets of a data set that are none of its own splits, sorted."""
+    return sorted({cell.split for cell in cells if cell.dataset == dataset and is_role_set(dataset, cell.split)})
 
 
 def select_rows(cells: Iterable[ResultCell], chosen: Selection) -> list[MiouRow]:
@@ -146,7 +152,7 @@ def class_variants(cells: Iterable[ResultCell], chosen: Selection) -> dict[str, 
         for _, same in groupby(rows, key=lambda row: (row.table, row.points, row.label_rule)):
             same = list(same)
             name = variant_name(same[0], rows)
-            variants[name] += [row for row in same if not chosen.splits or row.split in chosen.splits]
+            variants[name] += [row for row in same if _split_wanted(row, chosen)]
 
     def rank(item: tuple[str, list[ClassRow]]) -> tuple:
         return (not item[0].startswith("SimFormer"), -sum(row.seeds for row in item[1]), item[0])
@@ -166,6 +172,10 @@ def show(cells: Sequence[ResultCell], chosen: Selection, problems: Sequence[str]
         title = DATASET_TITLES.get(chosen.dataset)
         config = chosen.dataset if chosen.dataset in datasets() else "own_data"
         notes.append(hint(HOW_TO_MEASURE.format(dataset=title or escape(chosen.dataset), name=config)))
+    hidden = [] if chosen.splits or chosen.view == MORE_NOVEL else role_sets(cells, chosen.dataset)
+    if hidden:
+        count = f"{len(hidden)} other sets of roles were" if len(hidden) > 1 else "Another set of roles was"
+        notes.append(hint(f'{count} measured, shown where chosen under "Only these splits".'))
     if chosen.view == BY_CLASS:
         return _show_classes(cells, chosen, notes)
     rows = select_rows(cells, chosen)
@@ -215,7 +225,11 @@ def _made(cell: ResultCell, row: ClassRow) -> bool:
 
 
 def _wanted(row: MiouRow, chosen: Selection) -> bool:
-    return row.method in (chosen.methods or (row.method,)) and row.split in (chosen.splits or (row.split,))
+    return row.method in (chosen.methods or (row.method,)) and _split_wanted(row, chosen)
+
+
+def _split_wanted(row: MiouRow | ClassRow, chosen: Selection) -> bool:
+    return row.split in chosen.splits if chosen.splits else not is_role_set(row.dataset, row.split)
 
 
 # ------------------------------------------------------------------------------------------- the page
@@ -261,9 +275,11 @@ def build(page: gr.Blocks, results_folder: str | Path = RESULTS_FOLDER) -> None:
         rows = [row for view in VIEWS for row in select_rows(cells, Selection(view, dataset))]
         methods = sorted({row.method for row in rows})
         splits = sorted({row.split for row in rows}, key=split_order)
+        choices = [(f"Split {split_label(split)}", split) for split in splits]
+        choices += [(f"Roles {name}", name) for name in role_sets(cells, dataset)]
         return (
             gr.Dropdown(choices=methods, value=[]),
-            gr.Dropdown(choices=[(f"Split {split_label(split)}", split) for split in splits], value=[]),
+            gr.Dropdown(choices=choices, value=[]),
         )
 
     choices = dataset_choices(read()[0])

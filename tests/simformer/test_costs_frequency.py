@@ -71,9 +71,12 @@ def test_a_folder_that_is_no_data_set(tmp_path):
         folder_frequency(tmp_path)
 
 
-def test_shipped_counts_belong_to_the_data_set():
-    counts, classes = shipped_counts("msrc21"), shipped_frequency("msrc21")
-    assert [frequency.name for frequency in classes] == list(dataset_classes("msrc21"))
+@pytest.mark.parametrize("dataset, images", [("msrc21", 391), ("nyuv2", 795)])
+def test_shipped_counts_belong_to_the_data_set(dataset, images):
+    counts, classes = shipped_counts(dataset), shipped_frequency(dataset)
+    assert (counts["dataset"], counts["images"]) == (dataset, images)
+    assert counts["command"] == f"python -m train.prepare_class_frequency ROOT {dataset} --list train.txt"
+    assert [frequency.name for frequency in classes] == list(dataset_classes(dataset))
     for row, frequency in zip(counts["classes"], classes, strict=True):
         assert 0 < row["images"] <= counts["images"]
         assert row["regions"] >= row["label_maps"] == row["images"]
@@ -82,7 +85,7 @@ def test_shipped_counts_belong_to_the_data_set():
 
 
 def test_counts_that_do_not_ship():
-    with pytest.raises(ConfigError, match=r"coco_stuff_10k.*msrc21"):
+    with pytest.raises(ConfigError, match=r"coco_stuff_10k.*msrc21, nyuv2"):
         shipped_frequency("coco_stuff_10k")
 
 

@@ -1,4 +1,4 @@
-"""Pixel-pixel similarity: SimNet, sampling, and the two losses of a pair, worked out by hand."""
+"""Pixel-pixel similarity: SimNet, sampling, and the loss that teaches it, worked out by hand."""
 
 from __future__ import annotations
 
@@ -9,29 +9,22 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from opinions import VOID, classes, cross_entropy, no_padding, opinionated
 from torch import nn
 
 from simformer import similarity
 from simformer.similarity import (
     PixelSimilarity,
     SimNet,
-    distillation_losses,
+    both_orders,
+    by_pair,
     gather,
     sample_points,
     shared_base_class,
     shrink_labels,
 )
 
-LN2, LN3 = math.log(2), math.log(3)
-VOID = 255
-
-
-def classes(*lists: list[int]) -> list[torch.Tensor]:
-    return [torch.tensor(values, dtype=torch.int64) for values in lists]
-
-
-def no_padding(labels: torch.Tensor) -> torch.Tensor:
-    return torch.zeros_like(labels, dtype=torch.bool)
+LN2 = math.log(2)
 
 
 # --- SimNet -----------------------------------------------------------------------------------------------
@@ -98,6 +91,15 @@ def test_simnet_is_three_blocks_and_only_the_first_projects_its_shortcut():
     assert {block.outer.out_features for block in simnet.blocks} == {256}
 
 
+def test_images_side_by_side_and_both_orders():
+    images = torch.arange(4.0)[:, None, None].expand(4, 3, 2)  # two pairs of three points: images 0 and 2, 1 and 3
+    pairs = by_pair(images)
+    assert pairs[:, :, 0, 0].tolist() == [[0, 2], [1, 3]]
+    a, b = torch.broadcast_tensors(*both_orders(pairs[1]))
+    assert a.shape == (2, 3, 3, 2)
+    assert (a[0] == 1).all() and (b[0] == 3).all() and (a[1] == 3).all() and (b[1] == 1).all()
+
+
 # --- sampling ---------------------------------------------------------------------------------------------
 
 
@@ -115,12 +117,25 @@ def test_points_lie_in_the_region(seed, count):
         assert allowed.flatten()[flat].all()
 
 
-def test_points_are_spread_over_the_region():
+@pytest.mark.parametrize("count", [1, 2, 6000])
+def test_points_are_spread_over_the_region(count):
     torch.manual_seed(0)
-    region = torch.tensor([[[True, False, True, True]]])
-    counts = torch.bincount(sample_points(region, region, 6000)[0], minlength=4)
+    region = torch.tensor([[[True, False, True, True]]]).expand(6000 // count, 1, 4)
+    counts = torch.bincount(sample_points(region, region, count).flatten(), minlength=4)
     assert counts[1] == 0
     assert counts[[0, 2, 3]].tolist() == pytest.approx([2000] * 3, abs=200)
+
+
+def test_no_pixel_comes_twice_where_there_are_enough():
+    region = torch.zeros(3, 2, 4, dtype=torch.bool)
+    region[0, 0], region[1, 0, :3] = True, True  # four pixels, three, none
+    fallback = torch.ones_like(region)
+    fallback[2, 1] = False
+    for _ in range(20):
+        points = sample_points(region, fallback, 4)
+        assert sorted(points[0].tolist()) == sorted(points[2].tolist()) == [0, 1, 2, 3]
+        assert set(points[1].tolist()) <= {0, 1, 2}
+    assert sample_points(region, fallback, 9).shape == (3, 9)  # more points than pixels
 
 
 def test_gather_by_hand():
@@ -190,31 +205,14 @@ def test_without_a_shared_class_the_points_lie_in_the_whole_base_region(monkeypa
 # --- similarity loss --------------------------------------------------------------------------------------
 
 
-class Says(nn.Module):
-    """In SimNet's place: "same" with this probability, whatever the pixels."""
-
-    def __init__(self, same: float):
-        super().__init__()
-        self.logits = nn.Parameter(torch.tensor([math.log(1 - same), math.log(same)]))
-
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return self.logits.expand(*torch.broadcast_shapes(a.shape, b.shape)[:-1], 2)
-
-
-def opinionated(same: float, **options) -> PixelSimilarity:
-    module = PixelSimilarity(32, **{"distillation_weight": 1.0, "points": 5, **options})
-    module.simnet = Says(same)
-    return module
-
-
 HALF_BASE = torch.tensor([[[0, VOID]], [[0, VOID]]])  # a pair; each image shows base class 0 and something else
 
 
-def similarity_of(module: PixelSimilarity, labels: torch.Tensor = HALF_BASE, base=None) -> torch.Tensor:
+def similarity_of(
+    module: PixelSimilarity, labels: torch.Tensor = HALF_BASE, base=None, across_workers=lambda counts: counts
+) -> torch.Tensor:
     embeddings = torch.randn(len(labels), 32, *labels.shape[1:])
-    loss = module.similarity_loss(
-        embeddings, labels, ~no_padding(labels), base or classes([0], [0]), lambda counts: counts
-    )
+    loss = module.similarity_loss(embeddings, labels, ~no_padding(labels), base or classes([0], [0]), across_workers)
     return loss.detach()
 
 
@@ -245,6 +243,72 @@ def test_pairs_are_weighted_over_25_batches():
         assert loss == pytest.approx(same / (same + different) * LN2, abs=1e-7)
 
 
+@pytest.mark.parametrize("pairs, batches", [(1, 25), (2, 13), (4, 7), (25, 1), (60, 1)])
+def test_whole_batches_that_hold_25_image_pairs_are_counted(pairs, batches):
+    module = opinionated(1 / 2, pairs=pairs)
+    labels = HALF_BASE.repeat_interleave(pairs, 0)
+    similarity_of(module, labels, classes(*[[0]] * 2 * pairs))  # 8 differ, 16 are the same, of every image pair
+    for _ in range(batches - 1):
+        similarity_of(module, torch.full_like(labels, VOID), classes(*[[]] * 2 * pairs))
+    assert module.counts[-batches].tolist() == [8 * pairs, 16 * pairs]
+    assert module.balance(torch.zeros(2)).tolist() == [0, 0]  # now they are too long ago
+
+
+def test_every_image_pair_counts_alike_in_both_orders():
+    # In the first pair the input's channel is less, so the two orders are answered differently; of its points 16 pairs
+    # are the same, 8 differ. The second pair has no base pixel: nothing of it counts.
+    labels = torch.tensor([[[0, VOID]], [[VOID, VOID]]]).repeat(2, 1, 1)
+    embeddings = torch.zeros(4, 32, 1, 2)
+    embeddings[2:] = 1
+    module = opinionated(3 / 4, 1 / 4, pairs=2)
+    arguments = embeddings, labels, ~no_padding(labels), classes([0], [], [0], []), lambda counts: counts
+    found = float(module.similarity_loss(*arguments).detach())
+    orders = [
+        (16 * 8 / 24 * same + 8 * 16 / 24 * different) / 24 for same, different in map(cross_entropy, (0.25, 0.75))
+    ]
+    assert found == pytest.approx(sum(orders) / 2 / 2)
+
+
+def test_an_image_pair_weighs_as_much_as_another_whatever_its_points():
+    # 24 of the first pair's 25 pairs of points count, all of the second's, whose images hold class 0 alone.
+    labels = torch.tensor([[[0, VOID]], [[0, 0]]]).repeat(2, 1, 1)
+    module = opinionated(3 / 4, pairs=2)
+    found = float(similarity_of(module, labels, classes([0], [0], [0], [0])))
+    same, different = (weight * loss for weight, loss in zip((8 / 49, 41 / 49), cross_entropy(3 / 4), strict=True))
+    assert module.counts[-1].tolist() == [8, 41]
+    assert found == pytest.approx(((16 * same + 8 * different) / 24 + same) / 2)
+
+
+def test_simnet_sees_one_image_pair_at_a_time():
+    module = PixelSimilarity(32, distillation_weight=0.1, points=10, hidden=32, pairs=3)
+    calls = []
+    module.simnet.register_forward_hook(lambda net, given, logits: calls.append((given, logits)))
+    labels = torch.randint(0, 3, (6, 8, 8))
+    embeddings = torch.randn(6, 32, 8, 8)
+    module.similarity_loss(embeddings, labels, ~no_padding(labels), classes(*[[0, 1, 2]] * 6), lambda counts: counts)
+    assert len(calls) == 3 and module.simnet.blocks[0].inner_norm.num_batches_tracked == 3
+    for (a, b), logits in calls:
+        assert a.shape == (2, 10, 1, 32) and b.shape == (2, 1, 10, 32) and logits.shape == (2, 10, 10, 2)
+        assert torch.equal(a[0, :, 0], b[1, 0]) and torch.equal(a[1, :, 0], b[0, 0])
+
+
+def test_two_processes_compute_what_one_would():
+    labels = torch.tensor([[[0, VOID]], [[1, VOID]], [[0, VOID]], [[2, VOID]]])  # pairs 0 and 2, 1 and 3
+    base = classes([0], [1], [0], [2])
+    whole = similarity_of(opinionated(3 / 4, pairs=2), labels, base)
+    counted = []
+    for pair in (0, 1):
+        module = opinionated(3 / 4, pairs=2)
+        similarity_of(module, labels[pair::2], base[pair::2])
+        counted.append(module.counts[-1])
+    mean = sum(counted) / 2
+    parts = [
+        similarity_of(opinionated(3 / 4, pairs=2), labels[pair::2], base[pair::2], lambda _: mean) for pair in (0, 1)
+    ]
+    assert float(sum(parts) / 2) == pytest.approx(float(whole))
+    assert parts[0] != parts[1]
+
+
 def test_counts_are_saved_with_the_module():
     module = opinionated(1 / 2)
     similarity_of(module)
@@ -265,115 +329,3 @@ def test_only_simnet_learns_from_the_similarity_loss():
     assert embeddings.grad is None
     assert all(parameter.grad is not None for parameter in module.parameters())
     assert all(value.grad is None or (value.grad == 0).all() for value in logits)
-
-
-# --- distillation -----------------------------------------------------------------------------------------
-
-
-def test_ce_by_hand():
-    student, teacher = torch.tensor([0.5, 1.0, 0.0]), torch.tensor([0.8, 1.0, 0.0])
-    found = distillation_losses(student, teacher, "ce")
-    clamped = -0.99 * math.log(0.99) - 0.01 * math.log(0.01)
-    assert found.tolist() == pytest.approx([LN2, clamped, clamped])
-
-
-def test_cce_by_hand():
-    student, teacher = torch.tensor([0.5, 0.5, 0.25, 1.0]), torch.tensor([0.8, 0.1, 0.5, 0.0])
-    expected = [-0.3 * math.log(1.5), -0.4 * math.log(1.5), 0, 0]
-    assert distillation_losses(student, teacher, "cce").tolist() == pytest.approx(expected)
-
-
-def novel_scores(*logits: list[float], pixels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
-    """One query an image that covers everything; class probabilities proportional to the exponentials."""
-    return torch.tensor(logits)[:, None], torch.full((len(logits), 1, 1, pixels), 40.0)
-
-
-def distill(module: PixelSimilarity, scores, novel, labels=None, novel_classes=(1, 2)) -> torch.Tensor:
-    class_logits, mask_logits = scores
-    labels = torch.full((len(novel), 1, mask_logits.shape[-1]), VOID) if labels is None else labels
-    embeddings = torch.randn(len(novel), 32, *labels.shape[1:])
-    return module.distillation_loss(
-        class_logits, mask_logits, embeddings, labels == VOID, novel, torch.tensor(novel_classes), lambda counts: counts
-    )
-
-
-def test_the_student_compares_pixels_across_the_pair():
-    # Novel scores along (1, 0) in the first image and (1, 1) in the second: their cosine is 1 / sqrt(2).
-    # Within an image every two pixels agree, which the released code would have seen: -0.4 log 2.
-    scores = novel_scores([0.0, 5.0, -40.0, 1.0], [0.0, 2.0, 2.0, 1.0])
-    loss = distill(opinionated(0.9, distillation="cce"), scores, classes([1], [1]))
-    assert float(loss) == pytest.approx(-0.4 * math.log(1 + 1 / math.sqrt(2)), rel=1e-4)
-    loss = distill(opinionated(0.2, distillation="cce"), scores, classes([1], [1]))
-    assert float(loss) == pytest.approx(-0.3 * math.log(2 - 1 / math.sqrt(2)), rel=1e-4)
-    loss = distill(opinionated(0.9, distillation="ce"), scores, classes([1], [1]))
-    s = 1 / math.sqrt(2)
-    assert float(loss) == pytest.approx(-0.9 * math.log(s) - 0.1 * math.log(1 - s), rel=1e-4)
-
-
-def test_student_scores_are_class_scores_times_masks_summed_over_queries():
-    # Query 0 speaks for novel class 1 with 3/4 and covers 1/2 of a pixel, query 1 for class 2 with 1/2 and all of it.
-    class_logits = torch.tensor([[[1e-9, 3.0, 1e-9, 1.0], [1e-9, 1e-9, 1.0, 1.0]]] * 2).log()
-    mask_logits = torch.tensor([[[[0.0]], [[40.0]]]] * 2)
-    class_logits[1, 1] = class_logits[0, 0]  # the second image speaks for class 1 alone
-    a = (3 / 4 * 1 / 2, 1 / 2 * 1)
-    cosine = a[0] / math.hypot(*a)
-    loss = distill(opinionated(0.9), (class_logits, mask_logits), classes([1], [1]))
-    assert float(loss) == pytest.approx(-0.4 * math.log(1 + cosine), rel=1e-4)
-
-
-def test_only_pairs_that_share_a_novel_class_count():
-    # Pairs (0, 2) and (1, 3); the first shares class 2, the second shares nothing.
-    scores = novel_scores([0.0, 5.0, 5.0, 1.0], [0.0, 9.0, -9.0, 1.0], [0.0, 5.0, -40.0, 1.0], [0.0, -9.0, 9.0, 1.0])
-    expected = -0.4 * math.log(1 + 1 / math.sqrt(2))
-    novel = classes([1, 2], [1], [2], [2])
-    assert float(distill(opinionated(0.9), scores, novel)) == pytest.approx(expected, rel=1e-4)
-    sharing = classes([1, 2], [2], [2], [2])
-    assert float(distill(opinionated(0.9), scores, sharing)) == pytest.approx((expected + 0) / 2, rel=1e-4)
-    assert float(distill(opinionated(0.9), scores, classes([1], [1], [2], []))) == 0
-
-
-def test_points_come_from_outside_the_base_masks():
-    # The base pixel's score vectors are opposite; outside both images say the same.
-    class_logits = torch.tensor([[[0.0, 40.0, -40.0, 0.0], [0.0, -40.0, 40.0, 0.0]]] * 2)
-    mask_logits = torch.tensor([[[[9.0, -40.0]], [[-40.0, 9.0]]], [[[-40.0, -40.0]], [[9.0, 9.0]]]])
-    labels = torch.tensor([[[0, VOID]], [[VOID, VOID]]])
-    for _ in range(3):
-        loss = distill(opinionated(0.9), (class_logits, mask_logits), classes([1], [1]), labels)
-        assert float(loss) == pytest.approx(-0.4 * math.log(2), rel=1e-4)
-
-
-def test_a_pair_without_pixels_outside_the_base_masks_is_left_out():
-    scores = novel_scores([0.0, 5.0, 5.0, 1.0], [0.0, 3.0, 3.0, 1.0], [0.0, 5.0, -40.0, 1.0], [0.0, 3.0, 3.0, 1.0])
-    labels = torch.full((4, 1, 3), VOID)
-    labels[3] = 0
-    found = distill(opinionated(0.9), scores, classes([1], [1], [1], [1]), labels)
-    assert float(found) == pytest.approx(-0.4 * math.log(1 + 1 / math.sqrt(2)), rel=1e-4)
-    labels[2] = 0
-    assert float(distill(opinionated(0.9), scores, classes([1], [1], [1], [1]), labels)) == 0
-
-
-def test_padding_is_outside_of_everything():
-    # As above, but the pixel that disagrees is padding.
-    class_logits = torch.tensor([[[0.0, 40.0, -40.0, 0.0], [0.0, -40.0, 40.0, 0.0]]] * 2)
-    mask_logits = torch.tensor([[[[9.0, -40.0]], [[-40.0, 9.0]]], [[[9.0, -40.0]], [[-40.0, 9.0]]]])
-    labels = torch.full((2, 1, 2), VOID)
-    padding = torch.tensor([[[False, True]], [[False, True]]])
-    module = opinionated(0.9, distillation_weight=0.5)
-    for _ in range(3):
-        losses = module(
-            class_logits, mask_logits, torch.randn(2, 32, 1, 2), labels, padding, classes([], []), classes([1], [1]),
-            torch.tensor([1, 2]),
-        )  # fmt: skip
-        assert float(losses["distillation"]) == pytest.approx(0.5 * -0.4 * math.log(2), rel=1e-4)
-
-
-def test_the_teacher_does_not_learn():
-    module = PixelSimilarity(32, distillation_weight=0.1, points=10, hidden=32).train()
-    before = {name: value.clone() for name, value in module.simnet.state_dict().items()}
-    class_logits = torch.randn(2, 3, 4, requires_grad=True)
-    mask_logits = torch.randn(2, 3, 4, 4, requires_grad=True)
-    distill(module, (class_logits, mask_logits), classes([1], [1]), torch.full((2, 4, 4), VOID)).backward()
-    assert class_logits.grad.abs().sum() > 0 and mask_logits.grad.abs().sum() > 0
-    assert all(parameter.grad is None for parameter in module.parameters())
-    assert all(torch.equal(value, before[name]) for name, value in module.simnet.state_dict().items())
-    assert module.simnet.training

@@ -17,10 +17,12 @@ def test_data_sets_and_their_splits():
         "coco_stuff_10k": 171,
         "ade20k": 150,
         "msrc21": 21,
+        "nyuv2": 37,
     }
     assert split_names("coco_stuff_10k") == (*(f"s{i}" for i in range(1, 10)), "all_base")
     assert split_names("ade20k") == ("s1", "s2", "s3", "s4", "all_base")
-    assert len(SPLITS) == 10 + 5 + 10
+    assert split_names("msrc21") == split_names("nyuv2") == split_names("coco_stuff_10k")
+    assert len(SPLITS) == 10 + 5 + 10 + 10
 
 
 @pytest.mark.parametrize("dataset, name", SPLITS)
@@ -39,14 +41,23 @@ def test_msrc_split_1_by_name():
     assert [split.classes[index] for index in split.novel] == ["tree", "sheep", "bicycle", "road", "dog"]
 
 
+def test_nyu_split_4_by_name():
+    split = load_split("nyuv2", "s4")
+    names = ["table", "desk", "shelves", "mirror", "paper", "towel", "toilet", "bag"]
+    assert [split.classes[index] for index in split.novel] == names
+    assert (split.classes[0], split.classes[36]) == ("wall", "bag")
+
+
 def test_splits_grow_as_the_paper_says():
-    for dataset in ("coco_stuff_10k", "msrc21"):
+    for dataset in ("coco_stuff_10k", "msrc21", "nyuv2"):
         novel = [set(load_split(dataset, f"s{number}").novel) for number in range(4, 10)]
         assert all(small < large for small, large in pairwise(novel))
     sizes = [len(load_split("coco_stuff_10k", f"s{number}").novel) for number in range(1, 10)]
     assert sizes == [43, 43, 43, 43, 51, 59, 68, 76, 85]
-    first_four = [load_split("msrc21", f"s{number}").novel for number in range(1, 5)]
-    assert len(set().union(*first_four)) == sum(map(len, first_four))
+    for dataset in ("msrc21", "nyuv2"):
+        first_four = [load_split(dataset, f"s{number}").novel for number in range(1, 5)]
+        assert len(set().union(*first_four)) == sum(map(len, first_four))
+    assert [len(load_split("nyuv2", f"s{number}").novel) for number in range(1, 10)] == [9, 9, 9, 8, 10, 12, 14, 16, 18]
 
 
 def test_class_names_are_clean_and_unique():
@@ -59,7 +70,7 @@ def test_class_names_are_clean_and_unique():
 def test_unknown_names_say_what_there_is():
     with pytest.raises(ConfigError, match=r"no split 's10'; its splits are s1, .*, all_base"):
         load_split("msrc21", "s10")
-    with pytest.raises(ConfigError, match=r"'voc'; the data sets are coco_stuff_10k, ade20k, msrc21"):
+    with pytest.raises(ConfigError, match=r"'voc'; the data sets are coco_stuff_10k, ade20k, msrc21, nyuv2"):
         load_split("voc", "s1")
 
 

@@ -35,8 +35,9 @@ def untrained(network, config, *, pretrained=True):
 @pytest.fixture(autouse=True)
 def nothing_is_downloaded(monkeypatch):
     """Networks made in this process start from random weights."""
-    for name, network in (("SimFormer", SimFormer), ("CamNetwork", CamNetwork)):
-        monkeypatch.setattr(f"train.tasks.{name}", functools.partial(untrained, network))
+    makers = {"tasks.SimFormer": SimFormer, "tasks.CamNetwork": CamNetwork, "teacher.CamNetwork": CamNetwork}
+    for place, network in makers.items():
+        monkeypatch.setattr(f"train.{place}", functools.partial(untrained, network))
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from simformer.checkpoint import Card, save_checkpoint
 from simformer.datasets.folder import FolderDataset
 from simformer.evaluation import Scores
 from simformer.results import write_result
-from simformer.splits import custom_split
 from train.config import load_config, published_settings
+from train.data import load_split_of
 from train.provenance import result_cell
 from train.sweep import Cell, app
 
@@ -34,7 +34,7 @@ class Runs:
     def __init__(self, scenes: Path):
         self.started, self.fails, self.lasts, self.together = [], set(), set(), 0
         self.processes = []
-        self.classes = FolderDataset(scenes).classes
+        self.dataset = FolderDataset(scenes)
 
     def start(self, cell: Cell, threads: int) -> None:
         self.started.append(cell.name)
@@ -55,11 +55,11 @@ class Runs:
         return Card(kind="simformer", architecture={}, training=published_settings(cell.settings), **facts)
 
     def result(self, config):
-        split = custom_split(self.classes, config.novel)
-        values = [10.0 + config.seed] * len(self.classes)
+        split = load_split_of(config, self.dataset)
+        values = [10.0 + config.seed] * len(split.classes)
         scores = Scores(miou=values[0], base=values[0], novel=values[0], per_class=values, pixels=9, images=2)
         facts = {"scores": scores, "wall_seconds": 3.0, "commit": "", "device": "", "split": split}
-        return result_cell(config, facts, "")
+        return result_cell(config, {**facts, "transfer": None, "health": None}, "")
 
 
 def run(table: Path, *arguments: str):

@@ -32,6 +32,9 @@ def test_the_defaults_are_the_papers():
     assert (config.complementary_weight, config.distillation_weight, config.distillation) == (0.15, 0.1, "cce")
     assert (config.points, config.simnet_width, config.pairing, config.label_rule) == (100, 256, "cross", "strict")
     assert (config.seed, config.loss_resolution, config.frozen_backbone) == (0, "image", False)
+    # Where the released code differs from the paper, the paper holds.
+    assert (config.simnet_statistics, config.student_pairs, config.distill_padding) == ("running", "across", False)
+    assert (config.candidate_caps, config.scale_step, config.long_side) == (None, 0, None)
 
 
 def test_key_value_over_the_file(write):
@@ -54,6 +57,49 @@ def test_a_file_laid_over_its_base(write):
     assert config.model == {"width": 64, "heads": 8, "queries": 7}
 
 
+PER_SPLIT = """
+data: photos
+dataset: ade20k
+steps: 10
+seed: 1
+model: {width: 64, heads: 4}
+per_split:
+  s1: {steps: 20, model: {width: 32}}
+  s2: {seed: 2}
+"""
+
+
+def test_settings_of_a_split(write):
+    path = write(PER_SPLIT)
+    found = {split: load_config(path, [f"split={split}"]) for split in ("s1", "s2", "s3", "all_base")}
+    assert {name: (config.steps, config.seed) for name, config in found.items()} == {
+        "s1": (20, 1), "s2": (10, 2), "s3": (10, 1), "all_base": (10, 1),
+    }  # fmt: skip
+    assert found["s1"].model == {"width": 32, "heads": 4} and found["s2"].model == {"width": 64, "heads": 4}
+    assert load_config(path).steps == 20  # s1 is the default
+    assert load_config(write(PER_SPLIT + "split: s2\n")).seed == 2
+    assert load_config(path, ["steps=30", "model.width=96"]).steps == 30
+    assert load_config(path, ["model.width=96"]).model == {"width": 96, "heads": 4}
+
+
+def test_a_file_is_laid_over_its_bases_settings_of_a_split(write):
+    write(PER_SPLIT, "base.yaml")
+    path = write("base: base.yaml\nsteps: 40\nper_split: {s2: {seed: 3}, s3: {steps: 50}}\n")
+    found = [load_config(path, [f"split={split}"]) for split in ("s1", "s2", "s3")]
+    assert [(config.steps, config.seed) for config in found] == [(40, 1), (40, 3), (50, 1)]
+    assert found[0].model == {"width": 32, "heads": 4}
+
+
+def test_settings_of_another_data_sets_split_do_not_count(write):
+    write(PER_SPLIT, "base.yaml")
+    other = write("base: base.yaml\ndataset: msrc21\nper_split: {s9: {seed: 9}}\n")
+    assert [load_config(other, [f"split={split}"]).seed for split in ("s1", "s2", "s9")] == [1, 1, 9]
+    assert load_config(other).steps == 10
+    assert load_config(write(PER_SPLIT), ["dataset=custom", "novel=[a]"]).steps == 10
+    mine = write("data: x\nnovel: [a]\nsplit: mine\nper_split: {mine: {steps: 5}}\n")  # names of splits are free
+    assert load_config(mine).steps == 5 and load_config(mine, ["split=yours"]).steps == 60_000
+
+
 @pytest.mark.parametrize("text, overrides, words", [
     ("data: x\nnovel: [a]\nlearing_rate: 1\n", [], "learing_rate: Extra inputs are not permitted"),
     ("data: x\nnovel: [a]\n", ["stepps=3"], "stepps"),
@@ -65,6 +111,8 @@ def test_a_file_laid_over_its_base(write):
     ("data: x\nnovel: [a]\nbatch: 3\n", [], "batch must be even"),
     ("data: x\nnovel: [a]\nscale: [2, 1]\n", [], "lower scale"),
     ("data: x\n", [], "needs `novel`"),
+    ("data: x\nnovel: [cow]\ndataset: msrc21\n", [], "msrc21 ships with a split s1: `novel` needs another name"),
+    ("data: x\nnovel: []\ndataset: msrc21\nsplit: all_base\n", [], "msrc21 ships with a split all_base"),
     ("novel: [a]\n", [], "data: Field required"),
     ("data: x\nnovel: [a]\n", ["steps"], "'steps' is not of the form key=value"),
     ("data: x\nnovel: [a]\n", ["steps=[1"], "not YAML"),
@@ -80,6 +128,17 @@ def test_a_file_laid_over_its_base(write):
     ("base: nowhere.yaml\n", [], "no configuration .*nowhere.yaml"),
     ("base: run.yaml\n", [], "is its own base"),
     ("base: [1]\n", [], "no configuration"),
+    ("data: x\ndataset: ade20k\nper_split: {s5: {seed: 1}}\n", [], "per_split names s5, which is no split of ade20k"),
+    ("data: x\ndataset: ade20k\nper_split: {s2: {sed: 1}}\n", [], "per_split cannot set sed"),
+    ("data: x\ndataset: ade20k\nper_split: {s2: {split: s1}}\n", [], "per_split cannot set split"),
+    ("data: x\ndataset: ade20k\nper_split: {s2: {steps: 0}}\n", ["split=s2"], "steps"),
+    ("data: x\ndataset: ade20k\nper_split: [s2]\n", [], "per_split must hold settings for each split"),
+    ("data: x\ndataset: ade20k\nper_split: {s2: 1}\n", [], "per_split must hold settings for each split"),
+    ("data: x\ndataset: ade20k\n", ["per_split.s1.seed=1"], "per_split: Extra inputs"),
+    ("data: x\ndataset: ade20k\nsplit: [s1]\n", [], "split"),
+    ("data: x\nnovel: [a]\ncandidate_caps: [500, 0]\n", [], "candidate_caps"),
+    ("data: x\nnovel: [a]\nscale_step: -1\n", [], "scale_step"),
+    ("data: x\nnovel: [a]\nlong_side: 0\n", [], "long_side"),
 ])  # fmt: skip
 def test_one_sentence_for_what_is_wrong(write, text, overrides, words):
     with pytest.raises(ConfigError, match=words) as caught:
@@ -101,20 +160,47 @@ def test_every_shipped_configuration_is_valid(path):
         ModelConfig(num_classes=21, **config.model)
 
 
-@pytest.mark.parametrize("dataset, crop, steps, weights", [
-    ("coco_stuff_10k", 640, 60_000, (0.15, 0.1)),
-    ("ade20k", 512, 160_000, (0.2, 0.5)),
+@pytest.mark.parametrize("dataset, crop, steps, weights, scale, long_side", [
+    ("coco_stuff_10k", 640, 60_000, (0.15, 0.1), (0.5, 1.5), 2560),
+    ("ade20k", 512, 160_000, (0.2, 0.5), (0.5, 2.0), 2048),
 ])  # fmt: skip
-def test_the_papers_configurations(dataset, crop, steps, weights):
-    config = load_config(CONFIGS / f"{dataset}.yaml")
-    paper = TrainConfig(data=config.data, dataset=dataset)  # the defaults are the paper's
+def test_the_papers_configurations(dataset, crop, steps, weights, scale, long_side):
+    config = load_config(CONFIGS / f"{dataset}.yaml", ["split=s2"])
+    paper = TrainConfig(data=config.data, dataset=dataset, split="s2")  # the defaults are the paper's
     assert ModelConfig(num_classes=9, **config.model) == ModelConfig.paper(9)
     assert (config.dataset, config.crop, config.image_size, config.steps) == (dataset, crop, crop, steps)
     assert (config.complementary_weight, config.distillation_weight) == weights
+    assert (config.scale, config.scale_step, config.long_side) == (scale, 0.1, long_side)
     own = {"data", "dataset", "model", "complementary_weight", "distillation_weight", "crop", "image_size", "steps"}
+    own |= {"scale", "scale_step", "long_side"}
     assert config.exact  # slower than the default, but what the paper scored
     running = {"exact", "workers", "cache", "evaluate_every", "checkpoint_every", "schedule"}
     assert config.model_dump(exclude=own | running) == paper.model_dump(exclude=own | running)
+
+
+def test_distillation_as_released():
+    for split in [f"s{number}" for number in range(1, 10)]:
+        config = load_config(CONFIGS / "coco_stuff_10k.yaml", [f"split={split}"])
+        expected = {"s1": (0, "cce"), "s3": (0.1, "ce")}.get(split, (0.1, "cce"))
+        assert (config.distillation_weight, config.distillation) == expected
+    for split in ("s1", "s2", "s3", "s4"):
+        config = load_config(CONFIGS / "ade20k.yaml", [f"split={split}"])
+        assert (config.distillation_weight, config.distillation) == (0.5, "cce")
+
+
+@pytest.mark.parametrize("split", ["s1", "s2", "s3"])
+def test_all_options_as_released(split):
+    ours, released = (
+        load_config(CONFIGS / f"{name}.yaml", [f"split={split}"]).model_dump()
+        for name in ("coco_stuff_10k", "coco_stuff_10k_released")
+    )
+    assert {key: value for key, value in released.items() if value != ours[key]} == {
+        "label_rule": "crop",
+        "simnet_statistics": "batch",
+        "student_pairs": "within",
+        "distill_padding": True,
+        "candidate_caps": (500, 50),
+    }
 
 
 def test_odd_batches_where_nothing_is_paired():

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from simformer.errors import ConfigError, DatasetError, UnknownClassError
-from simformer.splits import Split
+from simformer.splits import Split, dataset_classes
 from train.data import load_split_of, open_datasets, training_stream
 
 
@@ -48,8 +48,19 @@ def test_splits(settings):
         load_split_of(settings(novel=["disk"]), train_set)
     msrc = load_split_of(settings(dataset="msrc21", split="s2", novel=None), train_set)
     assert (msrc.dataset, msrc.name) == ("msrc21", "s2")
+    with pytest.raises(ConfigError, match="there are no splits of 'msrc22'"):
+        load_split_of(settings(dataset="msrc22"), train_set)
     with pytest.raises(ConfigError, match="s77"):
         load_split_of(settings(dataset="msrc21", split="s77", novel=None), train_set)
+
+
+def test_a_role_set_of_a_data_set_with_splits(settings):
+    config = settings(dataset="msrc21", split="r02-1234", novel=["dog", "grass"])
+    train_set, _ = open_datasets(config)
+    split = load_split_of(config, train_set)
+    assert split == Split("msrc21", "r02-1234", dataset_classes("msrc21"), (1, 18))
+    with pytest.raises(UnknownClassError, match="disc"):
+        load_split_of(settings(dataset="msrc21", split="mine"), train_set)
 
 
 def test_the_classifier_sees_labels_of_every_class_and_no_mask(settings):

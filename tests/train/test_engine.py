@@ -186,6 +186,8 @@ def test_stop_signal_remembers_and_gives_back():
     ({"pairing": "self", "loss_resolution": "prediction"}, "Self-Pair"),
     ({"pairing": "none", "batch": 3, "channels_last": True}, "Basic Model"),
     ({"label_rule": "crop", "distillation": "ce", "precision": "bf16"}, "SimFormer"),
+    ({"label_rule": "crop", "simnet_statistics": "batch", "student_pairs": "within", "distill_padding": True,
+      "candidate_caps": (500, 50), "scale_step": 0.1, "long_side": 80}, "SimFormer"),
     ({"novel": None, "split": "all_base", "frozen_backbone": True}, "FullyOracle"),
     ({"method": "cam", "batch": 3, "model": MODELS["cam"]}, "CAM"),
 ])  # fmt: skip
@@ -297,3 +299,25 @@ def test_held_out_photos_and_val_never_meet(settings, scenes, tmp_path):
     assert cell.schedule == "default_held_out"
     with pytest.raises(SimFormerError, match=r"val\.txt"):
         train(settings(data=root))
+
+
+@pytest.mark.parametrize("pairing", ["none", "cross"])
+def test_a_run_with_a_teacher_of_pixels_goes_on_bit_equal(settings, tmp_path, monkeypatch, pairing):
+    changes = {"pseudo": "partial_labels", "pairing": pairing, "partial_labels": {"steps": 20}, "steps": 4}
+    changes |= {"distill_from": "partial_labels"} if pairing == "cross" else {}
+    whole = settings(out=tmp_path / "whole", **changes)
+    train(whole)
+    parts = settings(out=tmp_path / "parts", **changes)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(Interrupted):
+            train(parts)
+    monkeypatch.setattr("train.baselines.partial_labels.PartialLabelTeacher.fit", None)  # what was learnt is kept
+    train(parts, resume=True)
+    assert equal(weights(whole.out), weights(parts.out))
+
+
+def test_a_network_that_leans_on_dropout_is_named(settings, monkeypatch, capsys):
+    monkeypatch.setattr(engine, "warning", lambda health: "this network leans on dropout")
+    train(settings())
+    assert "warning: this network leans on dropout\n" in capsys.readouterr().err

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from simformer.evaluation import Scores
-from simformer.splits import Split, custom_split, load_split
+from simformer.results import cell_split, read_results, write_result
+from simformer.splits import Split, custom_split, dataset_classes, load_split
 from train import provenance
 from train.provenance import command_line, commit_id, device_name, differing_setting, result_cell, table_name
 
@@ -21,7 +23,7 @@ SPLIT = Split("custom", "custom", ("sky", "grass", "disc"), (0, 2))
 def outcome(**changes):
     scores = Scores(miou=50.0, base=60.0, novel=40.0, per_class=[40.0, 60.0, None], pixels=99, images=4)
     facts = {"scores": scores, "wall_seconds": 12.5, "seconds_per_image": 0.1, "commit": "c0ffee", "device": "a device"}
-    return {**facts, "split": SPLIT, **changes}
+    return {**facts, "transfer": None, "health": None, "split": SPLIT, **changes}
 
 
 def test_the_command_makes_the_same_run_again():
@@ -64,6 +66,27 @@ def test_a_cell(settings):
     assert (cell.commit, cell.device, cell.command) == ("c0ffee", "a device", "the command")
     assert cell.novel == ["sky", "disc"] and cell.date.tzinfo is not None
     assert not {"data", "out"} & cell.config.keys()  # nobody else's folders
+
+
+def test_a_role_set_is_noted_with_its_novel_classes(settings, tmp_path):
+    split = replace(custom_split(dataset_classes("msrc21"), ["dog", "cow"], "r02-1234"), dataset="msrc21")
+    config = settings(dataset="msrc21", split="r02-1234", novel=["dog", "cow"])
+    scores = Scores(miou=5.0, base=5.0, novel=5.0, per_class=[5.0] * 21, pixels=1, images=1)
+    cell = result_cell(config, outcome(split=split, scores=scores), "")
+    assert (cell.dataset, cell.split, cell.novel) == ("msrc21", "r02-1234", ["cow", "dog"])
+    write_result(cell, tmp_path)
+    [read] = read_results(tmp_path)
+    assert cell_split(read) == split
+    shipped = load_split("msrc21", "s1")
+    cell = result_cell(settings(dataset="msrc21", novel=None), outcome(split=shipped, scores=scores), "")
+    assert (cell.split, cell.novel) == ("s1", None)
+    whole = load_split("msrc21", "all_base")
+    for of_all in (split, whole):  # once for all roles, and read together
+        write_result(
+            result_cell(settings(method="cam", seed=len(of_all.novel)), outcome(split=of_all, scores=scores), ""),
+            tmp_path,
+        )
+    assert [(each.method, each.novel) for each in read_results(tmp_path)[:2]] == [("CAM", None)] * 2
 
 
 @pytest.mark.parametrize("changes, method", [

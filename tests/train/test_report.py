@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from simformer.errors import ConfigError
 from simformer.results import CellScores, MiouRow, ResultCell, published, write_result
-from simformer.splits import load_split
+from simformer.splits import dataset_classes, load_split
 from train.report import BEGIN, END, grid, insert, main, report, show
 
 
@@ -52,6 +52,29 @@ def test_tables_of_two_data_sets_and_of_two_rules_stay_apart(tmp_path):
         heading, tables = part.split(".", 1)
         found[heading.split(",")[0], "crop" in heading] = {each for each in ("11.0", "22.0", "33.0") if each in tables}
     assert found == {("msrc21", False): {"11.0"}, ("ade20k", False): {"22.0"}, ("ade20k", True): {"33.0"}}
+
+
+def role_set(count: int, percent: float) -> ResultCell:
+    classes = dataset_classes("msrc21")
+    return ResultCell(
+        method="Basic Model", dataset="msrc21", split=f"r{count:02d}-abcd", novel=classes[:count], seed=0, steps=7,
+        images=5, pixels=9, config={}, command="", commit="", device="a device", wall_seconds=1,
+        date=datetime.now(UTC), schedule="paper",
+        scores=CellScores(miou=percent, per_class=dict.fromkeys(classes, percent)),
+    )  # fmt: skip
+
+
+def test_role_sets_are_counted_and_have_no_column(tmp_path):
+    write_result(role_set(2, 11.0), tmp_path)
+    only = report(tmp_path).split("Published: ")[0]
+    assert "on one more role set with 2 novel classes, which no column" in only and "| novel" not in only
+    write_result(role_set(12, 22.0), tmp_path)
+    shipped = role_set(5, 33.0).model_copy(update={"split": "s1", "novel": None})
+    write_result(shipped, tmp_path)
+    text = report(tmp_path).split("Published: ")[0]
+    assert "| novel classes | s1 |" in text and "33.0" in text
+    assert "Measured on 2 more role sets with 2 to 12 novel classes, which" in text
+    assert not any(each in text for each in ("11.0", "22.0", "abcd"))
 
 
 def test_only_what_stands_between_the_markers_changes():

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sweeping import PSEUDO, rows, run
 
 from simformer.errors import ConfigError
-from simformer.results import read_results, result_name, write_result
+from simformer.results import is_role_set, read_results, result_name, write_result
+from simformer.splits import dataset_classes
 from train import sweep
 from train.config import load_config
 from train.sweep import Cell, as_overrides, read_table
@@ -86,6 +88,110 @@ def test_a_wrong_table_runs_nothing(table, runs, cells, words):
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("table_*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_table_is_valid(path):
     assert read_table(path, [], Path("runs"))
+
+
+# --- role sets drawn at random ------------------------------------------------------------------------------
+
+DRAW = {"count": 4, "novel": [2, 12], "seed": 3}
+MSRC = {"dataset": "msrc21", "novel": None}
+
+
+def test_drawn_role_sets_become_cells(table, tmp_path):
+    path = table(
+        {"name": "all", "random_splits": DRAW},
+        {"name": "again", "random_splits": {**DRAW, "first": 2}, "seeds": [1]},
+        {"name": "after", "random_splits": {**DRAW, "count": 1, "seed": 4, "after": DRAW}, "sealed": True},
+        **MSRC,
+    )
+    cells = read_table(path, [], tmp_path / "runs")
+    names = [cell.settings.split for cell in cells]
+    assert [len(cell.settings.novel) for cell in cells[:4]] == [3, 8, 6, 11]
+    assert names[4:6] == names[:2] and names[6] not in names[:6]
+    assert [cell.name for cell in cells[4:]] == [f"again_{name}_seed1" for name in names[4:6]] + [f"after_{names[6]}"]
+    assert [cell.sealed for cell in cells] == [False] * 6 + [True] and all(cell.drawn for cell in cells)
+    for cell in cells:
+        assert cell.settings.dataset == "msrc21" and set(cell.settings.novel) <= set(dataset_classes("msrc21"))
+        assert load_config(Path(cell.command[3]), cell.command[4:-1]).novel == cell.settings.novel
+
+
+def test_role_sets_of_own_classes_are_drawn_from_the_data_folder(table, runs, tmp_path):
+    draw = {"count": 2, "novel": [2, 3]}
+    path = table(
+        {"name": "a", "random_splits": draw}, {"name": "b", "random_splits": draw, "teacher": "a", "settings": PSEUDO}
+    )
+    assert run(path, "--results", str(tmp_path / "results")).exit_code == 0 and len(runs.started) == 4
+    kept = read_results(tmp_path / "results")
+    assert len(kept) == 4 and {len(cell.novel) for cell in kept} == {2, 3}
+    assert all(set(cell.novel) <= set(runs.dataset.classes) for cell in kept)
+    with pytest.raises(ConfigError, match=r"random_splits needs the classes in .*classes\.txt, which cannot be read"):
+        read_table(path, [f"data={tmp_path / 'none'}"], tmp_path / "runs")
+
+
+def test_results_on_role_sets_are_found_again(table, runs, tmp_path):
+    path, results = table({"name": "plus", "random_splits": DRAW}, **MSRC), tmp_path / "results"
+    assert run(path, "--results", str(results)).exit_code == 0 and len(runs.started) == 4
+    kept = read_results(results)
+    assert len(kept) == 4 and all(is_role_set("msrc21", cell.split) for cell in kept)
+    assert all(set(cell.novel) == set(cell.config["novel"]) for cell in kept)
+    again = run(path, "--results", str(results), "--runs", str(tmp_path / "elsewhere"))
+    assert again.exit_code == 0 and len(runs.started) == 4
+
+
+def test_sealed_results_are_kept_apart(table, runs, tmp_path):
+    drawn = {"name": "test", "random_splits": {**DRAW, "count": 1}, "sealed": True}
+    path, results = table({"name": "open", "settings": {"split": "s1"}}, drawn, **MSRC), tmp_path / "results"
+    first = run(path, "--results", str(results))
+    assert first.exit_code == 0, first.output
+    [sealed] = [name for name in runs.started if name.startswith("test")]
+    assert rows(first.output)[sealed] == "sealed      2 steps      3 s"
+    assert [cell.split for cell in read_results(results)] == ["s1"]
+    [hidden] = read_results(results / "sealed")
+    assert hidden.split == sealed.removeprefix("test_") and "sealed" not in hidden.model_dump_json()
+    assert run(path, "--results", str(results), "--runs", str(tmp_path / "elsewhere")).exit_code == 0
+    assert len(runs.started) == 2
+    # Neither is looked for in the other's place.
+    (results / hidden.file).write_bytes((results / "sealed" / hidden.file).read_bytes())
+    (results / "sealed" / hidden.file).unlink()
+    assert run(path, "--results", str(results), "--runs", str(tmp_path / "third")).exit_code == 0
+    assert runs.started[2:] == [sealed]
+    opened = table({"name": "open"}, {**drawn, "sealed": False}, **MSRC)
+    (results / hidden.file).unlink()
+    assert run(opened, "--results", str(results), "--runs", str(tmp_path / "fourth")).exit_code == 0
+    assert runs.started[3:] == [sealed]
+
+
+def test_sealed_cells_heed_their_shipped_teacher(table, runs, tmp_path):
+    group = {"name": "test", "random_splits": {**DRAW, "count": 1}, "sealed": True}
+    path = table({**group, "settings": {**PSEUDO, "teacher": "cam"}}, **MSRC)
+    results = tmp_path / "results"
+    assert run(path, "--results", str(results)).exit_code == 0
+    [student] = read_results(results / "sealed")
+    for days, started in ((-1, 1), (1, 2)):
+        newer = {"date": student.date + timedelta(days=days), "weights": "cam.safetensors", "config": {}}
+        write_result(student.model_copy(update=newer), results)
+        run(path, "--results", str(results), "--runs", str(tmp_path / "elsewhere"))
+        assert len(runs.started) == started
+
+
+@pytest.mark.parametrize("group, words", [
+    ({"random_splits": DRAW, "splits": ["s1"]}, "a has both splits and random_splits"),
+    ({"random_splits": {**DRAW, "first": 5}}, "the first 5 of 4 role sets are asked for"),
+    ({"random_splits": {**DRAW, "sets": 5}}, "sets: Extra inputs"),
+    ({"random_splits": {**DRAW, "count": 0}}, "count"),
+    ({"random_splits": {**DRAW, "novel": [5]}}, "novel"),
+    ({"random_splits": {**DRAW, "novel": [5, 21]}}, "4 role sets of 5 to 21 of 21 classes cannot be drawn"),
+    ({"random_splits": DRAW, "settings": {"dataset": "msrc22"}}, "there are no splits of 'msrc22'"),
+])  # fmt: skip
+def test_a_wrong_draw_runs_nothing(table, runs, group, words):
+    result = run(table({"name": "a", **group}, **MSRC))
+    assert result.exit_code == 1 and words in result.output and not runs.started
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_a_role_set_is_sealed_in_all_its_cells_or_in_none(table, tmp_path):
+    path = table({"name": "a", "random_splits": DRAW, "sealed": True}, {"name": "b", "random_splits": DRAW}, **MSRC)
+    with pytest.raises(ConfigError, match="is sealed in some of its cells and not in others"):
+        read_table(path, [], tmp_path / "runs")
 
 
 # --- running ----------------------------------------------------------------------------------------------

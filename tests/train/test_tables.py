@@ -13,6 +13,8 @@ from train.tasks import method_name, options
 
 CONFIGS = Path(__file__).resolve().parents[2] / "train" / "configs"
 FIRST_FOUR = ["s1", "s2", "s3", "s4"]
+# Weight and form of the distillation loss, where the released configurations make an exception.
+OF_SPLITS = {("coco_stuff_10k", "s1"): (0, "cce"), ("coco_stuff_10k", "s3"): (0.1, "ce")}
 
 
 def cells(dataset):
@@ -53,20 +55,25 @@ def test_the_cells_of_ade20k():
     }
 
 
-@pytest.mark.parametrize("dataset, classes, size, steps, complementary, distillation", [
-    ("coco_stuff_10k", 171, 640, 60_000, 0.15, 0.1),
-    ("ade20k", 150, 512, 160_000, 0.2, 0.5),
+@pytest.mark.parametrize("dataset, classes, size, steps, complementary, distillation, scale, long_side", [
+    ("coco_stuff_10k", 171, 640, 60_000, 0.15, 0.1, (0.5, 1.5), 2560),
+    ("ade20k", 150, 512, 160_000, 0.2, 0.5, (0.5, 2.0), 2048),
 ])  # fmt: skip
-def test_the_settings_of_every_cell(dataset, classes, size, steps, complementary, distillation):
+def test_the_settings_of_every_cell(dataset, classes, size, steps, complementary, distillation, scale, long_side):
     for cell in cells(dataset):
         config = cell.settings
         split = load_split(dataset, config.split)
         assert config.dataset == dataset and config.split in split_names(dataset)
         assert options(ModelConfig, config, split) == ModelConfig.paper(classes), cell.name
-        assert (config.crop, config.image_size, config.scale) == (size, size, (0.5, 2.0))
+        assert (config.crop, config.image_size) == (size, size)
+        assert (config.scale, config.scale_step, config.long_side) == (scale, 0.1, long_side)
         assert (config.steps, config.batch, config.seed) == (steps, 8, 0)
-        assert (config.complementary_weight, config.distillation_weight) == (complementary, distillation)
-        assert (config.distillation, config.label_rule, config.hold_out) == ("cce", "strict", 0)
+        assert config.complementary_weight == complementary
+        of_split = OF_SPLITS.get((dataset, split.name), (distillation, "cce"))
+        assert (config.distillation_weight, config.distillation) == of_split, cell.name
+        assert (config.label_rule, config.hold_out) == ("strict", 0)
+        assert (config.simnet_statistics, config.student_pairs, config.distill_padding) == ("running", "across", False)
+        assert config.candidate_caps is None
         assert (config.learning_rate, config.weight_decay, config.clip) == (1e-4, 1e-4, 0.01)
         assert (config.backbone_factor, config.classifier_factor, config.frozen_backbone) == (0.1, 1, False)
         assert (config.loss_resolution, config.simnet_width, config.init) == ("image", 256, None)
@@ -79,4 +86,5 @@ def test_every_shipped_table_loads(path):
     table = read_table(path, ["data=DATA"], Path("runs"))
     assert len({cell.name for cell in table}) == len(table) > 0
     for cell in table:
-        load_split(cell.settings.dataset, cell.settings.split)
+        if not cell.drawn:
+            load_split(cell.settings.dataset, cell.settings.split)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from simformer.checkpoint import build_network
+from simformer.datasets import weakshot
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
 from simformer.splits import Split
@@ -139,6 +140,26 @@ def test_simnet_is_there_only_where_pairs_are(settings):
     assert oracle.similarity is None and oracle.criterion.complementary_weight == 0
 
 
+@pytest.mark.parametrize("changes, expected", [
+    ({}, ("running", "across", False, 25, (0.5, 2.0), 0, None)),
+    ({"simnet_statistics": "batch", "student_pairs": "within", "distill_padding": True, "batch": 8, "scale": (0.5, 1.5),
+      "scale_step": 0.1, "long_side": 99, "candidate_caps": (500, 50)},
+     ("batch", "within", True, 7, (0.5, 1.5), 0.1, 99)),
+])  # fmt: skip
+def test_settings_reach_what_they_are_about(settings, monkeypatch, changes, expected):
+    config = settings(**changes)
+    caps = []
+    chooser = weakshot.ReferenceChooser
+    monkeypatch.setattr(weakshot, "ReferenceChooser", lambda *given: (caps.append(given[-1]), chooser(*given))[1])
+    train_set, _ = open_datasets(config)
+    split = load_split_of(config, train_set)
+    similarity = make_task(config, split).similarity
+    transform = training_stream(config, train_set, split, 0).transform
+    found = similarity.statistics, similarity.student, similarity.padding, similarity.recent
+    assert (*found, transform.scale, transform.scale_step, transform.long_side) == expected
+    assert caps == [config.candidate_caps]
+
+
 def test_a_frozen_backbone_has_no_gradients(settings):
     task = make_task(settings(frozen_backbone=True), SPLIT)
     assert not any(p.requires_grad for p in task.network.backbone.parameters())
@@ -210,6 +231,9 @@ def test_wrong_sizes(settings, model, words):
     ({"pairing": "none"}, SPLIT, "Basic Model"),
     ({}, Split("custom", "all_base", ("a",), ()), "FullyOracle"),
     ({"method": "cam"}, SPLIT, "CAM"),
+    ({"pairing": "none", "pseudo": "partial_labels"}, SPLIT, "WSSS (partial labels)"),
+    ({"distill_from": "partial_labels"}, SPLIT, "SimFormer (partial labels)"),
+    ({"distill_from": "partial_labels", "pseudo": "partial_labels"}, SPLIT, "SimFormer+"),
 ])  # fmt: skip
 def test_method_names(settings, changes, split, name):
     assert method_name(settings(**changes), split) == name

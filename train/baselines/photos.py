@@ -45,8 +45,12 @@ class Photos:
 
     def pixels(self, index: int) -> Tensor:
         """A photo at test-time size (see `input_size`): float32 RGB 0..255, 1 x 3 x H x W, on `device`."""
-        image = self.dataset.image(index)
-        size = self.input_size(image)
+        return self.at_test_size(self.dataset.image(index))
+
+    def at_test_size(self, image: Tensor, scale: float = 1.0) -> Tensor:
+        """Any photo, uint8 RGB 3 x H x W, at `scale` times its test-time size: 1 x 3 x h x w as `pixels`."""
+        height, width = self.input_size(image)
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
         image = image.to(self.device)[None].float()
         return F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True)
 

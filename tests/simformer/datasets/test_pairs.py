@@ -38,6 +38,37 @@ def test_now_and_then_the_class_with_fewest_candidates(monkeypatch):
     assert set(draws(images, 0)) == {4, 5}  # class 2 has no candidate at all, so class 1 has the fewest
 
 
+def test_the_released_caps():
+    # Input 0 shows novel 0 and 1: 6 images share just class 0, 4 just class 1, and no more than 3 of each are asked.
+    images = [(0, 1), *[(0,)] * 6, *[(1,)] * 4, (0, 1)]
+    found = draws(images, 0, 1200, candidate_caps=(3, 1))
+    assert len(found) == 6 and len(found.keys() & set(range(1, 7))) == 3 == len(found.keys() & set(range(7, 11)))
+    assert all(150 < count < 250 for count in found.values())
+    assert draws(images, 0, 1200, candidate_caps=(3, 1)) == found  # the same images in every run
+    assert set(draws(images, 0, 400, candidate_caps=(6, 1))) == set(range(1, 11))
+    assert len({frozenset(draws([*images, (0, 1)], index, 100, candidate_caps=(3, 1))) for index in (0, 11)}) == 2
+
+
+@pytest.mark.parametrize("images", [[(0, 1), *[(0, 1)] * 5], [(0,), *[(1,)] * 3], [(3,), *[(3,)] * 5]])
+def test_caps_of_the_fallbacks(images):
+    everyone = set(draws(images, 0))
+    assert len(draws(images, 0, candidate_caps=(1, 2))) == min(2, len(everyone))
+    assert set(draws(images, 0, candidate_caps=(1, 5))) == everyone
+
+
+def test_capped_classes_are_equally_rare(monkeypatch):
+    monkeypatch.setattr(pairs, "RAREST_PROBABILITY", 1.0)
+    images = [(0, 1), *[(0,)] * 6, *[(1,)] * 4]
+    assert set(draws(images, 0)) == set(range(7, 11))
+    assert set(draws(images, 0, candidate_caps=(4, 50))) < set(range(1, 7))
+
+
+@pytest.mark.parametrize("caps", [(0, 50), (500, 0)])
+def test_impossible_caps(caps):
+    with pytest.raises(ConfigError, match="candidate caps must be at least 1"):
+        ReferenceChooser([(0,)], NOVEL, BASE, candidate_caps=caps)
+
+
 @pytest.mark.parametrize("images, expected", [
     ([(0, 1), (0, 1), (3,)], {1}),  # only an image that shares two novel classes
     ([(0, 3), (1, 3), (2, 4), (3,)], {1, 3}),  # no shared novel class: one that shares a base class

@@ -86,6 +86,98 @@ def test_scale_covers_its_range():
     assert 46 < sum(sides) / 300 < 50
 
 
+def scaled_sides(shape: tuple[int, int], crop: int, scale: tuple[float, float], **options) -> set[tuple[int, int]]:
+    """(height, width) of 300 scaled photos, which the crops hold as a whole."""
+    torch.manual_seed(1)
+    photo = torch.zeros(3, *shape, dtype=torch.uint8)
+    transform = TrainTransform(crop, scale, photometric=False, **options)
+    seen = [~transform(photo, photo[0])[2] for _ in range(300)]
+    return {(int(inside[:, 0].sum()), int(inside[0].sum())) for inside in seen}
+
+
+@pytest.mark.parametrize("scale, step, sides", [
+    ((0.5, 1.0), 0.1, {50, 60, 70, 80, 90, 100}),
+    ((0.3, 0.9), 0.3, {30, 60, 90}),
+    ((0.5, 1.0), 0.2, {50, 70, 90}),  # the steps begin at the lower end
+    ((0.5, 1.0), 0.7, {50}),
+    ((0.7, 0.7), 0.1, {70}),
+])  # fmt: skip
+def test_scale_in_steps(scale, step, sides):
+    assert scaled_sides((40, 40), 100, scale, scale_step=step) == {(side, side) for side in sides}
+
+
+def test_the_released_scales():
+    torch.manual_seed(0)
+    for high, count in ((1.5, 11), (2.0, 16)):
+        transform = TrainTransform(640, (0.5, high), scale_step=0.1)
+        drawn = sorted({round(transform._scale(), 6) for _ in range(1000)})
+        assert drawn == pytest.approx([0.5 + 0.1 * step for step in range(count)])
+
+
+def test_a_long_side_has_its_limit():
+    # At scale 0.5 and 1 the photo of 40 x 120 would be 20 x 60 and 40 x 120; 90 pixels are the most.
+    options = {"scale_step": 0.5, "long_side": 90}
+    assert scaled_sides((40, 120), 40, (0.5, 1.0), **options) == {(20, 40), (30, 40)}
+    assert scaled_sides((120, 40), 40, (0.5, 1.0), **options) == {(40, 20), (40, 30)}
+    assert scaled_sides((40, 80), 40, (1.0, 1.0), long_side=90) == {(40, 40)}  # 40 x 80: below the limit
+
+
+# --- maps that are cropped along ----------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    height=st.integers(8, 200),
+    width=st.integers(8, 200),
+    crop=st.integers(2, 16),
+    low=st.floats(0.2, 2),
+    spread=st.floats(1, 3),
+    seed=st.integers(0, 2**31),
+)
+def test_maps_stay_aligned(height, width, crop, low, spread, seed):
+    """A map of the photo's own coordinates tells what the middle of each 4 x 4 pixels of the crop shows."""
+    rows = torch.arange(height)[:, None].expand(height, width)
+    columns = torch.arange(width).expand(height, width)
+    photo = torch.stack((rows, columns, columns)).to(torch.uint8)
+    torch.manual_seed(seed)
+    transform = TrainTransform(4 * crop, (low, low * spread), photometric=False)
+    image, labels, padding, maps = transform.with_maps(photo, photo[1], torch.stack((rows, columns)).float())
+    assert maps.shape == (2, crop, crop)
+    # The four pixels around the middle of a cell, where none is padding.
+    around = [(row, column) for row in (1, 2) for column in (1, 2)]
+    inside = torch.stack([~padding[row::4, column::4] for row, column in around]).all(0)
+    shown = torch.stack([image[:2, row::4, column::4].float() for row, column in around]).mean(0)
+    tolerance = 1 + min(height, width) / (4 * crop * low)  # of rounded photos: a pixel of the coarser grid
+    assert ((maps - shown).abs()[:, inside] <= tolerance).all()
+    torch.manual_seed(seed)
+    assert all(map(torch.equal, transform(photo, photo[1]), (image, labels, padding)))  # as without maps
+
+
+def test_maps_by_hand():
+    # A photo of 8 x 16 whose left half is cut out; its map has a quarter of its size, the column's number as value.
+    photo = torch.zeros(3, 8, 16, dtype=torch.uint8)
+    transform = TrainTransform(8, (1, 1), photometric=False, flip=False)
+    transform._window = lambda height, width: ((0, 0, 8, 8), (8, 8))
+    columns = torch.arange(4.0).expand(1, 2, 4)
+    assert transform.with_maps(photo, photo[0], columns)[3].tolist() == [[[0, 1], [0, 1]]]
+    transform._window = lambda height, width: ((0, 4, 8, 8), (8, 8))
+    assert transform.with_maps(photo, photo[0], columns)[3].tolist() == [[[1, 2], [1, 2]]]
+    transform._window = lambda height, width: ((0, 8, 4, 4), (8, 8))  # twice as large: half a column between cells
+    assert transform.with_maps(photo, photo[0], columns)[3].tolist() == [[[1.75, 2.25], [1.75, 2.25]]]
+    transform._window = lambda height, width: ((0, 8, 8, 8), (4, 4))  # half as large: one cell, and padding
+    assert transform.with_maps(photo, photo[0], columns)[3][0, 0].tolist() == [2.5, 3.0]
+    assert transform.with_maps(photo, photo[0], None)[3] is None
+
+
+def test_maps_are_mirrored_with_the_photo(monkeypatch):
+    photo = torch.zeros(3, 8, 16, dtype=torch.uint8)
+    transform = TrainTransform(8, (1, 1), photometric=False)
+    transform._window = lambda height, width: ((0, 4, 8, 8), (8, 8))
+    columns = torch.arange(4.0).expand(1, 2, 4)
+    monkeypatch.setattr(torch, "rand", lambda *_: torch.tensor(0.0))
+    assert transform.with_maps(photo, photo[0], columns)[3].tolist() == [[[2, 1], [2, 1]]]
+
+
 def test_without_flip_nothing_is_mirrored():
     torch.manual_seed(0)
     ramp = coordinates(32, 64, "x")
@@ -127,3 +219,9 @@ def test_color_jitter_changes_colors_but_never_swaps_channels():
 def test_impossible_settings(crop, scale):
     with pytest.raises(ConfigError):
         TrainTransform(crop, scale)
+
+
+@pytest.mark.parametrize("options, words", [({"scale_step": -0.1}, "not be negative"), ({"long_side": 0}, "1 pixel")])
+def test_impossible_options(options, words):
+    with pytest.raises(ConfigError, match=words):
+        TrainTransform(32, **options)

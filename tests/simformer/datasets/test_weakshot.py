@@ -5,16 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from streams import CLASSES, SPLIT, Rows, indices, rows_of, stream
 from torch.utils.data import DataLoader
 
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.transforms import TrainTransform
-from simformer.datasets.weakshot import WeakShotBatch, WeakShotStream
+from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError, DatasetError
-from simformer.splits import Split, custom_split, load_split
-
-CLASSES = ("sky", "grass", "cat", "dog")
-SPLIT = custom_split(CLASSES, ["grass", "dog"])  # novel: 1 and 3
+from simformer.splits import custom_split, load_split
 
 
 def same(first: WeakShotBatch, second: WeakShotBatch) -> bool:
@@ -34,22 +32,6 @@ def random_maps(count: int = 6, shape: tuple[int, int] = (20, 28)) -> dict[str, 
     rng = np.random.default_rng(0)
     blocks = rng.choice([0, 1, 2, 3, 255], (count, shape[0] // 4, shape[1] // 4)).repeat(4, 1).repeat(4, 2)
     return {f"p{index}": labels.astype(np.uint8) for index, labels in enumerate(blocks)}
-
-
-def rows_of(labels: list[int]) -> np.ndarray:
-    """An 8 x 8 label map with these values in its top rows, void below."""
-    rows = np.full((8, 8), 255, np.uint8)
-    rows[: len(labels)] = np.array(labels, np.uint8)[:, None]
-    return rows
-
-
-def whole(image, labels):
-    """A transform that keeps the photo as it is."""
-    return image, labels, torch.zeros_like(labels, dtype=torch.bool)
-
-
-def stream(data: FolderDataset, transform=whole, split: Split = SPLIT, **options) -> WeakShotStream:
-    return WeakShotStream(data, split, transform, **{"batch": 4, "steps": 8, **options})
 
 
 # --- never a novel pixel ------------------------------------------------------------------------------------
@@ -90,14 +72,9 @@ def test_that_test_can_fail(dataset_root):
 
 
 def test_strict_transforms_never_see_a_novel_class(dataset):
-    seen = set()
-
-    def spy(image, labels):
-        seen.update(labels.unique().tolist())
-        return whole(image, labels)
-
-    list(stream(dataset(random_maps()), spy))
-    assert seen == {0, 2, 255}
+    transform = Rows()
+    list(stream(dataset(random_maps()), transform))
+    assert transform.seen == {0, 2, 255}
 
 
 # --- what a batch holds -------------------------------------------------------------------------------------
@@ -120,12 +97,9 @@ def test_a_batch(dataset):
 
 
 def test_strict_labels_are_the_images_and_crop_labels_the_crops(dataset):
-    def top_half(image, labels):
-        return whole(image[:, :4], labels[:4])
-
     data = dataset({"a": rows_of([0, 1, 0, 0, 2, 3])})
-    strict = stream(data, top_half, pairing="none", batch=1)[0]
-    released = stream(data, top_half, pairing="none", batch=1, crop_labels="crop")[0]
+    strict = stream(data, Rows(4), pairing="none", batch=1)[0]
+    released = stream(data, Rows(4), pairing="none", batch=1, crop_labels="crop")[0]
     assert strict.novel[0].tolist() == [1, 3] and released.novel[0].tolist() == [1]
     for batch in (strict, released):
         assert batch.base[0].tolist() == [0]
@@ -135,7 +109,7 @@ def test_strict_labels_are_the_images_and_crop_labels_the_crops(dataset):
 def test_novel_classes_that_have_no_pixels_at_all(dataset):
     rows = [("a", "dog"), ("b", "grass"), ("b", "dog")]
     data = dataset({"a": rows_of([0, 2]), "b": None}, rows)
-    batch = stream(data, lambda image, labels: whole(image[:, :6], labels[:6]), pairing="none", batch=2)[0]
+    batch = stream(data, Rows(6), pairing="none", batch=2)[0]
     labels = [(base.tolist(), novel.tolist()) for base, novel in zip(batch.base, batch.novel, strict=True)]
     assert sorted(labels) == [([], [1, 3]), ([0, 2], [3])]
     assert (batch.base_labels[[not len(base) for base in batch.base]] == 255).all()
@@ -167,12 +141,6 @@ def test_pixels_move_and_class_lists_stay(dataset):
 
 
 # --- order, pairs, seeds ------------------------------------------------------------------------------------
-
-
-def indices(batch: WeakShotBatch, data: FolderDataset) -> list[int]:
-    """Which photos a batch of whole photos holds."""
-    photos = [data.image(index).float() for index in range(len(data))]
-    return [next(i for i, photo in enumerate(photos) if torch.equal(photo, image)) for image in batch.images]
 
 
 @pytest.mark.parametrize("pairing, inputs_a_step", [("none", 4), ("cross", 2)])
@@ -273,6 +241,7 @@ def test_torchs_own_randomness_is_left_alone(dataset):
     ({"batch": 6, "share": (0, 2)}, "6 images cannot be shared evenly by 2 processes"),
     ({"start": 9}, "step 9 of 8"),
     ({"start": -1}, "step -1 of 8"),
+    ({"candidate_caps": (500, 0)}, "at least 1, not 500 and 0"),
 ])  # fmt: skip
 def test_impossible_settings(dataset, options, sentence):
     with pytest.raises(ConfigError, match=sentence):

@@ -202,6 +202,37 @@ def test_own_data_has_every_view(own_cells, view):
     assert found == {("cheap", 50.0, 0.667), ("dear", 60.0, 0.333)}
 
 
+@pytest.fixture
+def role_sets(make_result, cells):
+    """The synthetic cells, and SimFormer on two role sets that are no splits of the data set."""
+    cell = next(cell for cell in cells if (cell.method, cell.points) == ("SimFormer", 50))
+    names = list(cell.scores.per_class)
+    made = {"r02-abcd": names[:2], "r12-0123": names[:12]}
+    return [cell.model_copy(update={"split": name, "novel": n, "file": f"{name}.json"}) for name, n in made.items()]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_role_sets_are_shown_where_they_are_chosen(cells, role_sets, view):
+    whole, mixed = show(cells, Selection(view)), show([*cells, *role_sets], Selection(view))
+    assert mixed.table == whole.table
+    assert ("2 other sets of roles were measured" in mixed.notes) == (view != MORE_NOVEL)
+    if view != MORE_NOVEL:
+        chosen = show([*cells, *role_sets], Selection(view, splits=("r02-abcd", "s1")))
+        assert "Split r02-abcd" in chosen.table and "Split 1" in chosen.table and "r12" not in chosen.table
+        assert chosen.figure is not None and "other sets of roles" not in chosen.notes
+
+
+def test_role_sets_can_be_chosen(tmp_path, make_result, role_sets):
+    for cell in (make_result("SimFormer", "s1", points=50), *role_sets):
+        write_result(cell, tmp_path)
+    with gr.Blocks() as page:
+        results.build(page, tmp_path)
+    filters = next(fn.fn for fn in page.fns.values() if fn.name == "filters")
+    labels = dict(filters("msrc21")[1].choices)
+    assert {labels["Roles r02-abcd"], labels["Roles r12-0123"]} == {"r02-abcd", "r12-0123"}
+    assert labels["Split 1"] == "s1" and list(labels)[-2:] == ["Roles r02-abcd", "Roles r12-0123"]
+
+
 def test_own_data_trained_once_for_all_roles(own_cells):
     for cells in (own_cells[:1], own_cells[1:2]):
         answer = show(cells, Selection(BY_SPLIT, "custom", group="all"))
