@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from simformer.errors import ConfigError
 from simformer.splits import ALL_BASE, dataset_classes, load_split, split_names
 from train import role_sets
-from train.role_sets import RandomSplits, draw_role_sets, drawn_for, main, role_set_name
+from train.role_sets import RandomSplits, as_text, draw_role_sets, drawn_for, main, role_set_name
 
 ROOT = Path(__file__).resolve().parents[2]
 MSRC = dataset_classes("msrc21")
@@ -152,3 +152,10 @@ def test_the_command_prints_names_before_anything_is_trained(table):
     assert marked == [False] * 4 + [True] * 2
     plain = CliRunner().invoke(command, [str(table({"name": "basic"}))])
     assert plain.exit_code == 1 and "has no random_splits" in plain.output
+
+
+def test_the_shipped_tables_draw_what_was_written_down():
+    folder = Path(role_sets.__file__).parent
+    written = (folder / "lists" / "role_sets.yaml").read_text(encoding="utf-8")
+    drawn = [as_text(folder / "configs" / f"table_{name}.yaml", ["data=DATA"]) for name in ("msrc21", "nyuv2")]
+    assert [line for line in written.splitlines() if not line.startswith("#")] == "\n".join(drawn).splitlines()
