@@ -21,8 +21,8 @@ import psutil
 from PIL import Image
 
 from simformer.errors import SimFormerError
+from simformer.paths import APP
 
-APP = Path(__file__).resolve().parents[1] / "app.py"
 START_SECONDS = 120.0
 POLL_SECONDS = 0.05
 PHOTO_SIZE = (320, 240)

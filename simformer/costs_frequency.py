@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from simformer.errors import ConfigError
 from simformer.palette import VOID
+from simformer.paths import DATA
 from simformer.validation import first_problem
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 SMALLEST_REGION = 0.001
 """Share of a photo's pixels below which a connected component is a speck, not an instance to annotate."""
-
-_DATA = Path(__file__).parent / "data"
 
 
 class ClassFrequency(BaseModel):
@@ -56,9 +55,9 @@ def shipped_frequency(dataset: str = "msrc21") -> tuple[ClassFrequency, ...]:
 @cache
 def shipped_counts(dataset: str) -> dict[str, Any]:
     """The counts behind `shipped_frequency`: their origin, the photos, and a row of counts a class."""
-    path = _DATA / f"class_frequency_{dataset}.json"
+    path = DATA / f"class_frequency_{dataset}.json"
     prefix = "class_frequency_"
-    known = sorted(file.stem.removeprefix(prefix) for file in _DATA.glob(f"{prefix}*.json"))
+    known = sorted(file.stem.removeprefix(prefix) for file in DATA.glob(f"{prefix}*.json"))
     if dataset not in known:
         raise ConfigError(
             f"no class frequencies of {dataset!r} ship with the package (only of {', '.join(known)}); "

@@ -13,25 +13,25 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from simformer.costs_frequency import ClassFrequency
 from simformer.errors import ConfigError
+from simformer.paths import DATA
 from simformer.validation import first_problem
 
 Kind = Literal["image_label", "point", "scribble", "box", "mask"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_DATA = Path(__file__).parent / "data" / "annotation_costs.json"
+_COSTS = DATA / "annotation_costs.json"
 _PER_INSTANCE = ("box", "mask")
 
 
 @cache
 def annotation_costs() -> dict[str, Any]:
     """The shipped seconds with their sources: "defaults" by kind, "sources", "ratios", "formula", ..."""
-    return json.loads(_DATA.read_text(encoding="utf-8"))
+    return json.loads(_COSTS.read_text(encoding="utf-8"))
 
 
 def _default(kind: Kind) -> Any:

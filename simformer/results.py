@@ -12,12 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from simformer.errors import ConfigError
+from simformer.paths import DATA
 from simformer.results_cells import (
     ALL,
     RESULTS_FOLDER,
@@ -74,7 +74,7 @@ METHOD_ORDER = (
 
 # Methods that are trained once, in which no class is base or novel.
 _ROLE_OF_METHOD = {"CAM": "cam", "FullyOracle": "oracle"}
-_PUBLISHED = Path(__file__).parent / "data" / "published.json"
+_PUBLISHED = DATA / "published.json"
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from simformer.errors import ConfigError, SimFormerError
 from simformer.files import atomic_write
+from simformer.paths import RESULTS
 from simformer.splits import ALL_BASE, Split, datasets, load_split, split_names
 from simformer.validation import first_problem
 
-RESULTS_FOLDER = Path(
-    os.environ.get("SIMFORMER_RESULTS") or Path(__file__).resolve().parent.parent / "assets" / "results"
-)
+RESULTS_FOLDER = Path(os.environ.get("SIMFORMER_RESULTS") or RESULTS)
 """Where measured results live: $SIMFORMER_RESULTS, else assets/results beside the package."""
 
 ALL = "all"

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from simformer.errors import ConfigError, DatasetError, UnknownClassError
+from simformer.paths import DATA
 
 Role = Literal["base", "novel"]
 
 ALL_BASE = "all_base"
-_DATA = Path(__file__).parent / "data" / "splits.json"
+_SPLITS = DATA / "splits.json"
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def class_index(classes: Sequence[str], name: str) -> int:
 
 @cache
 def _table() -> dict:
-    return json.loads(_DATA.read_text(encoding="utf-8"))
+    return json.loads(_SPLITS.read_text(encoding="utf-8"))
 
 
 def _entry(dataset: str) -> dict:

@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from simformer.errors import CheckpointError
+from simformer.paths import WEIGHTS
 
 WEIGHTS_VARIABLE = "SIMFORMER_WEIGHTS"
 SUFFIX = ".safetensors"
@@ -17,7 +18,7 @@ SUFFIX = ".safetensors"
 def weights_folder() -> Path:
     """Where named weights live: $SIMFORMER_WEIGHTS, else assets/weights beside the package."""
     folder = os.environ.get(WEIGHTS_VARIABLE)
-    return Path(folder) if folder else Path(__file__).resolve().parents[1] / "assets" / "weights"
+    return Path(folder) if folder else WEIGHTS
 
 
 def available_models() -> dict[str, Path]:

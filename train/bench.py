@@ -18,11 +18,11 @@ import numpy as np
 import typer
 
 from simformer.errors import SimFormerError
+from simformer.paths import ROOT
 from train.console import one_sentence
 
 app = typer.Typer(add_completion=False)
 
-HERE = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("bench_worker.py")
 PARTS = ("data", "forward", "backward", "optimizer")
 WARM_UP = 3
@@ -112,9 +112,9 @@ def main(
     """Time training steps: as configured, and with what makes them faster or exact."""
     given = overrides or []
     variants = [
-        Variant("as configured", HERE, given),
-        Variant("in bf16", HERE, [*given, "precision=bf16"]),
-        Variant("losses at the image's resolution", HERE, [*given, "loss_resolution=image"]),
+        Variant("as configured", ROOT, given),
+        Variant("in bf16", ROOT, [*given, "precision=bf16"]),
+        Variant("losses at the image's resolution", ROOT, [*given, "loss_resolution=image"]),
     ]
     if before:
         variants.insert(0, Variant(f"as configured, in {before}", before.resolve(), given))

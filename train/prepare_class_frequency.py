@@ -17,6 +17,7 @@ from simformer.costs_frequency import SMALLEST_REGION, count_classes
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import SimFormerError
 from simformer.files import atomic_write
+from simformer.paths import DATA
 
 
 def prepare(root: Path, dataset: str, list_file: str, out: Path) -> None:
@@ -50,9 +51,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="By default where the package looks.")] = None,
 ) -> None:
     """Count photos and regions of every class."""
-    folder = Path(__file__).resolve().parent.parent / "simformer" / "data"
     try:
-        prepare(root, dataset, list_file, out or folder / f"class_frequency_{dataset}.json")
+        prepare(root, dataset, list_file, out or DATA / f"class_frequency_{dataset}.json")
     except SimFormerError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error

@@ -11,12 +11,11 @@ from typing import Any
 
 import torch
 
+from simformer.paths import ROOT
 from simformer.results import ALL, CellScores, ResultCell, is_role_set, read_results, result_name
 from train.config import TrainConfig, published_settings
 from train.state import FREE_TO_CHANGE
 from train.tasks import method_name
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def commit_id() -> str:

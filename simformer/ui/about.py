@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 
+from simformer.paths import STATIC
 from simformer.ui.markup import html_table, wrapped
 
-DIAGRAM = Path(__file__).parent / "static" / "weak_shot.svg"
+DIAGRAM = STATIC / "weak_shot.svg"
 
 WHAT_IT_IS = """## Weak-shot segmentation
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from simformer.errors import SimFormerError
 from simformer.gallery import Order, arrange, to_score
+from simformer.paths import STATIC
 from simformer.ui.inputs import MODEL_QUEUE, failure
 from simformer.ui.markup import hint
 from simformer.ui.models import Models, title
@@ -26,7 +26,7 @@ from simformer.ui.own_data_html import (
 from simformer.ui.own_photos import OwnData
 from simformer.ui.segment import SET_OPACITY, VIEWS_SCRIPT, missing_sentence
 
-CARDS_SCRIPT = Path(__file__).parent / "static" / "cards.js"
+CARDS_SCRIPT = STATIC / "cards.js"
 ORDERS: tuple[tuple[str, Order], ...] = (
     ("worst mIoU first", "worst"),
     ("fewest right pixels first", "least accurate"),

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 import plotly.graph_objects as go
 
+from simformer.paths import STATIC
 from simformer.results import (
     RESULTS_FOLDER,
     ClassRow,
@@ -42,7 +43,7 @@ from simformer.ui.results_html import class_table, miou_html, runs_html
 
 BY_SPLIT, BY_CLASS, MORE_NOVEL = "Methods by split", "Classes by split", "More novel classes"
 POINTS, PAIRING = "Points per photo (J)", "Pairing"
-NUMBERS_SCRIPT = Path(__file__).parent / "static" / "numbers.js"
+NUMBERS_SCRIPT = STATIC / "numbers.js"
 VIEWS = (BY_SPLIT, BY_CLASS, MORE_NOVEL, POINTS, PAIRING)
 MEASURED, PUBLISHED = "measured", "published"
 ORIGINS = ((f"{MEASURED} by this project", MEASURED), (f"{PUBLISHED} in the paper", PUBLISHED))

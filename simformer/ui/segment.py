@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from simformer.errors import SimFormerError
+from simformer.paths import STATIC
 from simformer.ui import roles
 from simformer.ui.draw import View, class_overlay, describe, role_overlay, views_html
 from simformer.ui.examples import example_photos
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from simformer.composition import Assignment
     from simformer.segmentation import Segmentation
 
-VIEWS_SCRIPT = Path(__file__).parent / "static" / "views.js"
+VIEWS_SCRIPT = STATIC / "views.js"
 EMPTY = (
     '<p class="empty">Choose a photo: upload one, paste it, take it with the camera, or click an example. '
     "Its views appear here.</p>"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 
-STYLES = sorted((Path(__file__).parent / "static").glob("*.css"))
+from simformer.paths import STATIC
+
+STYLES = sorted(STATIC.glob("*.css"))
 
 
 def theme() -> gr.Theme:

@@ -15,8 +15,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from simformer.bench_page import answers, end, free_port
+from simformer.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The browser stays quiet and off the network; the sandbox is not available to root in containers.
 ARGUMENTS = [

@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from serving import ROOT, serve
+from serving import serve
 
 from simformer.datasets.synthetic import write_scenes
+from simformer.paths import ROOT
 from simformer.splits import dataset_classes
 
 PHOTOS = 14  # two pages

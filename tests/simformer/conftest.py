@@ -13,6 +13,7 @@ import torch
 from simformer.cam import CamConfig
 from simformer.checkpoint import Card, build_network, save_checkpoint
 from simformer.model import ModelConfig
+from simformer.paths import ROOT
 
 CLASSES = ("sky", "grass", "cat")
 
@@ -59,8 +60,7 @@ def run_python() -> Callable[[str], str]:
     """Run code in a fresh interpreter and return what it prints."""
 
     def run(code: str) -> str:
-        root = Path(__file__).resolve().parents[2]
-        done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=120)
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

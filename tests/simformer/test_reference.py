@@ -18,9 +18,9 @@ from recorded import CLASSES, recorded_network, recorded_simnet
 from simformer.criterion import Criterion
 from simformer.matching import match
 from simformer.model import Output, SimFormer, compose_score_maps
+from simformer.paths import ROOT
 from simformer.similarity import SimNet
 
-ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = Path(os.environ.get("SIMFORMER_REFERENCE", ROOT.parent / "shared/reference/released_code_r50.npz"))
 
 

@@ -8,7 +8,8 @@ import yaml
 from tiny import NOVEL
 
 from simformer.errors import SimFormerError
-from train.bench import HERE, WARM_UP, Variant, measure, table
+from simformer.paths import ROOT
+from train.bench import WARM_UP, Variant, measure, table
 from train.precision import products
 
 
@@ -21,7 +22,7 @@ def config(scenes, tmp_path):
 
 
 def test_variants_take_the_same_steps(config):
-    variants = [Variant("one", HERE, []), Variant("other layout", HERE, ["channels_last=true"])]
+    variants = [Variant("one", ROOT, []), Variant("other layout", ROOT, ["channels_last=true"])]
     measure(variants, config, threads=1, steps=2)
     for variant in variants:
         assert len(variant.losses) == WARM_UP + 2 and len(variant.seconds) == 2
@@ -32,13 +33,13 @@ def test_variants_take_the_same_steps(config):
 
 def test_a_variant_that_cannot_run_is_named(config, capfd):
     with pytest.raises(SimFormerError, match="broken: its process ended"):
-        measure([Variant("broken", HERE, ["batch=3"])], config, threads=1, steps=1)
+        measure([Variant("broken", ROOT, ["batch=3"])], config, threads=1, steps=1)
     assert "batch must be even" in capfd.readouterr().err
 
 
 def test_table_compares_with_the_first_row():
-    slow = Variant("slow", HERE, [], [[0.1, 0.3, 0.5, 0.1]] * 3, [10.0])
-    fast = Variant("fast", HERE, [], [[0.1, 0.1, 0.2, 0.1], [0.1, 0.1, 0.2, 0.1], [9.0, 9.0, 9.0, 9.0]], [10.1])
+    slow = Variant("slow", ROOT, [], [[0.1, 0.3, 0.5, 0.1]] * 3, [10.0])
+    fast = Variant("fast", ROOT, [], [[0.1, 0.1, 0.2, 0.1], [0.1, 0.1, 0.2, 0.1], [9.0, 9.0, 9.0, 9.0]], [10.1])
     _, first, second = table([slow, fast]).splitlines()
     assert first.split() == ["slow", "1.000", "1.00x", "0.100", "0.300", "0.500", "0.100", "0.0e+00"]
     assert second.split() == ["fast", "0.500", "2.00x", "0.100", "0.100", "0.200", "0.100", "1.0e-02"]

@@ -8,9 +8,10 @@ import pytest
 
 from simformer.errors import ConfigError
 from simformer.model import ModelConfig
+from simformer.paths import ROOT
 from train.config import TrainConfig, load_config
 
-CONFIGS = Path(__file__).resolve().parents[2] / "train" / "configs"
+CONFIGS = ROOT / "train" / "configs"
 
 
 @pytest.fixture

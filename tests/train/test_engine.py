@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from simformer.checkpoint import load_checkpoint
 from simformer.errors import DatasetError, SimFormerError
+from simformer.paths import ROOT
 from simformer.predictor import Predictor
 from simformer.results import read_results
 from train import engine
@@ -29,7 +30,6 @@ from train.engine import Interrupted, train
 from train.processes import StopSignal
 from train.provenance import result_cell
 
-ROOT = Path(__file__).resolve().parents[2]
 MODELS = {"simformer": TINY, "cam": {"backbone": TINY["backbone"]}}
 
 

@@ -18,10 +18,10 @@ from first_step import first_step
 from tiny import TINY
 
 from simformer.checkpoint import load_checkpoint
+from simformer.paths import ROOT
 from train.engine import train
 from train.processes import StopSignal, ignore_signals, mean_over_workers, step_seed
 
-ROOT = Path(__file__).resolve().parents[2]
 METHOD_LOSSES = ("classification", "focal", "dice", "complementary")
 
 
@@ -32,7 +32,7 @@ def launch(folder: Path, configs: list[Path]) -> list[list[dict]]:
         port = free.getsockname()[1]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
     shared |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    script = Path(__file__).with_name("first_step.py")
+    script = ROOT / "tests/train/first_step.py"
     processes = [
         subprocess.Popen(
             [sys.executable, str(script), str(folder), *map(str, configs)],

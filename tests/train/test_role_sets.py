@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from itertools import combinations, pairwise
-from pathlib import Path
 
 import pytest
 import typer
@@ -14,11 +13,11 @@ import yaml
 from typer.testing import CliRunner
 
 from simformer.errors import ConfigError
+from simformer.paths import ROOT
 from simformer.splits import ALL_BASE, dataset_classes, load_split, split_names
 from train import role_sets
 from train.role_sets import RandomSplits, as_text, draw_role_sets, drawn_for, main, role_set_name
 
-ROOT = Path(__file__).resolve().parents[2]
 MSRC = dataset_classes("msrc21")
 THIRTY_SEVEN = tuple(f"class {number}" for number in range(37))
 SHIPPED = [{MSRC[i] for i in load_split("msrc21", name).novel} for name in split_names("msrc21") if name != ALL_BASE]
@@ -155,7 +154,7 @@ def test_the_command_prints_names_before_anything_is_trained(table):
 
 
 def test_the_shipped_tables_draw_what_was_written_down():
-    folder = Path(role_sets.__file__).parent
+    folder = ROOT / "train"
     written = (folder / "lists" / "role_sets.yaml").read_text(encoding="utf-8")
     drawn = [as_text(folder / "configs" / f"table_{name}.yaml", ["data=DATA"]) for name in ("msrc21", "nyuv2")]
     assert [line for line in written.splitlines() if not line.startswith("#")] == "\n".join(drawn).splitlines()

@@ -12,13 +12,14 @@ import pytest
 from sweeping import PSEUDO, rows, run
 
 from simformer.errors import ConfigError
+from simformer.paths import ROOT
 from simformer.results import is_role_set, read_results, result_name, write_result
 from simformer.splits import dataset_classes
 from train import sweep
 from train.config import load_config
 from train.sweep import Cell, as_overrides, read_table
 
-CONFIGS = Path(__file__).resolve().parents[2] / "train" / "configs"
+CONFIGS = ROOT / "train" / "configs"
 
 
 # --- tables -----------------------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from simformer.model import ModelConfig
+from simformer.paths import ROOT
 from simformer.splits import load_split, split_names
 from train.sweep import read_table
 from train.tasks import method_name, options
 
-CONFIGS = Path(__file__).resolve().parents[2] / "train" / "configs"
+CONFIGS = ROOT / "train" / "configs"
 FIRST_FOUR = ["s1", "s2", "s3", "s4"]
 # Weight and form of the distillation loss, where the released configurations make an exception.
 OF_SPLITS = {("coco_stuff_10k", "s1"): (0, "cce"), ("coco_stuff_10k", "s3"): (0.1, "ce")}

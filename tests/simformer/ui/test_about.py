@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import re
 from html import escape
-from pathlib import Path
 from xml.etree import ElementTree
 
 import gradio as gr
 
+from simformer.paths import ROOT
 from simformer.ui import about
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_five_sentences_say_what_it_is():

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from PIL import Image
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import CheckpointError, ImageError
+from simformer.paths import ROOT
 from simformer.predictor import Predictor
 from simformer.ui.models import Models, title
 from simformer.ui.photos import Photo, show
@@ -124,7 +124,7 @@ def test_the_page_is_built_without_torch(page_weights):
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).resolve().parents[3],
+        cwd=ROOT,
         env={**os.environ, "SIMFORMER_WEIGHTS": str(page_weights)},
         capture_output=True,
         text=True,

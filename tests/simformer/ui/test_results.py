@@ -5,11 +5,11 @@ import csv
 import io
 import re
 from html import unescape
-from pathlib import Path
 
 import gradio as gr
 import pytest
 
+from simformer.paths import ROOT
 from simformer.results import CellScores, ResultCell, read_results, write_result
 from simformer.splits import dataset_classes
 from simformer.ui import results
@@ -173,7 +173,7 @@ def test_nothing_measured_says_how_to_measure(tmp_path):
         assert "python -m train train/configs/msrc21.yaml" in answer.notes
     for dataset in dict(dataset_choices([])).values():
         config = re.search(r"train/configs/\w+\.yaml", show([], Selection(dataset=dataset)).notes)[0]
-        assert (Path(__file__).resolve().parents[3] / config).is_file()
+        assert (ROOT / config).is_file()
 
 
 @pytest.fixture

@@ -1,0 +1,27 @@
+"""Where the package's own files lie, and the files of the project beside it: found from any working directory.
+
+Whoever reads one of them asks here, so that a module can move within the package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
+"""The checkout."""
+
+DATA = PACKAGE / "data"
+"""Splits, class frequencies, published numbers and costs of annotation."""
+
+STATIC = PACKAGE / "ui" / "static"
+"""Style sheets, scripts and drawings of the page."""
+
+APP = ROOT / "app.py"
+"""The page's script."""
+
+WEIGHTS = ROOT / "assets" / "weights"
+"""The shipped models, unless $SIMFORMER_WEIGHTS names another folder (`simformer.weights.weights_folder`)."""
+
+RESULTS = ROOT / "assets" / "results"
+"""The measured results, unless $SIMFORMER_RESULTS names another folder (`simformer.results.RESULTS_FOLDER`)."""
