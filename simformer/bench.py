@@ -19,8 +19,8 @@ from pydantic import BaseModel
 from simformer.bench_plain import PlainPredictor
 from simformer.cam import CamConfig
 from simformer.checkpoint import Card, build_network, load_checkpoint
+from simformer.interop.onnx import OnnxPredictor
 from simformer.model import ModelConfig
-from simformer.onnx_network import OnnxPredictor
 from simformer.predictor import Predictor, speed_up
 from simformer.splits import dataset_classes
 from simformer.weights import available_models
@@ -45,8 +45,8 @@ class Subject:
     Attributes:
         networks: each a shipped weights file, or a card (a network with random weights); with "onnx" an ONNX file.
         photo: (height, width).
-        inference: the predictor's own, exact (`simformer.exact`), what that computes written down plainly, or ONNX
-            Runtime's.
+        inference: the predictor's own, exact (`simformer.inference.exact`), what that computes written down plainly, or
+            ONNX Runtime's.
     """
 
     name: str

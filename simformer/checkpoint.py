@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from simformer.cam import CamConfig, CamNetwork
 from simformer.errors import CheckpointError, ConfigError
-from simformer.files import atomic_write
 from simformer.model import ModelConfig, SimFormer
-from simformer.palette import VOID
-from simformer.validation import first_problem
+from simformer.utils.files import atomic_write
+from simformer.utils.palette import VOID
+from simformer.utils.validation import first_problem
 
 CARD_KEY = "card"
 LARGEST_SIDE = 4096  # pixels of the short side at which a network may see a photo

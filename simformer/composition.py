@@ -15,8 +15,9 @@ import torch
 
 from simformer.checkpoint import check_classes
 from simformer.errors import ConfigError
+from simformer.inference.resampling import labels_from_scores
 from simformer.predictor import Predictor
-from simformer.segmentation import Segmentation, labels_from_scores
+from simformer.segmentation import Segmentation
 
 
 @dataclass(frozen=True)

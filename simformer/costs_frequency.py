@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import ndimage
 
 from simformer.errors import ConfigError
-from simformer.palette import VOID
 from simformer.paths import DATA
-from simformer.validation import first_problem
+from simformer.utils.palette import VOID
+from simformer.utils.validation import first_problem
 
 if TYPE_CHECKING:
     from simformer.datasets.folder import FolderDataset

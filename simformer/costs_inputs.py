@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from simformer.costs_frequency import ClassFrequency
 from simformer.errors import ConfigError
 from simformer.paths import DATA
-from simformer.validation import first_problem
+from simformer.utils.validation import first_problem
 
 Kind = Literal["image_label", "point", "scribble", "box", "mask"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -69,7 +69,7 @@ def photo_suffixes() -> frozenset[str]:
     """Endings of photos' file names, lower case with the dot: those of the formats that `load_image` reads."""
     from PIL import Image
 
-    from simformer.images import FORMATS
+    from simformer.utils.images import FORMATS
 
     return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
 

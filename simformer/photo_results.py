@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simformer.errors import SimFormerError
-from simformer.files import atomic_write, make_folder
+from simformer.utils.files import atomic_write, make_folder
 
 if TYPE_CHECKING:
     from simformer.segmentation import ClassRow, Segmentation

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from simformer.checkpoint import Card, Inference, load_network
 from simformer.errors import ConfigError
-from simformer.exact import STRIDE, exact_labels, last_predictions, score_tiles
-from simformer.images import load_image
+from simformer.inference.exact import STRIDE, exact_labels, last_predictions, score_tiles
+from simformer.inference.resampling import labels_from_scores, upsampled_tiles
+from simformer.inference.shared_backbone import share
 from simformer.model import compose_score_maps
-from simformer.segmentation import Queries, Segmentation, labels_from_scores, upsampled_tiles
-from simformer.shared_backbone import share
-from simformer.validation import first_problem
+from simformer.segmentation import Queries, Segmentation
+from simformer.utils.images import load_image
+from simformer.utils.validation import first_problem
 from simformer.weights import find_weights
 
 # A longer photo is shrunk until its long side is this many times the card's image size: bounded work.
@@ -82,7 +83,8 @@ class Predictor:
         name: what `Segmentation.model` says.
         inference: scales, flips and, of "cam" networks, presence threshold; None takes the card's.
         exact: SimFormer only: label maps from masks upsampled before score maps are composed, as the paper's network
-            defines it; slower, and different near borders (see `simformer.exact`). Score maps stay those at stride 4.
+            defines it; slower, and different near borders (see `simformer.inference.exact`). Score maps stay those at
+            stride 4.
 
     Raises:
         ConfigError: exact inference is asked of a network without masks, or with several views.

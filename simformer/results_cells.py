@@ -17,10 +17,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from simformer.errors import ConfigError, SimFormerError
-from simformer.files import atomic_write
 from simformer.paths import RESULTS
 from simformer.splits import ALL_BASE, Split, datasets, load_split, split_names
-from simformer.validation import first_problem
+from simformer.utils.files import atomic_write
+from simformer.utils.validation import first_problem
 
 RESULTS_FOLDER = Path(os.environ.get("SIMFORMER_RESULTS") or RESULTS)
 """Where measured results live: $SIMFORMER_RESULTS, else assets/results beside the package."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,14 +9,11 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from simformer.label_maps import palette_image
-from simformer.palette import VOID
+from simformer.inference.resampling import labels_from_scores, upsampled_tiles
+from simformer.labels import palette_image
 from simformer.splits import class_index
-
-# Upsampled scores held at once: 8 MB, which is fastest too, being near the size of a processor's cache.
-TILE_VALUES = 2_000_000
+from simformer.utils.palette import VOID
 
 
 @dataclass(frozen=True)
@@ -125,78 +121,3 @@ class Segmentation:
         channel = torch.from_numpy(self.score_maps[class_index(self.classes, name)])
         resized = F.interpolate(channel[None, None], size=self.size, mode="bilinear", align_corners=False)
         return resized[0, 0].numpy()
-
-
-def labels_from_scores(
-    score_maps: NDArray[np.float32] | Tensor, size: tuple[int, int], threshold: float = 0.0
-) -> NDArray[np.uint8]:
-    """Upsample score maps bilinearly and take the best class of each pixel, a few rows at a time.
-
-    Of a 12-megapixel photo all upsampled score maps would fill a gigabyte for 21 classes; tiles are bounded.
-
-    Args:
-        score_maps: float32, K x h x w, K at most 255.
-        size: (height, width) of the label map.
-        threshold: pixels whose best score is below it become 255.
-
-    Returns:
-        uint8, height x width: class index or 255. Of equal scores the lowest index wins.
-    """
-    scores = torch.as_tensor(score_maps).detach().float().cpu()
-    if len(scores) > VOID:
-        raise ValueError(f"a uint8 label map holds at most {VOID} classes, not {len(scores)}")
-    # Activation maps are zero everywhere for most classes: only the others can be the best.
-    active = scores.amax((1, 2)).nonzero()[:, 0]
-    if len(active) == 0:
-        active = torch.arange(1)
-    labels = np.empty(size, dtype=np.uint8)
-    for rows, tile in upsampled_tiles(scores[active], size):
-        best, index = best_class(tile)
-        labels[rows] = torch.where(best < threshold, VOID, active[index]).to(torch.uint8).numpy()
-    return labels
-
-
-def best_class(tile: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum over the classes and its index (the lowest of equals); overwrites the K x rows x width scores.
-
-    On a CPU this takes half the time of `Tensor.max`, whose search for indices is not vectorized.
-    """
-    best = tile.amax(0)
-    order = torch.arange(len(tile), 0, -1, dtype=tile.dtype)[:, None, None]  # low indices win
-    rank = tile.sub_(best).ge_(0).mul_(order).amax(0).clamp_(min=1)  # NaN: no class reaches it
-    return best, (len(tile) - rank).long()
-
-
-def upsampled_tiles(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
-    """Row tiles (rows, K x rows x width) that together equal one bilinear interpolation to `size`."""
-    channels, low_height, _ = scores.shape
-    height, width = size
-    tile_rows = max(1, TILE_VALUES // (channels * width))
-    above, below, weight = source_rows(low_height, height)
-    for start in range(0, height, tile_rows):
-        rows = slice(start, min(start + tile_rows, height))
-        first, last = int(above[rows.start]), int(below[rows.stop - 1])
-        strip = scores[:, first : last + 1]
-        strip_size = (strip.shape[1], width)
-        wide = F.interpolate(strip[None], size=strip_size, mode="bilinear", align_corners=False)[0]
-        yield rows, blend_rows(wide, above[rows] - first, below[rows] - first, weight[rows])
-
-
-def source_rows(low_height: int, height: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Bilinear interpolation of rows, corners not aligned: which two rows, and the second one's weight (height x 1).
-
-    Interpolation is separable: columns by F.interpolate, a few rows at a time by this formula.
-    """
-    position = ((torch.arange(height, dtype=torch.float64) + 0.5) * low_height / height - 0.5).clamp(min=0)
-    above = position.long().clamp(max=low_height - 1)
-    return above, (above + 1).clamp(max=low_height - 1), (position - above).float()[:, None]
-
-
-def blend_rows(maps: Tensor, above: Tensor, below: Tensor, weight: Tensor) -> Tensor:
-    """Rows of C x h x w maps (indices and weights as `source_rows` gives them) -> C x rows x w.
-
-    A product of matrices, nearly all zeros: on a CPU it takes half the time of gathering rows and blending those.
-    """
-    shares = maps.new_zeros(len(above), maps.shape[1])
-    shares.scatter_add_(1, above[:, None], 1 - weight).scatter_add_(1, below[:, None], weight)
-    return shares @ maps

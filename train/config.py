@@ -15,7 +15,7 @@ from simformer.errors import ConfigError
 from simformer.results import ALL
 from simformer.similarity import Statistics, Student
 from simformer.splits import datasets, split_names
-from simformer.validation import first_problem
+from simformer.utils.validation import first_problem
 from train.baselines.partial_labels import PartialLabelSettings
 from train.precision import Precision
 

@@ -13,8 +13,8 @@ from simformer.datasets.folder import FolderDataset
 from simformer.datasets.transforms import TrainTransform
 from simformer.datasets.weakshot import WeakShotStream
 from simformer.errors import ConfigError
-from simformer.files import atomic_write
 from simformer.splits import ALL_BASE, Split, custom_split, dataset_classes, load_split
+from simformer.utils.files import atomic_write
 from train.config import TrainConfig
 from train.pseudo_labels import write_pseudo_labels
 from train.teacher import TeacherMaps

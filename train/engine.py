@@ -19,9 +19,9 @@ from tqdm import tqdm
 from simformer.checkpoint import save_checkpoint
 from simformer.errors import DatasetError, SimFormerError
 from simformer.evaluation import Scores, evaluate
-from simformer.files import make_folder
 from simformer.predictor import Predictor
 from simformer.splits import Split
+from simformer.utils.files import make_folder
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, pseudo_dataset, training_roles, training_stream
 from train.health import check_health, warning

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from simformer.label_maps import read_label_png
+from simformer.labels import read_label_png
 from simformer.splits import dataset_classes
 from train.console import one_sentence
 from train.prepare import Labels, Layout, Photo, Workers, check_download, label_table, prepare, relabel

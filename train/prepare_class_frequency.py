@@ -16,8 +16,8 @@ from tqdm import tqdm
 from simformer.costs_frequency import SMALLEST_REGION, count_classes
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import SimFormerError
-from simformer.files import atomic_write
 from simformer.paths import DATA
+from simformer.utils.files import atomic_write
 
 
 def prepare(root: Path, dataset: str, list_file: str, out: Path) -> None:

@@ -16,8 +16,8 @@ import typer
 from PIL import Image
 
 from simformer.errors import DatasetError
-from simformer.palette import VOID
 from simformer.splits import dataset_classes
+from simformer.utils.palette import VOID
 from train.console import one_sentence
 from train.prepare import Labels, Layout, Photo, Workers, check_download, prepare, read_list
 

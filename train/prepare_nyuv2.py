@@ -31,9 +31,9 @@ from PIL import Image
 from scipy.io import loadmat
 
 from simformer.errors import DatasetError
-from simformer.files import atomic_write
-from simformer.palette import VOID
 from simformer.splits import dataset_classes
+from simformer.utils.files import atomic_write
+from simformer.utils.palette import VOID
 from train.console import one_sentence
 from train.prepare import Labels, Layout, Workers, places, read_list, relabel, write_missing
 

@@ -23,11 +23,11 @@ from simformer.checkpoint import check_classes, load_network
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
 from simformer.errors import CheckpointError, ConfigError
-from simformer.files import atomic_write
-from simformer.label_maps import palette_image
-from simformer.palette import VOID
+from simformer.labels import palette_image
 from simformer.predictor import Predictor
 from simformer.splits import Split
+from simformer.utils.files import atomic_write
+from simformer.utils.palette import VOID
 from simformer.weights import find_weights
 from train.baselines.cam_maps import CamMaps
 from train.baselines.partial_labels import pseudo_mask

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from simformer.errors import ConfigError
-from simformer.files import atomic_write
 from simformer.results import (
     GROUPS,
     METHOD_ORDER,
@@ -26,6 +25,7 @@ from simformer.results import (
     published_note,
     read_results,
 )
+from simformer.utils.files import atomic_write
 from train.console import one_sentence
 
 BEGIN, END = "<!-- results: made by python -m train.report -->", "<!-- end of results -->"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from simformer.datasets.folder import FolderDataset
-from simformer.files import atomic_write, make_folder
+from simformer.utils.files import atomic_write, make_folder
 
 
 class SavedMaps:

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from simformer.checkpoint import load_checkpoint
 from simformer.errors import CheckpointError
-from simformer.files import atomic_write
+from simformer.utils.files import atomic_write
 from train.config import DATA_ID, TrainConfig, as_published, data_id
 
 # What a run leaves in its folder.

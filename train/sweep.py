@@ -41,7 +41,7 @@ from simformer.distributed import Cluster, connected
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
 from simformer.results import ResultCell, read_results, write_result
 from simformer.splits import ALL_BASE
-from simformer.validation import first_problem
+from simformer.utils.validation import first_problem
 from simformer.weights import SUFFIX
 from train.cluster import ClusterProcess
 from train.config import TrainConfig, as_published, load_config, read_yaml

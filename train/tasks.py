@@ -12,10 +12,10 @@ from simformer.criterion import AcrossWorkers, Criterion, alone
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
 from simformer.model import ModelConfig, SimFormer
-from simformer.palette import VOID
 from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
-from simformer.validation import first_problem
+from simformer.utils.palette import VOID
+from simformer.utils.validation import first_problem
 from simformer.weights import find_weights
 from train.config import DATA_ID, TrainConfig, published_settings
 from train.precision import products

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from simformer.cam import CamConfig, CamNetwork
 from simformer.datasets.folder import FolderDataset
-from simformer.files import atomic_write, make_folder
 from simformer.splits import Split
+from simformer.utils.files import atomic_write, make_folder
 from train.baselines.partial_labels import PartialLabelTeacher
 from train.config import TrainConfig
 from train.saved_maps import SavedMaps, labels_digest

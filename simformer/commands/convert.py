@@ -21,8 +21,8 @@ def convert(
     ] = None,
 ) -> None:
     """Convert a released checkpoint; every tensor is taken over, listed as left out, or refused by name."""
-    from simformer.convert import convert as convert_file
     from simformer.errors import ConfigError
+    from simformer.interop.convert import convert as convert_file
     from simformer.splits import load_split
 
     roles = load_split(dataset, split)

@@ -47,8 +47,8 @@ def cost(
 ) -> None:
     """Print hours, money and expected mIoU of all masks, weak-shot and image labels only."""
     from simformer import costs
-    from simformer.files import atomic_write
     from simformer.results import to_csv
+    from simformer.utils.files import atomic_write
 
     classes = _classes(dataset, folder, csv_file)
     seconds = {

@@ -65,7 +65,7 @@ def _annotations(
     files: Iterable[Path], labels: Path, photos: Path | None, extension: str, url: str
 ) -> Iterator[Annotation]:
     from simformer.export import Annotation
-    from simformer.label_maps import read_label_png
+    from simformer.labels import read_label_png
 
     found = {} if photos is None else _photos_by_stem(photos, labels)
     for path in files:
@@ -103,7 +103,7 @@ def _photos_by_stem(photos: Path, labels: Path) -> dict[str, Path]:
 
 
 def _check_size(photo: Path, label_map: Path, shape: tuple[int, ...]) -> None:
-    from simformer.images import load_image
+    from simformer.utils.images import load_image
 
     size = load_image(photo).size
     if size != shape[::-1]:

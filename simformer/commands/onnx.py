@@ -19,7 +19,7 @@ def onnx(
     In: image, 1 x 3 x HEIGHT x WIDTH float32, RGB 0 to 255. Out: scores, 1 x
     classes x HEIGHT/4 x WIDTH/4. `bench --onnx FILE` times it.
     """
-    from simformer.onnx_network import write_onnx
+    from simformer.interop.onnx import write_onnx
 
     card = write_onnx(weights, to, (height, width))
     typer.echo(f"{to}: {len(card.classes)} classes, input 1 x 3 x {height} x {width}, {to.stat().st_size / 1e6:.1f} MB")

@@ -56,10 +56,10 @@ def segment(
     is 1. An interrupted run goes on where it stopped: results that are there from
     the same photo, weights and threshold are not made again.
     """
-    from simformer.files import make_folder
     from simformer.folders import find_photos
     from simformer.photo_results import digest
     from simformer.predictor import Predictor
+    from simformer.utils.files import make_folder
     from simformer.weights import find_weights
 
     export = None if format_name is None else find_export(format_name, out, min_area)
@@ -276,7 +276,7 @@ def find_export(format_name: str, out: Path, min_area: int) -> Export:
 
 def _label_maps(photos: Iterable[PhotoFile], out: Path, report: Report) -> Iterator[Annotation]:
     from simformer.export import Annotation
-    from simformer.label_maps import read_label_png
+    from simformer.labels import read_label_png
     from simformer.photo_results import label_file
 
     for photo in photos:

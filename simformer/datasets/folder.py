@@ -13,10 +13,10 @@ from torch import Tensor
 
 from simformer.datasets import label_cache
 from simformer.errors import DatasetError, ImageError
-from simformer.images import load_image
-from simformer.label_maps import read_label_png
-from simformer.palette import VOID
+from simformer.labels import read_label_png
 from simformer.splits import class_lines
+from simformer.utils.images import load_image
+from simformer.utils.palette import VOID
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from simformer.errors import SimFormerError
-from simformer.files import atomic_write
+from simformer.utils.files import atomic_write
 
 FILE_NAME = ".image_labels.npz"
 # Fewer label maps are read in a moment; then no file is left in anybody's folder.

@@ -13,7 +13,7 @@ from simformer.errors import ConfigError
 from simformer.export import coco, cvat, label_png, label_studio, labelme
 from simformer.export.annotation import Annotation, check_classes, check_labels
 from simformer.export.components import without_small
-from simformer.files import make_folder
+from simformer.utils.files import make_folder
 
 __all__ = ["FORMATS", "Annotation", "Format", "find_format"]
 

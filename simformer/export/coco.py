@@ -20,7 +20,7 @@ from pycocotools import mask as rle
 
 from simformer.export.annotation import Annotation, distinct
 from simformer.export.components import Component, components
-from simformer.files import atomic_write
+from simformer.utils.files import atomic_write
 
 
 def write(annotations: Iterable[Annotation], classes: Sequence[str], out: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from simformer.palette import VOID
+from simformer.utils.palette import VOID
 
 
 @dataclass(frozen=True)

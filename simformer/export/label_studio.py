@@ -18,8 +18,8 @@ from xml.etree import ElementTree
 from simformer.export.annotation import Annotation, distinct
 from simformer.export.components import components
 from simformer.export.polygons import polygons
-from simformer.files import atomic_write
-from simformer.palette import hex_colors
+from simformer.utils.files import atomic_write
+from simformer.utils.palette import hex_colors
 
 # The names in Label Studio's own template for polygons.
 CONTROL, IMAGE = "label", "image"

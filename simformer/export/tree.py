@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from simformer.files import atomic_write, make_folder
+from simformer.utils.files import atomic_write, make_folder
 
 
 class Tree(Protocol):

@@ -14,7 +14,7 @@ from simformer.errors import ConfigError
 from simformer.results import ResultCell, of_table
 from simformer.splits import Role, class_index, datasets, load_split
 from simformer.ui.markup import DATASET_TITLES
-from simformer.validation import first_problem
+from simformer.utils.validation import first_problem
 
 PAPER = "paper"
 NOT_MEASURED = "none"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from html import escape
 
 from simformer.costs import KindCost, PlanRow, Scenario, Sensitivity, annotation_costs
-from simformer.palette import hex_colors
 from simformer.results import to_csv
 from simformer.ui.calculator import Plan
 from simformer.ui.markup import download_link, hint, html_table, percent, wrapped
+from simformer.utils.palette import hex_colors
 
 KIND_LABELS = {
     "image_label": "Image label",

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from simformer.palette import BASE_COLOR, NOVEL_COLOR, VOID, hex_colors
 from simformer.ui.photos import Shown, data_uri
 from simformer.ui.table import class_areas, percent
+from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR, VOID, hex_colors
 
 if TYPE_CHECKING:
     from simformer.segmentation import Segmentation

@@ -41,7 +41,7 @@ def export_map(
         gr.Error: one sentence.
     """
     from simformer.export import Annotation, find_format
-    from simformer.segmentation import labels_from_scores
+    from simformer.inference.resampling import labels_from_scores
 
     try:
         if path is None:

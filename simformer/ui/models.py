@@ -193,8 +193,8 @@ class Models:
         key = (name, photo.key)
         known = self._segmentations.get(key)
         if known is None:
+            from simformer.inference.resampling import labels_from_scores
             from simformer.predictor import input_size
-            from simformer.segmentation import labels_from_scores
 
             size = input_size(photo.image.size, self.predictor(name).card.image_size)
             # At the network's input size already: no label map of many megapixels that nobody looks at.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from html import escape
 
 from simformer.gallery import DIFFERENCE_COLORS, RIGHT, WRONG, Evaluation, PhotoScore, difference
-from simformer.palette import VOID, hex_colors
 from simformer.ui.draw import View, describe, views_html
 from simformer.ui.markup import hint, html_table
 from simformer.ui.own_photos import Card, Labels, OwnData, Small, difference_overlay
+from simformer.utils.palette import VOID, hex_colors
 
 DIFFERENCE_NAMES = {RIGHT: "right", WRONG: "wrong", VOID: "void: no truth"}
 PROBLEMS_SHOWN = 3

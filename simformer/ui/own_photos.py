@@ -16,13 +16,13 @@ from simformer.checkpoint import check_classes
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import CheckpointError, SimFormerError
 from simformer.gallery import Evaluation, difference_image, evaluate_photos, resize_labels, score_photo
-from simformer.label_maps import palette_image
-from simformer.palette import VOID
+from simformer.labels import palette_image
 from simformer.predictor import Predictor
 from simformer.segmentation import Segmentation
 from simformer.ui.cache import Cache
 from simformer.ui.models import Models, title
 from simformer.ui.photos import VIEW_SIDE, Shown, data_uri
+from simformer.utils.palette import VOID
 
 # Long side of the pictures on a card, twice their width on the page, for sharp displays.
 CARD_SIDE = 320

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from simformer.errors import ImageError
-from simformer.images import load_image
+from simformer.utils.images import load_image
 
 # Long side of the views in pixels: twice their width on a wide screen, for sharp displays.
 VIEW_SIDE = 800

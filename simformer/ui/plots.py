@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from simformer.palette import BASE_COLOR, NOVEL_COLOR
 from simformer.results import METHOD_ORDER, ClassRow, MiouRow
 from simformer.splits import ALL_BASE
+from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR
 
 # Okabe and Ito's colors, which color-blind people tell apart; gray and a darker yellow instead of black and
 # yellow, which one of the two backgrounds would swallow.

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simformer.errors import SimFormerError
-from simformer.palette import class_colors, hex_colors
 from simformer.ui.markup import hint
 from simformer.ui.models import ROLES, Models, title
 from simformer.ui.photos import Photo, Shown, data_uri
 from simformer.ui.table import percent
+from simformer.utils.palette import class_colors, hex_colors
 
 if TYPE_CHECKING:
     from simformer.segmentation import Queries

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from simformer.palette import hex_colors
+from simformer.utils.palette import hex_colors
 
 if TYPE_CHECKING:
     from simformer.segmentation import Segmentation

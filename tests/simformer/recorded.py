@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 import torch
 
+from simformer.interop.released_names import SIMNET_PREFIX, network_name, simnet_name
 from simformer.model import ModelConfig, SimFormer
-from simformer.released import SIMNET_PREFIX, network_name, simnet_name
 from simformer.similarity import SimNet
 
 CLASSES = 171

@@ -6,9 +6,9 @@ import torch
 from recorded import backbone_names, head_names, simnet_names
 from torch import Tensor
 
-from simformer.convert import BACKBONES
+from simformer.interop.convert import BACKBONES
+from simformer.interop.released_names import SIMNET_PREFIX, network_name, simnet_name
 from simformer.model import ModelConfig, SimFormer
-from simformer.released import SIMNET_PREFIX, network_name, simnet_name
 from simformer.similarity import SimNet
 
 LAYERS = 2

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from simformer import __main__ as command_line
 from simformer import predictor
 from simformer.errors import SimFormerError
-from simformer.palette import class_colors
+from simformer.utils.palette import class_colors
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from simformer.palette import VOID
+from simformer.utils.palette import VOID
 from train.baselines.features import MergedDepths
 
 # Pairs compared at a time: what is gathered for them stays within 30 MB.

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from simformer.cam import resize
-from simformer.palette import VOID
+from simformer.utils.palette import VOID
 from train.baselines.features import MergedDepths
 
 

@@ -20,8 +20,8 @@ from tqdm import tqdm
 from simformer.cam import SILENT, CamNetwork
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
-from simformer.palette import VOID
 from simformer.splits import Split
+from simformer.utils.palette import VOID
 from train.baselines.affinity import AffinityNet, Kinds, affinity, affinity_loss, cell_labels, neighbors, pair_kinds
 from train.baselines.boundary import BoundaryNet, boundary_loss, boundary_target
 from train.baselines.features import depth_channels, depths

@@ -11,7 +11,7 @@ from PIL import Image
 from simformer.datasets import label_cache
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import DatasetError
-from simformer.label_maps import read_label_png
+from simformer.labels import read_label_png
 
 MAPS = {"a": np.array([[0, 2, 255]]), "b": np.array([[3, 3, 3]]), "c": None}
 SHOWN = [(0, 2), (1, 3), (1,)]

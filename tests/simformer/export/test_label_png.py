@@ -13,7 +13,7 @@ from PIL import Image
 from simformer.errors import DatasetError
 from simformer.export import FORMATS, Annotation
 from simformer.export.label_png import read_classes
-from simformer.label_maps import read_label_png
+from simformer.labels import read_label_png
 
 WRITE = FORMATS["png"].write
 

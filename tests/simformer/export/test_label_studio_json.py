@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from label_maps import CLASSES, SPECIAL, drawn, iou, label_maps, painted, ring
 
 from simformer.export import FORMATS, Annotation
-from simformer.palette import hex_colors
+from simformer.utils.palette import hex_colors
 
 WRITE = FORMATS["label-studio"].write
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simformer.palette import BASE_COLOR, NOVEL_COLOR, hex_colors
 from simformer.segmentation import Segmentation
 from simformer.ui.draw import View, class_overlay, describe, role_overlay, views_html
 from simformer.ui.photos import Shown
+from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR, hex_colors
 
 CLASSES = ("sky", "grass", "cat")
 LABELS = np.array([[0, 0, 1], [2, 255, 1]], dtype=np.uint8)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import sys
 
-from simformer.images import load_image
 from simformer.ui import examples
 from simformer.ui.examples import PHOTOS, example_photos
+from simformer.utils.images import load_image
 
 
 def test_the_installed_packages_carry_all_examples():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from simformer.backbones import Backbone
+from simformer.inference.shared_backbone import fingerprint, share
 from simformer.predictor import Predictor
-from simformer.shared_backbone import fingerprint, share
 
 
 def backbone(seed: int) -> Backbone:

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from simformer.checkpoint import Card, load_network
 from simformer.errors import CheckpointError, ConfigError
-from simformer.files import atomic_write
-from simformer.images import load_image
+from simformer.inference.resampling import labels_from_scores
 from simformer.model import SimFormer
 from simformer.predictor import STRIDE
-from simformer.segmentation import Segmentation, labels_from_scores
+from simformer.segmentation import Segmentation
+from simformer.utils.files import atomic_write
+from simformer.utils.images import load_image
 from simformer.weights import find_weights
 
 INPUT, OUTPUT = "image", "scores"

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from simformer.checkpoint import Card, build_network, save_checkpoint
 from simformer.errors import CheckpointError, ConfigError
+from simformer.interop.released_names import SIMNET_PREFIX, network_name, simnet_name
+from simformer.interop.restricted_pickle import read_pickle
 from simformer.model import ModelConfig
-from simformer.released import SIMNET_PREFIX, network_name, simnet_name
-from simformer.restricted_pickle import read_pickle
 from simformer.splits import Split
-from simformer.validation import first_problem
+from simformer.utils.validation import first_problem
 
 # Blocks of the four stages -> the backbone's name.
 BACKBONES = {(3, 4, 6, 3): "resnet50", (3, 4, 23, 3): "resnet101.tv_in1k"}

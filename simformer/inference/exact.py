@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from simformer.inference.resampling import TILE_VALUES, best_class, blend_rows, source_rows
 from simformer.model import SimFormer
-from simformer.palette import VOID
-from simformer.segmentation import TILE_VALUES, best_class, blend_rows, source_rows
+from simformer.utils.palette import VOID
 
 # Of mask logits and score maps. Input sides are multiples of it, so that maps and photo cover the same area.
 STRIDE = 4

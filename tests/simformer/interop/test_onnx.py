@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from simformer.__main__ import app
 from simformer.errors import CheckpointError, ConfigError
-from simformer.onnx_network import OnnxPredictor, write_onnx
+from simformer.interop.onnx import OnnxPredictor, write_onnx
 from simformer.predictor import Predictor
 
 REASON = "ONNX is not installed: pip install onnx onnxscript onnxruntime"

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 
-from simformer import palette
-from simformer.palette import class_colors, hex_colors
 from simformer.splits import dataset_classes
+from simformer.utils import palette
+from simformer.utils.palette import class_colors, hex_colors
 
 
 @pytest.mark.parametrize("vision", VISION)

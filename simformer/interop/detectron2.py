@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from simformer.errors import ConfigError, DatasetError
 from simformer.folders import photo_suffixes
-from simformer.images import load_image
-from simformer.palette import VOID
 from simformer.predictor import Predictor
 from simformer.splits import ALL_BASE, Split, load_split, split_names
+from simformer.utils.images import load_image
+from simformer.utils.palette import VOID
 
 try:
     from detectron2.data import DatasetCatalog, MetadataCatalog

@@ -14,11 +14,11 @@ from released_checkpoints import CONFIG, released_network, released_state
 from typer.testing import CliRunner
 
 from simformer.__main__ import app
-from simformer.convert import convert, read_released, released_config, sort_released
 from simformer.errors import CheckpointError
+from simformer.interop.convert import convert, read_released, released_config, sort_released
+from simformer.interop.restricted_pickle import read_pickle
 from simformer.model import ModelConfig
 from simformer.predictor import Predictor
-from simformer.restricted_pickle import read_pickle
 from simformer.splits import load_split
 
 MSRC = load_split("msrc21", "s1")
@@ -159,7 +159,7 @@ def without(state, name):
     ),
 ])  # fmt: skip
 def test_tensors_that_do_not_fit(state, tmp_path, monkeypatch, change, words):
-    monkeypatch.setattr("simformer.convert.read_released", lambda path: change(state))
+    monkeypatch.setattr("simformer.interop.convert.read_released", lambda path: change(state))
     with pytest.raises(CheckpointError, match=words) as caught:
         convert("x.pth", tmp_path / "out.safetensors", MSRC, 64)
     assert "\n" not in str(caught.value) and str(caught.value).startswith("x.pth cannot be converted: ")

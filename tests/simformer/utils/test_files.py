@@ -8,7 +8,7 @@ import os
 import pytest
 
 from simformer.errors import SimFormerError
-from simformer.files import atomic_write, make_folder
+from simformer.utils.files import atomic_write, make_folder
 
 
 def test_writes_bytes_and_text(tmp_path):

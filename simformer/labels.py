@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simformer.errors import DatasetError
-from simformer.palette import VOID, class_colors
+from simformer.utils.palette import VOID, class_colors
 
 VOID_COLOR = (224, 224, 224)
 

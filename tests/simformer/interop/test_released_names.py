@@ -6,8 +6,8 @@ import pytest
 import torch
 from recorded import backbone_names, head_names, simnet_names
 
+from simformer.interop.released_names import network_name, simnet_name
 from simformer.model import ModelConfig, SimFormer
-from simformer.released import network_name, simnet_name
 from simformer.similarity import SimNet
 
 

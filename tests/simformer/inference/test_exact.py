@@ -5,13 +5,13 @@ import pytest
 import torch
 from recorded import recorded_network
 
-from simformer import exact
 from simformer.bench_plain import PlainPredictor, plain_score_maps
 from simformer.checkpoint import build_network
 from simformer.errors import ConfigError
+from simformer.inference import exact
+from simformer.inference.resampling import labels_from_scores
 from simformer.model import ModelConfig, SimFormer, compose_score_maps
 from simformer.predictor import Predictor, speed_up
-from simformer.segmentation import labels_from_scores
 
 
 def logits(queries=12, classes=7, height=16, width=24, seed=0, sharpness=6.0):

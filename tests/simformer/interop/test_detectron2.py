@@ -12,9 +12,9 @@ from detectron2.evaluation import SemSegEvaluator, inference_on_dataset
 
 from simformer.checkpoint import build_network
 from simformer.datasets.folder import FolderDataset
-from simformer.detectron2_bridge import Detectron2Network, find_records, read_record, register, register_splits
 from simformer.errors import DatasetError
 from simformer.evaluation import evaluate
+from simformer.interop.detectron2 import Detectron2Network, find_records, read_record, register, register_splits
 from simformer.predictor import Predictor, speed_up
 from simformer.splits import custom_split, load_split
 

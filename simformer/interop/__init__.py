@@ -1,0 +1,1 @@
+"""Other people's formats: the authors' released weights, Detectron2, ONNX."""

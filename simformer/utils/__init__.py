@@ -1,0 +1,1 @@
+"""Files, images, colors, and sentences about bad input: no word of segmentation here."""
