@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from simformer.commands import bench, convert, cost, evaluate, export, onnx, segment
+from simformer.cli import bench, convert, cost, evaluate, export, onnx, segment
 from simformer.errors import SimFormerError
 
 app = typer.Typer(

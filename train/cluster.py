@@ -8,7 +8,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from simformer.distributed import Cluster
+from simformer.batch.cluster import Cluster
 from simformer.results import ResultCell, read_results, write_result
 
 

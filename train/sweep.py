@@ -36,8 +36,8 @@ import typer
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from simformer.batch.cluster import Cluster, connected
 from simformer.checkpoint import load_checkpoint
-from simformer.distributed import Cluster, connected
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
 from simformer.results import ResultCell, read_results, write_result
 from simformer.splits import ALL_BASE

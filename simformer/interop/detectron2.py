@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from simformer.batch.find import photo_suffixes
 from simformer.errors import ConfigError, DatasetError
-from simformer.folders import photo_suffixes
 from simformer.predictor import Predictor
 from simformer.splits import ALL_BASE, Split, load_split, split_names
 from simformer.utils.images import load_image

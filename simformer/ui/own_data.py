@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
+from simformer.batch.gallery import Order, arrange, to_score
 from simformer.errors import SimFormerError
-from simformer.gallery import Order, arrange, to_score
 from simformer.paths import STATIC
 from simformer.ui.inputs import MODEL_QUEUE, failure
 from simformer.ui.markup import hint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from simformer.gallery import DIFFERENCE_COLORS, RIGHT, WRONG, Evaluation, PhotoScore, difference
+from simformer.batch.gallery import DIFFERENCE_COLORS, RIGHT, WRONG, Evaluation, PhotoScore, difference
 from simformer.ui.draw import View, describe, views_html
 from simformer.ui.markup import hint, html_table
 from simformer.ui.own_photos import Card, Labels, OwnData, Small, difference_overlay

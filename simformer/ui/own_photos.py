@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from simformer.batch.gallery import Evaluation, difference_image, evaluate_photos, resize_labels, score_photo
 from simformer.checkpoint import check_classes
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import CheckpointError, SimFormerError
-from simformer.gallery import Evaluation, difference_image, evaluate_photos, resize_labels, score_photo
 from simformer.labels import palette_image
 from simformer.predictor import Predictor
 from simformer.segmentation import Segmentation

@@ -5,7 +5,7 @@ import pytest
 import torch
 from recorded import recorded_network
 
-from simformer.bench_plain import PlainPredictor, plain_score_maps
+from simformer.bench.plain import PlainPredictor, plain_score_maps
 from simformer.checkpoint import build_network
 from simformer.errors import ConfigError
 from simformer.inference import exact

@@ -43,8 +43,8 @@ def test_the_same_scores(onnx_file, tiny_models):
 
 def test_its_speed_is_measured(onnx_file, monkeypatch, tmp_path):
     monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr("simformer.bench.peak_memory", lambda *_: None)
-    monkeypatch.setattr("simformer.bench.subjects", lambda **_: [])
+    monkeypatch.setattr("simformer.bench.networks.peak_memory", lambda *_: None)
+    monkeypatch.setattr("simformer.bench.networks.subjects", lambda **_: [])
     result = CliRunner().invoke(app, ["bench", "--onnx", str(onnx_file), "--repeats", "1", "--threads", "1"])
     assert result.exit_code == 0, result.output
     [line] = [line for line in result.output.splitlines() if "split1.onnx, ONNX Runtime, 80x100" in line]

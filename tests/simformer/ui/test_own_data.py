@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from simformer.batch.gallery import to_score
 from simformer.datasets.synthetic import write_scenes
 from simformer.errors import CheckpointError, DatasetError
 from simformer.evaluation import evaluate as score
-from simformer.gallery import to_score
 from simformer.predictor import Predictor
 from simformer.ui import own_photos
 from simformer.ui.models import Models

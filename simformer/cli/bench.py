@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from simformer.bench import Row
-    from simformer.bench_page import PageTimes
+    from simformer.bench.networks import Row
+    from simformer.bench.page import PageTimes
 
 
 def bench(
@@ -34,13 +34,13 @@ def bench(
     """
     import torch
 
-    from simformer.bench import PHOTO_HEIGHT, PHOTO_WIDTH, measure, onnx_subject, subjects
+    from simformer.bench.networks import PHOTO_HEIGHT, PHOTO_WIDTH, measure, onnx_subject, subjects
 
     others = [onnx_subject(onnx)] if onnx else []
     rows = measure([*subjects(paper=paper), *others], threads=threads, repeats=repeats)
     times = None
     if page:
-        from simformer.bench_page import measure_page
+        from simformer.bench.page import measure_page
 
         times = measure_page()
     if as_json:

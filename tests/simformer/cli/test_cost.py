@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from simformer.commands.cost import cost
+from simformer.cli.cost import cost
 from simformer.errors import SimFormerError
 from simformer.results import CellScores, ResultCell, write_result
 from simformer.splits import dataset_classes

@@ -6,11 +6,7 @@ from color_vision import VISION, seen_as_lab
 from PIL import Image
 from scipy.spatial.distance import pdist
 
-from simformer.datasets.folder import FolderDataset
-from simformer.datasets.synthetic import write_scenes
-from simformer.errors import DatasetError
-from simformer.evaluation import evaluate
-from simformer.gallery import (
+from simformer.batch.gallery import (
     DIFFERENCE_COLORS,
     Evaluation,
     arrange,
@@ -22,6 +18,10 @@ from simformer.gallery import (
     score_photo,
     to_score,
 )
+from simformer.datasets.folder import FolderDataset
+from simformer.datasets.synthetic import write_scenes
+from simformer.errors import DatasetError
+from simformer.evaluation import evaluate
 
 VOID = 255
 

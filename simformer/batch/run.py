@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from simformer.batch.outputs import MadeFrom, save_segmentation
 from simformer.errors import SimFormerError
-from simformer.photo_results import MadeFrom, save_segmentation
 from simformer.predictor import Predictor, PreparedPhoto
 
 # Photos decoded while the network works on others; more would only fill memory, the network being slower.

@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from simformer import __main__ as command_line
-from simformer import distributed
+from simformer.batch import cluster as distributed
 from simformer.errors import ConfigError
 
 pytest.importorskip("ray.data", reason='Ray is not installed: pip install "ray[data]"')

@@ -86,7 +86,7 @@ def _stem(path: Path, folder: Path) -> str:
 
 def _photos_by_stem(photos: Path, labels: Path) -> dict[str, Path]:
     """The photos under a folder by their name in it, without extension."""
-    from simformer.folders import photo_suffixes
+    from simformer.batch.find import photo_suffixes
 
     if not photos.is_dir():
         raise DatasetError(f"there is no folder {photos}")

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from simformer.commands.export import export
+from simformer.cli.export import export
 from simformer.errors import SimFormerError
 
 app = typer.Typer()

@@ -14,11 +14,11 @@ import typer
 from simformer.errors import ConfigError, SimFormerError
 
 if TYPE_CHECKING:
-    from simformer.distributed import Cluster
+    from simformer.batch.cluster import Cluster
+    from simformer.batch.find import PhotoFile
+    from simformer.batch.outputs import MadeFrom
+    from simformer.batch.run import Job
     from simformer.export import Annotation, Format
-    from simformer.folders import PhotoFile
-    from simformer.photo_batches import Job
-    from simformer.photo_results import MadeFrom
     from simformer.predictor import Predictor
 
 EXPORT_NAME = "annotations"
@@ -56,8 +56,8 @@ def segment(
     is 1. An interrupted run goes on where it stopped: results that are there from
     the same photo, weights and threshold are not made again.
     """
-    from simformer.folders import find_photos
-    from simformer.photo_results import digest
+    from simformer.batch.find import find_photos
+    from simformer.batch.outputs import digest
     from simformer.predictor import Predictor
     from simformer.utils.files import make_folder
     from simformer.weights import find_weights
@@ -76,7 +76,7 @@ def segment(
             if ray_address is None:
                 run = Run(Predictor.load(weights, device), digest(weights), threshold, out, report, batch)
             else:
-                from simformer.distributed import connected
+                from simformer.batch.cluster import connected
 
                 predictor = Predictor.load(weights, "cpu")  # for its classes, and to see that the weights are good
                 cluster = stack.enter_context(connected(ray_address, device))
@@ -130,7 +130,7 @@ class Run:
         """Segment the photos whose results are not there, or all; returns those that have results in the end."""
         from tqdm import tqdm
 
-        from simformer.photo_results import is_done, made_from
+        from simformer.batch.outputs import is_done, made_from
 
         origins = {photo: made_from(photo.path, self.weights, self.threshold) for photo in photos}
         done = {
@@ -161,7 +161,7 @@ class Run:
         self, photos: list[PhotoFile], names: Names, origins: dict[PhotoFile, MadeFrom | None]
     ) -> Iterator[tuple[PhotoFile, str | Exception]]:
         """Each photo with a line about it or what went wrong; none is begun whose name is refused."""
-        from simformer.photo_batches import Job
+        from simformer.batch.run import Job
 
         ready: dict[Job, PhotoFile] = {}
         for photo in photos:
@@ -176,7 +176,7 @@ class Run:
 
     def spread(self, jobs: list[Job]) -> Iterator[tuple[Job, str | Exception]]:
         """Each job with a line about it or what went wrong, in the order in which they are done."""
-        from simformer.photo_batches import default_batch, segment_jobs
+        from simformer.batch.run import default_batch, segment_jobs
 
         batch = self.batch or default_batch(self.predictor)
         return segment_jobs(self.predictor, jobs, self.threshold, batch)
@@ -196,7 +196,7 @@ class ClusterRun(Run):
     device: str | None
 
     def spread(self, jobs: list[Job]) -> Iterator[tuple[Job, str | Exception]]:
-        from simformer.distributed import segment_on
+        from simformer.batch.cluster import segment_on
 
         if jobs:
             # A worker has another working directory.
@@ -232,7 +232,7 @@ class Names:
 
     def check(self, photo: PhotoFile) -> None:
         """Raise SimFormerError where the photo's results would replace another's, or a photo."""
-        from simformer.photo_results import label_file
+        from simformer.batch.outputs import label_file
 
         earlier = self.taken.get(photo.stem.casefold())
         if earlier is not None:
@@ -275,9 +275,9 @@ def find_export(format_name: str, out: Path, min_area: int) -> Export:
 
 
 def _label_maps(photos: Iterable[PhotoFile], out: Path, report: Report) -> Iterator[Annotation]:
+    from simformer.batch.outputs import label_file
     from simformer.export import Annotation
     from simformer.labels import read_label_png
-    from simformer.photo_results import label_file
 
     for photo in photos:
         try:

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from simformer import bench_page
-from simformer.bench_page import PageTimes, measure_page, memory
-from simformer.commands.bench import page_text
+from simformer.bench import page as bench_page
+from simformer.bench.page import PageTimes, measure_page, memory
+from simformer.cli.bench import page_text
 from simformer.errors import SimFormerError
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from simformer import __main__ as command_line
 from simformer.checkpoint import build_network, save_checkpoint
-from simformer.commands.evaluate import novel_classes, parse_scales
+from simformer.cli.evaluate import novel_classes, parse_scales
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
 from simformer.evaluation import ConfusionMatrix
 from simformer.predictor import Predictor

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 
-from simformer.bench_plain import PlainPredictor
+from simformer.bench.plain import PlainPredictor
 from simformer.cam import CamConfig
 from simformer.checkpoint import Card, build_network, load_checkpoint
 from simformer.interop.onnx import OnnxPredictor

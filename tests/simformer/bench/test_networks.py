@@ -9,8 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 from simformer import __main__ as command_line
-from simformer import bench
-from simformer.commands.bench import table
+from simformer.bench import networks as bench
+from simformer.cli.bench import table
 
 
 def test_rows_without_shipped_weights_say_that_they_are_random(monkeypatch, tmp_path):

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from simformer.batch.run import BATCHES_WAITING, Job, prepared_ahead, segment_jobs
 from simformer.errors import ImageError
-from simformer.photo_batches import BATCHES_WAITING, Job, prepared_ahead, segment_jobs
 from simformer.predictor import Predictor
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from simformer.batch.run import Job, default_batch, segment_jobs
 from simformer.errors import ConfigError, SimFormerError
-from simformer.photo_batches import Job, default_batch, segment_jobs
 
 # Photos of one task: few, so that an interrupted run has little to do again and progress is seen.
 PHOTOS_PER_TASK = 8

@@ -1,0 +1,1 @@
+"""Seconds and memory: of every network side by side, and of the page."""
