@@ -32,7 +32,7 @@ def launch(folder: Path, configs: list[Path]) -> list[list[dict]]:
         port = free.getsockname()[1]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
     shared |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    script = ROOT / "tests/train/first_step.py"
+    script = ROOT / "tests/helpers/first_step.py"
     processes = [
         subprocess.Popen(
             [sys.executable, str(script), str(folder), *map(str, configs)],

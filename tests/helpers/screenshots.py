@@ -1,4 +1,4 @@
-"""PYTHONPATH=. python tests/browser/screenshots.py FOLDER: pictures of every tab, wide and narrow, light and dark."""
+"""PYTHONPATH=. python tests/helpers/screenshots.py FOLDER: pictures of every tab, wide and narrow, light and dark."""
 
 from __future__ import annotations
 
