@@ -16,6 +16,14 @@ from simformer.paths import DATA
 Role = Literal["base", "novel"]
 
 ALL_BASE = "all_base"
+DATASET_TITLES = {
+    "msrc21": "MSRC-21",
+    "nyuv2": "NYUv2",
+    "coco_stuff_10k": "COCO-Stuff-10K",
+    "ade20k": "ADE20K",
+    "custom": "Own data",
+}
+"""What people call the data sets; "custom" is anybody's own."""
 _SPLITS = DATA / "splits.json"
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from simformer.costs_frequency import SMALLEST_REGION, count_classes
+from simformer.costs.frequency import SMALLEST_REGION, count_classes
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import SimFormerError
 from simformer.paths import DATA

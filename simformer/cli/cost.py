@@ -124,7 +124,7 @@ def _masked(inputs: CostInputs, dataset: str, split: str | None, mask: list[str]
 
 def _expectation(inputs: CostInputs, dataset: str, results: Path | None, schedule: str | None) -> Expectation:
     from simformer.costs import MeasuredRoles, PaperSplits
-    from simformer.costs_expected import COCO_STUFF
+    from simformer.costs.expected import COCO_STUFF
     from simformer.results import RESULTS_FOLDER, of_table, read_results
 
     cells = read_results(results or RESULTS_FOLDER, report=lambda problem: typer.echo(f"Warning: {problem}", err=True))

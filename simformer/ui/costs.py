@@ -11,10 +11,7 @@ from typing import Any
 import gradio as gr
 
 from simformer.costs import KINDS, annotation_costs, shipped_frequency
-from simformer.errors import SimFormerError
-from simformer.results import RESULTS_FOLDER, read_results
-from simformer.splits import ALL_BASE, split_names
-from simformer.ui.calculator import (
+from simformer.costs.plan import (
     expectation,
     expectation_choices,
     fitting_expectation,
@@ -27,6 +24,9 @@ from simformer.ui.calculator import (
     split_masked,
     uploaded_rows,
 )
+from simformer.errors import SimFormerError
+from simformer.results import RESULTS_FOLDER, read_results
+from simformer.splits import ALL_BASE, split_names
 from simformer.ui.cost_plots import frontier_figure, sensitivity_figure
 from simformer.ui.costs_html import (
     KIND_LABELS,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 from simformer.costs import KindCost, PlanRow, Scenario, Sensitivity, annotation_costs
+from simformer.costs.plan import Plan
 from simformer.results import to_csv
-from simformer.ui.calculator import Plan
 from simformer.ui.markup import download_link, hint, html_table, percent, wrapped
 from simformer.utils.palette import hex_colors
 

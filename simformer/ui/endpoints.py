@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 import gradio as gr
 
 from simformer import costs as planner
+from simformer.costs.plan import expectation, expectation_choices, make_plan, matching_datasets
 from simformer.errors import SimFormerError
 from simformer.results import (
     RESULTS_FOLDER,
@@ -21,7 +22,6 @@ from simformer.results import (
     read_results,
 )
 from simformer.splits import load_split
-from simformer.ui.calculator import expectation, expectation_choices, make_plan, matching_datasets
 from simformer.ui.inputs import failure
 
 

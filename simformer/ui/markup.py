@@ -6,14 +6,6 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-DATASET_TITLES = {
-    "msrc21": "MSRC-21",
-    "nyuv2": "NYUv2",
-    "coco_stuff_10k": "COCO-Stuff-10K",
-    "ade20k": "ADE20K",
-    "custom": "Own data",
-}
-
 
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
     """A table that scrolls sideways by itself where the screen is narrow.

@@ -28,8 +28,8 @@ from simformer.results import (
     read_results,
     to_csv,
 )
-from simformer.splits import datasets
-from simformer.ui.markup import DATASET_TITLES, download_link, hint
+from simformer.splits import DATASET_TITLES, datasets
+from simformer.ui.markup import download_link, hint
 from simformer.ui.plots import (
     Series,
     class_heat_map,

@@ -16,12 +16,7 @@ from simformer.costs import (
     cost_inputs,
     shipped_frequency,
 )
-from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
-from simformer.errors import ConfigError, DatasetError, UnknownClassError
-from simformer.results import CellScores, class_iou_by_role, read_results, write_result
-from simformer.splits import dataset_classes
-from simformer.ui import costs
-from simformer.ui.calculator import (
+from simformer.costs.plan import (
     MOST_CLASSES,
     NOT_MEASURED,
     PAPER,
@@ -35,6 +30,11 @@ from simformer.ui.calculator import (
     split_masked,
     uploaded_rows,
 )
+from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
+from simformer.errors import ConfigError, DatasetError, UnknownClassError
+from simformer.results import CellScores, class_iou_by_role, read_results, write_result
+from simformer.splits import dataset_classes
+from simformer.ui import costs
 from simformer.ui.costs import (
     calculate,
     count_folder,

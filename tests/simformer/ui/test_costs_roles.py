@@ -5,9 +5,9 @@ from __future__ import annotations
 import gradio as gr
 import pytest
 
+from simformer.costs.plan import roles_for, split_masked
 from simformer.errors import ConfigError, UnknownClassError
 from simformer.splits import dataset_classes, load_split
-from simformer.ui.calculator import roles_for, split_masked
 from simformer.ui.costs import send_roles
 
 

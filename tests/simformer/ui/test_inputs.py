@@ -8,8 +8,8 @@ import gradio as gr
 import httpx
 import pytest
 
+from simformer.costs.plan import uploaded_rows
 from simformer.ui import api
-from simformer.ui.calculator import uploaded_rows
 
 FILE = {"_type": "gradio.FileData"}
 REFUSED = "The photo was not uploaded to this page; please choose it again."

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from simformer.costs_frequency import ClassFrequency
+from simformer.costs.frequency import ClassFrequency
 from simformer.errors import ConfigError
 from simformer.paths import DATA
 from simformer.utils.validation import first_problem

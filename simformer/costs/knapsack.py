@@ -30,7 +30,7 @@ def efficient_sets(costs: Sequence[float], gains: Sequence[float]) -> EfficientS
     exact dynamic programme of Nemhauser and Ullmann (Discrete dynamic programming and capital allocation,
     1969) for the 0/1 knapsack, over all budgets at once and without rounding: classes join one by one, and a
     dominated set never becomes efficient again, whatever joins it. The empty and the full set are left out
-    because their value is not a sum over classes: they are other models (see costs_expected).
+    because their value is not a sum over classes: they are other models (see `expected`).
 
     Args:
         costs: K extra costs of masking a class; any sign.

@@ -1,4 +1,4 @@
-"""What the Annotation cost tab computes: from what a visitor typed to a plan. No page, no HTML."""
+"""The planner: from what somebody typed to a plan. No page, no HTML."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from simformer import costs
 from simformer.errors import ConfigError
 from simformer.results import ResultCell, of_table
-from simformer.splits import Role, class_index, datasets, load_split
-from simformer.ui.markup import DATASET_TITLES
+from simformer.splits import DATASET_TITLES, Role, class_index, datasets, load_split
 from simformer.utils.validation import first_problem
 
 PAPER = "paper"

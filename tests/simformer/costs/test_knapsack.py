@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simformer.costs_optimum import efficient_order, efficient_sets
+from simformer.costs.knapsack import efficient_order, efficient_sets
 
 ITEMS = st.lists(st.tuples(st.integers(-3, 9), st.integers(-5, 9)), min_size=1, max_size=7)
 

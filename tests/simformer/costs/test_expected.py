@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from simformer.costs_expected import COCO_STUFF, MeasuredRoles, PaperSplits
+from simformer.costs.expected import COCO_STUFF, MeasuredRoles, PaperSplits
 from simformer.splits import dataset_classes, load_split
 
 CLASSES = ("sky", "cat", "boat")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simformer.costs_frequency import (
+from simformer.costs.frequency import (
     ClassFrequency,
     count_classes,
     csv_frequency,

@@ -1,7 +1,7 @@
 """What annotation costs, what mIoU it buys, and which classes to mask for a budget.
 
-The costs of costs_inputs and the expectations of costs_expected, put together. Both are sums over classes, so
-the choice of classes for a budget is a 0/1 knapsack.
+The costs of `inputs` and the expectations of `expected`, put together. Both are sums over classes, so the
+choice of classes for a budget is a 0/1 knapsack.
 """
 
 from __future__ import annotations
@@ -11,56 +11,11 @@ from typing import Literal
 
 import numpy as np
 
-from simformer.costs_expected import Expectation, Expected, MeasuredRoles, PaperSplits
-from simformer.costs_frequency import ClassFrequency, csv_frequency, folder_frequency, shipped_frequency
-from simformer.costs_inputs import (
-    KINDS,
-    AnnotationSeconds,
-    Cost,
-    CostInputs,
-    Kind,
-    Model,
-    annotation_costs,
-    class_cost,
-    cost_inputs,
-)
-from simformer.costs_optimum import EfficientSets, efficient_order, efficient_sets
+from simformer.costs.expected import Expectation, Expected, MeasuredRoles
+from simformer.costs.inputs import KINDS, Cost, CostInputs, Kind, Model, class_cost
+from simformer.costs.knapsack import EfficientSets, efficient_order, efficient_sets
 from simformer.errors import ConfigError
 from simformer.splits import class_index
-
-__all__ = [
-    "ALL_MASKS",
-    "KINDS",
-    "LABELS_ONLY",
-    "WEAK_SHOT",
-    "AnnotationSeconds",
-    "ClassFrequency",
-    "Cost",
-    "CostInputs",
-    "Expectation",
-    "Expected",
-    "Kind",
-    "KindCost",
-    "MeasuredRoles",
-    "PaperSplits",
-    "PlanRow",
-    "Scenario",
-    "Sensitivity",
-    "annotation_costs",
-    "best_for_budget",
-    "class_cost",
-    "cost_by_kind",
-    "cost_inputs",
-    "csv_frequency",
-    "folder_frequency",
-    "frontier",
-    "on_frontier",
-    "plan_cost",
-    "plan_rows",
-    "scenarios",
-    "sensitivity",
-    "shipped_frequency",
-]
 
 ALL_MASKS, WEAK_SHOT, LABELS_ONLY = "All masks", "Weak-shot", "Image labels only"
 

@@ -7,74 +7,20 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from simformer.errors import ConfigError
-from simformer.paths import DATA
-from simformer.results_cells import (
-    ALL,
-    RESULTS_FOLDER,
-    CellScores,
-    Health,
-    ResultCell,
-    Transfer,
-    TransferAuc,
-    cell_split,
-    is_role_set,
-    mean_iou,
-    read_results,
-    result_name,
-    write_result,
-)
+from simformer.results.cells import ALL, ResultCell, cell_split, mean_iou, result_name
+from simformer.results.methods import ROLE_OF_METHOD
 from simformer.splits import Role, Split, load_split
-
-__all__ = [
-    "ALL",
-    "METHOD_ORDER",
-    "RESULTS_FOLDER",
-    "CellScores",
-    "ClassRow",
-    "Health",
-    "MiouRow",
-    "ResultCell",
-    "Transfer",
-    "TransferAuc",
-    "cell_split",
-    "class_iou_by_role",
-    "is_role_set",
-    "largest_novel_share",
-    "mean_iou",
-    "miou_by_masked",
-    "miou_table",
-    "of_table",
-    "per_class_table",
-    "published",
-    "published_note",
-    "read_results",
-    "result_name",
-    "scores_on_split",
-    "to_csv",
-    "write_result",
-]
 
 Group = Literal["all", "base", "novel"]
 GROUPS: tuple[Group, ...] = ("all", "base", "novel")
-METHOD_ORDER = (
-    "CAM", "WSSS (CAM)", "WSSS (RIB)", "WSSS (partial labels)", "RETAB", "RETAB*",
-    "Basic Model", "Self-Pair", "SimFormer", "SimFormer*", "SimFormer+", "FullyOracle",
-)  # fmt: skip
-"""From what knows least to what knows most; tables and plots list methods so."""
-
-# Methods that are trained once, in which no class is base or novel.
-_ROLE_OF_METHOD = {"CAM": "cam", "FullyOracle": "oracle"}
-_PUBLISHED = DATA / "published.json"
 
 
 @dataclass(frozen=True)
@@ -177,7 +123,7 @@ def class_iou_by_role(cells: Iterable[ResultCell], *, points: int | None = None)
     per_split: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for cell in _of_one_table(cells, points):
         split = cell_split(cell)
-        method_role = _ROLE_OF_METHOD.get(cell.method)
+        method_role = ROLE_OF_METHOD.get(cell.method)
         roles = [method_role] * len(split.classes) if method_role else split.roles
         for name, role in zip(split.classes, roles, strict=True):
             iou = cell.scores.per_class[name]
@@ -222,7 +168,7 @@ def _of_one_table(cells: Iterable[ResultCell], points: int | None) -> list[Resul
     chosen = [
         cell
         for cell in cells
-        if cell.method in _ROLE_OF_METHOD or (cell.method == "SimFormer" and cell.points in (points, None))
+        if cell.method in ROLE_OF_METHOD or (cell.method == "SimFormer" and cell.points in (points, None))
     ]
     tables = {f"{c.method} on {c.dataset}, {c.schedule}, {c.label_rule} labels" for c in chosen}
     if len(tables) > len({cell.method for cell in chosen}) or len({cell.dataset for cell in chosen}) > 1:
@@ -312,38 +258,6 @@ def _grid(
 def _natural(name: str) -> tuple[int, str]:
     """Order s2 before s10."""
     return (int(name[1:]) if name[1:].isdecimal() else 0, name)
-
-
-@cache
-def published() -> tuple[MiouRow, ...]:
-    """The paper's numbers on COCO-Stuff-10K: mIoU over novel classes, the one group they were given for."""
-    data = json.loads(_PUBLISHED.read_text(encoding="utf-8"))
-    return tuple(
-        MiouRow(
-            "published",
-            data["dataset"],
-            table["name"],
-            row["method"],
-            split,
-            row["points"],
-            None,
-            "novel",
-            load_split(data["dataset"], split).novel_share,
-            miou=novel,
-            lowest=novel,
-            highest=novel,
-            seeds=1,
-        )
-        for table in data["tables"]
-        for row in table["rows"]
-        for split, novel in row["novel"].items()
-    )
-
-
-def published_note() -> str:
-    """Where the published numbers come from and what they are, in a few sentences."""
-    data = json.loads(_PUBLISHED.read_text(encoding="utf-8"))
-    return f"{data['citation']}; {data['unit']} on COCO-Stuff-10K. {data['note']}"
 
 
 def to_csv(rows: Sequence[Any]) -> str:

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from made_cells import make_cell, only
+
+from simformer.errors import ConfigError
+from simformer.results import (
+    CellScores,
+    class_iou_by_role,
+    largest_novel_share,
+    miou_by_masked,
+    miou_table,
+    of_table,
+    per_class_table,
+    scores_on_split,
+    to_csv,
+)
+from simformer.splits import load_split
+
+
+def test_scores_on_a_split_leave_absent_classes_out():
+    # Novel in s1: tree, sheep, ...; cow is base.
+    cell = make_cell({"tree": 10.0, "sheep": 30.0, "cow": 80.0})
+    assert scores_on_split(cell, load_split("msrc21", "s1")) == {
+        "all": pytest.approx(40.0),
+        "base": 80.0,
+        "novel": 20.0,
+    }
+    # Novel in s2: cow, ...; nothing else of it has an IoU.
+    assert scores_on_split(cell, load_split("msrc21", "s2"))["novel"] == 80.0
+    assert scores_on_split(cell, load_split("msrc21", "s3"))["novel"] is None
+
+
+def test_seeds_are_averaged_with_their_spread():
+    rows = miou_table([make_cell(40.0, seed=0), make_cell(46.0, seed=1), make_cell(49.0, seed=2)])
+    row = only(rows, split="s1", group="novel")
+    assert (row.miou, row.lowest, row.highest, row.seeds) == (pytest.approx(45.0), 40.0, 49.0, 3)
+    assert len(row.files) == 3
+
+
+def test_a_missing_cell_is_a_row_without_a_number():
+    cells = [make_cell(), make_cell(split="s2"), make_cell(method="Basic Model", points=None)]
+    rows = miou_table(cells)
+    assert [row.split for row in rows if row.method == "Basic Model" and row.group == "all"] == ["s1", "s2"]
+    missing = only(rows, method="Basic Model", split="s2", group="novel")
+    assert (missing.miou, missing.lowest, missing.seeds, missing.files) == (None, None, 0, ())
+    wanted = miou_table(cells, methods=["RETAB*", "SimFormer"], splits=["s3", "s1"])
+    assert [(row.method, row.split, row.miou) for row in wanted if row.group == "all"] == [
+        ("RETAB*", "s3", None),
+        ("RETAB*", "s1", None),
+        ("SimFormer", "s3", None),
+        ("SimFormer", "s1", 50.0),
+    ]
+    classes = per_class_table(cells, methods=["Basic Model"])
+    assert only(classes, split="s2", class_name="cow").iou is None
+    assert only(classes, split="s1", class_name="cow").iou == 50.0
+
+
+def test_what_models_reached_by_the_classes_they_had_masks_for():
+    cells = [make_cell(40.0, seed=0), make_cell({"tree": 30.0, "cow": 90.0}, seed=1), make_cell(20.0, split="s2")]
+    cells += [make_cell(70.0, method="Basic Model", points=None), make_cell(99.0, points=150)]
+    found = miou_by_masked(cells)
+    split = load_split("msrc21", "s1")
+    assert len(found) == 2
+    masked = frozenset(split.classes[index] for index in split.base)
+    assert found[masked] == {"all": pytest.approx(50.0), "base": 65.0, "novel": 35.0}
+
+
+def test_methods_trained_once_stand_on_every_split():
+    oracle = make_cell({"tree": 60.0, "cow": 90.0}, method="FullyOracle", split="all", points=None)
+    rows = miou_table([make_cell(), make_cell(split="s2"), oracle])
+    assert only(rows, method="FullyOracle", split="s1", group="novel").miou == 60.0
+    assert only(rows, method="FullyOracle", split="s2", group="novel").miou == 90.0
+    assert only(rows, method="FullyOracle", split="s2", group="all").miou == 75.0
+    assert {row.split for row in rows} == {"s1", "s2"}
+    assert {row.split for row in miou_table([oracle])} == {"all"}
+    roles = {row.class_name: row.role for row in per_class_table([make_cell(), oracle]) if row.method == "FullyOracle"}
+    assert roles["tree"] == "novel" and roles["cow"] == "base"
+
+
+def test_splits_come_in_order_and_tables_stay_apart():
+    cells = [make_cell(split=name) for name in ("s9", "s2", "s1")] + [make_cell(70.0, schedule="gpu")]
+    rows = [row for row in miou_table(cells) if row.group == "all"]
+    assert [(row.table, row.split, row.miou) for row in rows] == [
+        ("cpu", "s1", 50.0),
+        ("cpu", "s2", 50.0),
+        ("cpu", "s9", 50.0),
+        ("gpu", "s1", 70.0),
+    ]
+    assert [cell.schedule for cell in of_table(cells, "msrc21", "gpu")] == ["gpu"]
+    assert of_table(cells, "ade20k") == []
+
+
+def test_numbers_of_points_stay_apart():
+    rows = miou_table([make_cell(40.0, points=50), make_cell(44.0), make_cell(46.0, points=150)])
+    assert [(row.points, row.miou) for row in rows if row.group == "all"] == [
+        (50, 40.0),
+        (100, 44.0),
+        (150, 46.0),
+    ]
+
+
+def test_any_name_of_a_split_finds_its_place():
+    scores = CellScores(miou=50.0, per_class={"gear": 40.0, "bolt": 60.0})
+    names = ["a²", "s²", "s10", "s2", "x"]
+    cells = [make_cell(dataset="custom", split=name, novel=["bolt"], scores=scores) for name in names]
+    splits = list(dict.fromkeys(row.split for row in miou_table(cells)))
+    assert sorted(splits) == sorted(names) and splits.index("s2") < splits.index("s10")
+
+
+# ------------------------------------------------------------------------------------------ roles
+
+
+def test_iou_by_role_is_a_mean_over_splits():
+    cells = [
+        make_cell({"tree": 40.0, "cow": 70.0}, split="s1", seed=0),
+        make_cell({"tree": 50.0, "cow": 72.0}, split="s1", seed=1),
+        make_cell({"tree": 80.0, "cow": 60.0}, split="s2"),
+        make_cell({"tree": 90.0, "cow": 81.0}, split="s3"),
+        make_cell({"tree": 1.0}, split="s1", points=50),
+        make_cell({"tree": 1.0}, split="s1", method="Basic Model", points=None),
+        make_cell({"tree": 30.0}, split="all", method="CAM", points=None),
+        make_cell({"tree": 88.0}, split="all", method="FullyOracle", points=None),
+    ]
+    roles = class_iou_by_role(cells)
+    assert roles["tree"] == {"novel": 45.0, "base": 85.0, "cam": 30.0, "oracle": 88.0}
+    # Cow is novel in s2; seeds of s1 are averaged before splits are.
+    assert roles["cow"] == {"novel": 60.0, "base": pytest.approx((71.0 + 81.0) / 2)}
+    assert "sky" not in roles
+    assert class_iou_by_role(cells, points=50)["tree"]["novel"] == 1.0
+    only_fifty = [cell for cell in cells if cell.points == 50]
+    assert class_iou_by_role(only_fifty)["tree"]["novel"] == 1.0
+    assert largest_novel_share(cells) == pytest.approx(5 / 21)
+    assert largest_novel_share([*cells, make_cell(split="s9")]) == pytest.approx(10 / 21)
+    assert largest_novel_share([]) is None
+
+
+def test_tables_are_never_averaged_together():
+    with pytest.raises(ConfigError, match="gpu"):
+        class_iou_by_role([make_cell(), make_cell(split="s2", schedule="gpu")])
+    with pytest.raises(ConfigError, match="crop"):
+        class_iou_by_role([make_cell(), make_cell(split="s2", label_rule="crop")])
+    # CAM may have been trained on a schedule of its own.
+    assert class_iou_by_role([make_cell(), make_cell(split="all", method="CAM", schedule="cam", points=None)])
+
+
+def test_csv_leaves_missing_values_empty():
+    rows = miou_table([make_cell(), make_cell(method="Basic, Model", points=None, split="s2")])
+    table = list(csv.DictReader(io.StringIO(to_csv(rows))))
+    assert len(table) == len(rows)
+    missing = next(row for row in table if row["method"] == "Basic, Model" and row["split"] == "s1")
+    assert missing["miou"] == "" and missing["points"] == ""
+    assert next(row for row in table if row["method"] == "SimFormer")["files"].endswith("points100.json")
+    assert to_csv([]) == ""
