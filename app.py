@@ -35,8 +35,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
 options = arguments(sys.argv[1:] if __name__ == "__main__" else [])
 
 from simformer.errors import SimFormerError  # noqa: E402  (--help need not wait for gradio)
-from simformer.ui.models import Models  # noqa: E402
 from simformer.ui.page import build_page  # noqa: E402
+from simformer.ui.parts.models import Models  # noqa: E402
 from simformer.ui.theme import STYLES, theme  # noqa: E402
 
 try:

@@ -1,1 +1,3 @@
-"""The page: one file a tab. Nothing here imports torch before it is needed, so that the page is up at once."""
+"""The page: one folder a tab, and what tabs share in parts. Nothing here imports torch before it is needed, so that the
+page is up at once.
+"""

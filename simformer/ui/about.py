@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from simformer.paths import STATIC
-from simformer.ui.markup import html_table, wrapped
+from simformer.ui.parts.html import html_table, wrapped
 
 DIAGRAM = STATIC / "weak_shot.svg"
 

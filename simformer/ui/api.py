@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 
 from simformer.errors import SimFormerError
-from simformer.ui.exporting import new_folder
-from simformer.ui.inputs import MODEL_QUEUE, PhotoInput, failure
-from simformer.ui.models import Models
-from simformer.ui.photos import Photo
+from simformer.ui.parts.inputs import MODEL_QUEUE, PhotoInput, failure
+from simformer.ui.parts.models import Models
+from simformer.ui.parts.photos import Photo
+from simformer.ui.segment.exporting import new_folder
 
 
 def answer_photo(models: Models, photo: str, model: str, threshold: float) -> tuple[dict[str, Any], str]:

@@ -22,7 +22,7 @@ from simformer.results import (
     read_results,
 )
 from simformer.splits import load_split
-from simformer.ui.inputs import failure
+from simformer.ui.parts.inputs import failure
 
 
 class ResultsAnswer(TypedDict):

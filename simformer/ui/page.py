@@ -1,4 +1,4 @@
-"""The page: a heading, and one tab for each file that has a `build` function."""
+"""The page: a heading, and one tab for each module that has a `build` function."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from simformer.ui import about, api, costs, endpoints, results, roles, segment
-from simformer.ui.models import Models
-from simformer.ui.zerogpu import on_zerogpu
+from simformer.ui import about, api, endpoints
+from simformer.ui.costs import tab as costs
+from simformer.ui.parts.models import Models
+from simformer.ui.parts.zerogpu import on_zerogpu
+from simformer.ui.results import tab as results
+from simformer.ui.segment import roles
+from simformer.ui.segment import tab as segment
 
 TITLE = "SimFormer Studio"
 HEADING = f"""# {TITLE}
@@ -47,8 +51,8 @@ def tabs_of(switch: gr.Tabs, sent: gr.State, local_folders: bool) -> list[Tab]:
 def own_data_tab(data: str | Path, list_file: str | None) -> Tab:
     """The tab that compares a folder data set with predictions. Raises DatasetError."""
     # Only here: these two import torch, for which the page would have to wait.
-    from simformer.ui import own_data
-    from simformer.ui.own_photos import OwnData
+    from simformer.ui.data import tab as own_data
+    from simformer.ui.data.photos import OwnData
 
     return Tab("own-data", "Own data", partial(own_data.build, own=OwnData(data, list_file)))
 

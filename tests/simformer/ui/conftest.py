@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from simformer.checkpoint import build_network, save_checkpoint
-from simformer.ui.models import Models
+from simformer.ui.parts.models import Models
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""The Annotation cost tab."""

@@ -1,0 +1,175 @@
+"""The answers of the Annotation cost tab as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from simformer.costs import KindCost, PlanRow, Scenario, Sensitivity, annotation_costs
+from simformer.costs.plan import Plan
+from simformer.results import to_csv
+from simformer.ui.parts.html import download_link, hint, html_table, percent, wrapped
+from simformer.utils.palette import hex_colors
+
+KIND_LABELS = {
+    "image_label": "Image label",
+    "point": "Point",
+    "scribble": "Scribble",
+    "box": "Box",
+    "mask": "Mask",
+}
+
+
+def scenarios_html(scenarios: Sequence[Scenario], currency: str) -> str:
+    """Hours, money and expected mIoU of the ways to annotate, and where each expectation comes from."""
+    rows = [
+        [
+            escape(scenario.name),
+            money(scenario.money, currency),
+            f"{scenario.hours:,.1f}",
+            percent(scenario.expected.miou),
+            _group(scenario.expected.base, len(scenario.masked)),
+            _group(scenario.expected.novel, scenario.expected.counted - len(scenario.masked)),
+            str(len(scenario.masked)),
+        ]
+        for scenario in scenarios
+    ]
+    head = ["", "Cost", "Hours", "mIoU", "base", "novel", "Masks for"]
+    notes = "".join(
+        f"<li><strong>{escape(scenario.name)}</strong>: {escape(scenario.expected.note)} {_missing(scenario)}</li>"
+        for scenario in scenarios
+    )
+    return html_table("Cost and expected mIoU in %", head, rows, numbers=range(1, 7)) + f'<ul class="hint">{notes}</ul>'
+
+
+def best_html(plan: Plan, budget: float | None, currency: str) -> str:
+    """The best classes to mask for the budget, beside the present roles; or why there are none."""
+    if budget is None:
+        return hint("Type a budget to find the classes whose masks gain most for it.")
+    if not plan.efficient:
+        return ""
+    if plan.best is None:
+        return hint(escape(f"No answer for this budget: {plan.problem}."))
+    best = plan.best
+    counted = f"over the {best.expected.counted} classes measured in both roles"
+    lines = [
+        f"<p><strong>For {money(budget, currency)}: masks for {len(best.masked)} of {len(plan.rows)} classes.</strong> "
+        f"They cost {money(best.money, currency)} ({best.hours:,.1f} hours) with the image labels of the others; "
+        f"expected mIoU {percent(best.expected.miou)} % {counted}.</p>",
+        f'<ul class="masked">{chips(best.masked)}</ul>' if best.masked else hint("Image labels for every class."),
+    ]
+    if plan.present is not None:
+        lines.append(
+            hint(
+                f"The present roles cost {money(plan.present.money, currency)}; expected mIoU "
+                f"{percent(plan.present.expected.miou)} % over the same classes."
+            )
+        )
+    lines.append(hint(escape(best.expected.note)))
+    return "".join(lines)
+
+
+def sensitivity_html(rows: Sequence[Sensitivity], currency: str) -> str:
+    """The scenarios' money for faster and slower masks, and what the budget then buys."""
+    with_best = any(row.best_masked is not None for row in rows)
+    head = ["A mask takes", "Seconds", "All masks", "Weak-shot", "Image labels only"]
+    head += ["Best for the budget: masks", "mIoU"] if with_best else []
+    lines = [
+        [
+            f"{row.factor:g} ×",
+            f"{row.mask_seconds:g}",
+            money(row.all_masks, currency),
+            money(row.weak_shot, currency),
+            money(row.labels_only, currency),
+            *([str(len(row.best_masked or ())), percent(row.best_miou)] if with_best else []),
+        ]
+        for row in rows
+    ]
+    return html_table("If a mask takes longer or shorter", head, lines, numbers=range(1, len(head)))
+
+
+def kinds_html(kinds: Sequence[KindCost], currency: str) -> str:
+    """Cost of annotating every class in one way."""
+    lines = [[KIND_LABELS[row.kind], f"{row.hours:,.1f}", money(row.money, currency)] for row in kinds]
+    return html_table("Every class annotated in one way", ["Annotation", "Hours", "Cost"], lines, numbers=(1, 2))
+
+
+def plan_html(plan: Plan, currency: str) -> str:
+    """The plan with the present roles class by class, and both plans as CSV files."""
+    links = download_link("Plan with the present roles (CSV)", "plan.csv", to_csv(plan.rows))
+    if plan.best_rows:
+        links += download_link("Plan for the budget (CSV)", "plan_for_budget.csv", to_csv(plan.best_rows))
+    head = ["Class", "Role", "Annotation", "Photos", "Masks", "Hours", "Cost", "Expected IoU", "A mask gains"]
+    lines = [_plan_line(row, currency) for row in plan.rows]
+    return links + html_table("Plan with the present roles", head, lines, numbers=range(3, 9))
+
+
+def sources_html() -> str:
+    """Where the default seconds come from, with every source read."""
+    data = annotation_costs()
+    defaults = [
+        [
+            KIND_LABELS[kind],
+            f"{entry['seconds']:g}",
+            f"{entry['range'][0]:g}–{entry['range'][1]:g}",
+            escape(entry["per"]),
+            wrapped(f"{entry['why']} {entry['citation']}."),
+        ]
+        for kind, entry in data["defaults"].items()
+    ]
+    sources = [
+        [
+            escape(entry["kind"].replace("_", " ")),
+            f"{entry['seconds']:g}",
+            escape(entry["per"]),
+            escape(entry["dataset"]),
+            wrapped(f"{entry['citation']}, {entry['year']}. {entry['note']} Read in: {entry['read_in']}."),
+        ]
+        for entry in data["sources"]
+    ]
+    return (
+        hint(escape(data["about"]))
+        + hint(escape(data["formula"]))
+        + html_table("Defaults", ["Annotation", "Seconds", "Range", "Per", "Why"], defaults, numbers=(1, 2))
+        + html_table("Reported times", ["Annotation", "Seconds", "Per", "Data set", "Source"], sources, numbers=(1,))
+    )
+
+
+def chips(names: Sequence[str]) -> str:
+    """Class names with their colors, as list items."""
+    colors = hex_colors(list(names))
+    return "".join(
+        f'<li><span class="swatch" style="background:{colors[name]}"></span>{escape(name)}</li>' for name in names
+    )
+
+
+def money(amount: float, currency: str) -> str:
+    """An amount with its currency: cents only where it is small."""
+    return f"{amount:,.0f} {escape(currency)}" if amount >= 100 else f"{amount:,.2f} {escape(currency)}"
+
+
+def _group(value: float | None, members: int) -> str:
+    return percent(value) if members else "–"
+
+
+def _missing(scenario: Scenario) -> str:
+    names = scenario.expected.missing
+    if not names:
+        return ""
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"Missing: {escape(shown)}."
+
+
+def _plan_line(row: PlanRow, currency: str) -> list[str]:
+    gain = '<span class="missing">missing</span>' if row.mask_gain is None else f"{row.mask_gain:+.1f}"
+    return [
+        chips([row.class_name]).removeprefix("<li>").removesuffix("</li>"),
+        f'<span class="{row.role}">{row.role}</span>',
+        row.annotation,
+        f"{row.photos_with_class:,.0f}",
+        f"{row.masks:,.0f}",
+        f"{row.hours:,.1f}",
+        money(row.money, currency),
+        percent(row.expected_iou),
+        gain,
+    ]

@@ -1,0 +1,324 @@
+"""The Annotation cost tab: what a plan costs, what it gains, and which classes to mask for a budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from simformer.costs import KINDS, annotation_costs, shipped_frequency
+from simformer.costs.plan import (
+    expectation,
+    expectation_choices,
+    fitting_expectation,
+    folder_rows,
+    frequency_rows,
+    make_plan,
+    matching_datasets,
+    read_inputs,
+    roles_for,
+    split_masked,
+    uploaded_rows,
+)
+from simformer.errors import SimFormerError
+from simformer.results import RESULTS_FOLDER, read_results
+from simformer.splits import ALL_BASE, split_names
+from simformer.ui.costs.html import (
+    KIND_LABELS,
+    best_html,
+    kinds_html,
+    plan_html,
+    scenarios_html,
+    sensitivity_html,
+    sources_html,
+)
+from simformer.ui.costs.plots import frontier_figure, sensitivity_figure
+from simformer.ui.parts.html import hint
+from simformer.ui.parts.inputs import failure
+from simformer.ui.results.plots import split_label
+from simformer.ui.segment.roles import SEGMENT_TAB, Sent
+
+DATASET = "msrc21"
+FIRST_SPLIT = "s1"
+FIRST_BUDGET = 500
+OWN_CHOICE = "own"
+CLASS_HEAD = ["Class", "In % of photos", "Instances in such a photo"]
+NO_FRONTIER = (
+    "The frontier and the best classes for a budget need the IoU of classes measured in both roles: "
+    "results of SimFormer on several splits in <code>assets/results</code>."
+)
+
+
+def split_choices(names: Sequence[str]) -> list[tuple[str, str]]:
+    """(label, key) of the splits that fit these classes, and the choice class by class."""
+    found = [
+        ("Masks for all" if split == ALL_BASE else f"Split {split_label(split)}", f"{dataset}/{split}")
+        for dataset in matching_datasets(names)
+        for split in split_names(dataset)
+    ]
+    return [*found, ("Own choice", OWN_CHOICE)]
+
+
+def calculate(
+    results_folder: Path,
+    images: float,
+    classes: list[list[Any]],
+    masked: list[str],
+    hourly_rate: float,
+    currency: str,
+    quality_control: float,
+    instances: float,
+    budget: float | None,
+    expected_from: str,
+    *seconds: float,
+) -> tuple[Any, ...]:
+    """All outputs of the tab from all its inputs.
+
+    Args:
+        classes: rows of the table of classes. masked: classes that get masks at present.
+        quality_control: percent of the annotation time.
+        budget: None = no budget is set. expected_from: a key of `expectation_choices`.
+        seconds: per annotation, in the order of `KINDS`.
+
+    Returns:
+        Scenarios (HTML), frontier (plot), hint in its place, best for the budget (HTML), its classes, sensitivity
+        (plot, HTML), kinds (HTML), plan (HTML), and the two buttons on the best classes. While a number is being
+        typed, that is as long as one is empty, nothing changes.
+
+    Raises:
+        gr.Error: one sentence on the value that does not fit.
+    """
+    if None in (images, hourly_rate, quality_control, instances, *seconds):
+        return (gr.skip(),) * 11
+    try:
+        inputs = read_inputs(
+            images, classes, dict(zip(KINDS, seconds, strict=True)), hourly_rate, quality_control, instances, currency
+        )
+        cells = read_results(results_folder, report=lambda problem: None)
+        plan = make_plan(inputs, masked, expectation(cells, expected_from), budget)
+    except SimFormerError as error:
+        raise failure(error) from error
+    unit = inputs.currency
+    found = plan.best is not None
+    return (
+        scenarios_html(plan.scenarios, unit),
+        gr.Plot(
+            frontier_figure(plan.efficient, plan.present, plan.best, unit) if plan.efficient else None,
+            visible=bool(plan.efficient),
+        ),
+        "" if plan.efficient else hint(NO_FRONTIER),
+        best_html(plan, budget, unit),
+        list(plan.best.masked) if found else None,
+        sensitivity_figure(plan.sensitivity, unit),
+        sensitivity_html(plan.sensitivity, unit),
+        kinds_html(plan.kinds, unit),
+        plan_html(plan, unit),
+        gr.Button(interactive=found),
+        gr.Button(interactive=found),
+    )
+
+
+def new_classes(rows: list[list[Any]], masked: list[str]) -> tuple[Any, ...]:
+    """What follows from other classes: the table, the choice of masked classes, and the splits that fit."""
+    names = [row[0] for row in rows]
+    kept = [name for name in masked if name in names]
+    return (
+        gr.Dataframe(value=rows),
+        gr.CheckboxGroup(choices=names, value=kept),
+        gr.Dropdown(choices=split_choices(names), value=OWN_CHOICE),
+    )
+
+
+def upload_classes(path: str | None, masked: list[str]) -> tuple[Any, ...]:
+    """`new_classes` of an uploaded CSV file, of the shipped counts if it was taken away. Raises gr.Error."""
+    try:
+        rows = frequency_rows(shipped_frequency(DATASET)) if path is None else uploaded_rows(path)
+    except SimFormerError as error:
+        raise failure(error) from error
+    return new_classes(rows, masked)
+
+
+def count_folder(folder: str, masked: list[str], progress: Any = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
+    """`new_classes` of a folder data set on this machine. Raises gr.Error."""
+    try:
+        rows = folder_rows(folder, lambda photos: progress.tqdm(list(photos), desc="Counting classes", unit="photos"))
+    except SimFormerError as error:
+        raise failure(error) from error
+    return new_classes(rows, masked)
+
+
+def take_split(key: str) -> Any:
+    """The masked classes of a split; an own choice leaves them as they are."""
+    return gr.skip() if key == OWN_CHOICE else split_masked(*key.split("/"))
+
+
+def take_expectation(results_folder: Path, classes: list[list[Any]]) -> Any:
+    """The table that has measured all of these classes; if none has, what was chosen stays."""
+    cells = read_results(results_folder, report=lambda problem: None)
+    return fitting_expectation(cells, [row[0] for row in classes]) or gr.skip()
+
+
+def send_roles(
+    model_classes: Sequence[str], classes: list[list[Any]], masked: list[str] | None
+) -> tuple[Sent, gr.Tabs]:
+    """The roles for the Segment tab, and the tab to show. Raises gr.Error where the plan is for other classes."""
+    try:
+        roles = roles_for(model_classes, [row[0] for row in classes if row[0]], masked or ())
+    except SimFormerError as error:
+        raise failure(error) from error
+    return Sent(roles, time.monotonic_ns()), gr.Tabs(selected=SEGMENT_TAB)
+
+
+# ------------------------------------------------------------------------------------------- the page
+
+
+def build(
+    page: gr.Blocks,
+    model_classes: Sequence[str],
+    *,
+    tabs: gr.Tabs,
+    roles_state: gr.State,
+    results_folder: str | Path = RESULTS_FOLDER,
+    local_folders: bool = False,
+) -> None:
+    """Lay out the tab in the context that is open.
+
+    Args:
+        page: its load event brings the first answer.
+        model_classes: those of the Segment tab's models.
+        tabs: hold the tab with the id "segment", which "send these roles" opens.
+        roles_state: receives the roles, "base" or "novel" for each of the models' classes in their order.
+        local_folders: let visitors name folders of this machine; only where they are its owners.
+    """
+    folder = Path(results_folder)
+    defaults = annotation_costs()
+    first_rows = frequency_rows(shipped_frequency(DATASET))
+    names = [row[0] for row in first_rows]
+    first_split = f"{DATASET}/{FIRST_SPLIT}"
+    first_masked = split_masked(DATASET, FIRST_SPLIT)
+    expected_choices = expectation_choices(read_results(folder, report=lambda problem: None))
+
+    with gr.Row():
+        with gr.Column(scale=2, min_width=300):
+            with gr.Row():
+                images = gr.Number(1000, label="Photos to annotate", precision=0, elem_id="cost-images", min_width=120)
+                rate = gr.Number(15, label="Price of an hour (type yours)", elem_id="cost-rate",
+                                 min_width=120)  # fmt: skip
+            with gr.Row():
+                currency = gr.Textbox("USD", label="Currency", max_length=8, elem_id="cost-currency", min_width=120)
+                control = gr.Number(0, label="Time added for checking, %",
+                                    elem_id="cost-control", min_width=120)  # fmt: skip
+            split = gr.Dropdown(split_choices(names), value=first_split, label="Present roles", elem_id="cost-split")
+            masked = gr.CheckboxGroup(
+                names,
+                value=first_masked,
+                label="Classes with masks (base)",
+                info="The others get image labels only (novel).",
+                elem_id="cost-masked",
+                elem_classes="many",
+            )
+            send_present = gr.Button("Send these roles to the Segment tab", elem_id="cost-send-present")
+            expected_from = gr.Dropdown(
+                expected_choices, value=expected_choices[0][1], label="Expected mIoU from", elem_id="cost-expected"
+            )
+            with gr.Accordion("Seconds for one annotation", open=False):
+                seconds = [_seconds_input(kind, defaults["defaults"][kind]) for kind in KINDS]
+                instances = gr.Number(
+                    defaults["instances_per_class"]["value"],
+                    label="Instances of a class in a photo that shows it",
+                    info=f"Where they were not counted. {defaults['instances_per_class']['why']}",
+                    elem_id="cost-instances",
+                )
+            with gr.Accordion("Classes and how often they occur", open=False, elem_id="cost-classes-section"):
+                upload = gr.File(
+                    label="Own classes: a CSV file with class,share,instances or photo,class",
+                    file_types=[".csv"],
+                    type="filepath",
+                    height=120,
+                    elem_id="cost-upload",
+                )
+                if local_folders:
+                    with gr.Row(equal_height=True):
+                        path = gr.Textbox(label="Or a folder with label maps on this machine", elem_id="cost-folder")
+                        count = gr.Button("Count its classes", elem_id="cost-count")
+                classes = gr.Dataframe(
+                    first_rows,
+                    headers=CLASS_HEAD,
+                    datatype=["str", "number", "number"],
+                    type="array",
+                    column_count=3,
+                    interactive=True,
+                    static_columns=[0],
+                    max_height=360,
+                    label="MSRC-21's training photos, unless you give others; every number can be changed",
+                    elem_id="cost-classes",
+                )
+        with gr.Column(scale=3, min_width=300):
+            scenarios = gr.HTML(elem_id="cost-scenarios")
+            budget = gr.Number(
+                FIRST_BUDGET, label="Budget", info="The most that annotation may cost.", elem_id="cost-budget"
+            )
+            best = gr.HTML(elem_id="cost-best")
+            with gr.Row():
+                take_best = gr.Button("Make them the present roles", interactive=False, elem_id="cost-take-best")
+                send_best = gr.Button(
+                    "Send them to the Segment tab", interactive=False, variant="primary",
+                    elem_id="cost-send-best",
+                )  # fmt: skip
+            frontier = gr.Plot(show_label=False, container=False, elem_id="cost-frontier", elem_classes="plot")
+            no_frontier = gr.HTML()
+            with gr.Accordion("What if a mask takes longer", open=False):
+                changes_plot = gr.Plot(show_label=False, container=False, elem_id="cost-changes", elem_classes="plot")
+                changes_table = gr.HTML(elem_id="cost-sensitivity")
+            with gr.Accordion("Points, scribbles and boxes", open=False):
+                kinds = gr.HTML(elem_id="cost-kinds")
+            with gr.Accordion("The plan, class by class", open=True):
+                plan = gr.HTML(elem_id="cost-plan")
+    with gr.Accordion("Where the default seconds come from", open=False):
+        gr.HTML(sources_html())
+    best_masked = gr.State(None)
+
+    quiet = {"api_visibility": "private", "show_progress": "minimal"}
+    inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, *seconds]
+    outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,
+               send_best]  # fmt: skip
+
+    def update(*values: Any) -> tuple[Any, ...]:
+        return calculate(folder, *values)
+
+    typed = [
+        item.input for item in (images, classes, rate, currency, control, instances, budget, expected_from, *seconds)
+    ]
+    gr.on([*typed, page.load], update, inputs, outputs, trigger_mode="always_last", **quiet)
+    masked.change(update, inputs, outputs, trigger_mode="always_last", **quiet)
+    masked.input(lambda: OWN_CHOICE, outputs=split, **quiet)
+    split.input(take_split, split, masked, **quiet)
+    take_best.click(lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split], **quiet)
+    changed_classes = [classes, masked, split]
+    # A file that replaces another one arrives while the answer to the clearing is still under way.
+    last = {"trigger_mode": "always_last", **quiet}
+    changes = [gr.on([upload.upload, upload.clear], upload_classes, [upload, masked], changed_classes, **last)]
+    if local_folders:
+        changes.append(
+            gr.on([count.click, path.submit], count_folder, [path, masked], changed_classes, api_visibility="private")
+        )
+    for change in changes:
+        expected = change.success(partial(take_expectation, folder), classes, expected_from, **quiet)
+        expected.success(update, inputs, outputs, **quiet)
+    send = partial(send_roles, model_classes)
+    send_present.click(send, [classes, masked], [roles_state, tabs], **quiet)
+    send_best.click(send, [classes, best_masked], [roles_state, tabs], **quiet)
+
+
+def _seconds_input(kind: str, entry: dict[str, Any]) -> gr.Number:
+    low, high = entry["range"]
+    return gr.Number(
+        entry["seconds"],
+        label=f"{KIND_LABELS[kind]}, for each {entry['per']}",
+        info=f"Reported: {low:g} to {high:g} s. {entry['citation']}",
+        elem_id=f"cost-seconds-{kind.replace('_', '-')}",
+    )

@@ -1,0 +1,1 @@
+"""The tab of one's own data: truth beside predictions."""

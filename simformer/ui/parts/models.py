@@ -1,0 +1,227 @@
+"""The shipped models: loaded once in the background, asked photo by photo, their answers remembered for a while."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from simformer.errors import CheckpointError
+from simformer.ui.parts.cache import Cache
+from simformer.ui.parts.photos import Photo, Shown, show
+from simformer.ui.parts.zerogpu import on_gpu, on_zerogpu
+from simformer.weights import available_models, class_roles
+
+if TYPE_CHECKING:
+    from simformer.composition import Assignment
+    from simformer.predictor import Predictor
+    from simformer.segmentation import Segmentation
+
+CAM, ORACLE = "cam", "oracle"
+# Not a model but a kind: the one of the chosen split.
+SIMFORMER = "simformer"
+# What `roles_model` puts before the roles.
+ROLES = "roles-"
+# Answers for about ten photos. Losing one costs a tenth of a second, so more memory would be wasted.
+CACHE_BYTES = 96 * 2**20
+WAITING_SECONDS = 0.3
+TRAINING = {
+    CAM: "python -m train train/configs/msrc21_cam.yaml",
+    ORACLE: "python -m train train/configs/msrc21.yaml split=all_base",
+    "split1": "python -m train train/configs/msrc21.yaml",
+}
+
+
+def title(name: str) -> str:
+    """What people call a model: "split1" is "SimFormer, split 1"."""
+    if name.startswith(ROLES):
+        return "SimFormer, your roles"
+    known = {CAM: "CAM", ORACLE: "FullyOracle", SIMFORMER: "SimFormer"}
+    number = name.removeprefix("split")
+    return known.get(name) or (f"SimFormer, split {number}" if number.isdecimal() else name)
+
+
+def roles_of_model(name: str | None) -> tuple[str, ...] | None:
+    """The roles in a name that `roles_model` made; None for any other name."""
+    letters = name.removeprefix(ROLES) if name and name.startswith(ROLES) else ""
+    known = {"b": "base", "n": "novel"}
+    return tuple(known[letter] for letter in letters) if letters and set(letters) <= set(known) else None
+
+
+def roles_model(roles: Sequence[str]) -> str:
+    """Name of the model that is composed for these roles ("base" or "novel" for each class)."""
+    return ROLES + "".join(role[0] for role in roles)
+
+
+class Models:
+    """Models by name. Nothing is loaded before `start`.
+
+    Args:
+        names: "cam", "oracle", and the SimFormers: every other name. None takes all that are in the weights folder.
+
+    Attributes:
+        left_out: names of models of other classes than most have; they cannot stand beside the others on one page.
+    """
+
+    def __init__(self, names: Sequence[str] | None = None):
+        files = available_models()
+        names = tuple(files if names is None else names)
+        self._roles = {name: class_roles(files[name]) for name in names if name in files}
+        classes = Counter(tuple(roles) for roles in self._roles.values() if roles).most_common(1)
+        self.left_out = tuple(n for n in names if self._roles.get(n) and tuple(self._roles[n]) != classes[0][0])
+        self.names = tuple(name for name in names if name not in self.left_out)
+        self._loading: dict[str, Future[Predictor]] = {}
+        self._starting = Lock()
+        self._segmentations: Cache[Segmentation] = Cache(CACHE_BYTES)
+        self._shown: Cache[Shown] = Cache(CACHE_BYTES // 8)
+        self._predict = on_gpu(self._predict_here)
+
+    @property
+    def simformers(self) -> tuple[str, ...]:
+        """Names of the SimFormer models, one a split."""
+        return tuple(name for name in self.names if name not in (CAM, ORACLE))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the SimFormers, the same of all; empty if there is none."""
+        return tuple(next((self._roles[name] for name in self.simformers if self._roles.get(name)), {}))
+
+    def roles_of(self, name: str | None) -> tuple[str, ...]:
+        """Role of each of `classes` in a SimFormer or in what `roles_model` named; all base for other models."""
+        composed = roles_of_model(name)
+        known = self._roles.get(name, {}) if name in self.simformers else {}
+        return composed or tuple(known.get(each, "base") for each in self.classes)
+
+    def with_roles(self, roles: Sequence[str]) -> str:
+        """The SimFormer that was trained with these roles; the name of a composed one if there is none."""
+        fitting = (name for name in self.simformers if self._roles.get(name) and self.roles_of(name) == tuple(roles))
+        return next(fitting, roles_model(roles))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the page would like to show and cannot: "split1" (if there is no SimFormer at all), "cam", "oracle"."""
+        wanted = (() if self.simformers else ("split1",)) + (CAM, ORACLE)
+        return tuple(name for name in wanted if name not in self.names)
+
+    def has(self, name: str | None) -> bool:
+        """Whether there is a model of that name, or one can be composed."""
+        return name in self.names or (name is not None and name.startswith(ROLES) and bool(self._parts))
+
+    def assignment(self, name: str) -> Assignment:
+        """Which model serves which class for a name that `roles_model` made; waits for the models.
+
+        Raises:
+            ConfigError: not as many roles as classes. CheckpointError: a model cannot be used.
+        """
+        from simformer.composition import assign_models
+
+        parts = {part: self.predictor(part) for part in self._parts}
+        wanted = roles_of_model(name)
+        classes = next(iter(parts.values())).classes
+        return assign_models(classes, wanted, {part: predictor.roles for part, predictor in parts.items()})
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """The models that can be composed: those trained with masks."""
+        return tuple(name for name in self.names if name != CAM)
+
+    def start(self) -> None:
+        """Begin to load: first what most visitors see first. Returns at once, except on a ZeroGPU Space.
+
+        The first request does it, if nobody has.
+        """
+        with self._starting:
+            if not self._loading:
+                self._start()
+
+    def _start(self) -> None:
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
+        first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names), *self.simformers[1:]]
+        for name in first:
+            self._loading[name] = pool.submit(_load, name)
+        pool.shutdown(wait=on_zerogpu())
+
+    def waiting(self, name: str) -> Iterator[str]:
+        """Progress in words, again and again until the model is loaded or has failed to load."""
+        needed = [self._future(part) for part in (self._parts if name.startswith(ROLES) else (name,))]
+        while not all(future.done() for future in needed):
+            ready = sum(future.done() for future in self._loading.values())
+            yield f"The models are being loaded: {ready} of {len(self._loading)} are ready."
+            wait(needed, timeout=WAITING_SECONDS)
+
+    def predictor(self, name: str) -> Predictor:
+        """The loaded model; waits for it. Raises CheckpointError if there is none, or its file cannot be used."""
+        return self._future(name).result()
+
+    def shown(self, photo: Photo) -> Shown:
+        """The picture of a photo for the page. Raises ImageError."""
+        known = self._shown.get(photo.key)
+        if known is None:
+            known = show(photo.image)
+            self._shown.put(photo.key, known, len(known.uri))
+        return known
+
+    def knows(self, name: str, photo: Photo) -> bool:
+        """Whether `segment` would answer without running the network."""
+        if name.startswith(ROLES):
+            loaded = all(self._future(part).done() for part in self._parts)
+            return loaded and all(self.knows(part, photo) for part in self.assignment(name).used)
+        return self._segmentations.get((name, photo.key)) is not None
+
+    def segment(self, name: str, photo: Photo, threshold: float = 0.0) -> Segmentation:
+        """One model's segmentation; its label map has the size of the picture on the page.
+
+        The score maps are those that `Predictor.segment` gives of the whole photo.
+
+        Args:
+            threshold: pixels whose best score is below it are unsure, 255; another one runs no network.
+
+        Raises:
+            CheckpointError: the model cannot be used. ImageError: the photo cannot be read.
+            ConfigError: no model had any class in the wanted role.
+        """
+        if name.startswith(ROLES):
+            from simformer.composition import compose
+
+            assignment = self.assignment(name)
+            return compose({part: self.segment(part, photo) for part in assignment.used}, assignment, threshold)
+        key = (name, photo.key)
+        known = self._segmentations.get(key)
+        if known is None:
+            from simformer.inference.resampling import labels_from_scores
+            from simformer.predictor import input_size
+
+            size = input_size(photo.image.size, self.predictor(name).card.image_size)
+            # At the network's input size already: no label map of many megapixels that nobody looks at.
+            found = self._predict(name, photo.image.resize(size, Image.Resampling.BILINEAR))
+            known = replace(found, labels=labels_from_scores(found.score_maps, self.shown(photo).size))
+            self._segmentations.put(key, known, _bytes(known))
+        return known.with_threshold(threshold) if threshold else known
+
+    def _predict_here(self, name: str, image: Image.Image) -> Segmentation:
+        return self.predictor(name).segment(image)
+
+    def _future(self, name: str) -> Future[Predictor]:
+        self.start()
+        if name not in self._loading:
+            there = ", ".join(self.names) or "none"
+            raise CheckpointError(f"there is no model {name!r} here; there is {there}")
+        return self._loading[name]
+
+
+def _load(name: str) -> Predictor:
+    from simformer.predictor import Predictor
+
+    return Predictor.load(name)
+
+
+def _bytes(segmentation: Segmentation) -> int:
+    arrays = [segmentation.labels, segmentation.score_maps]
+    if segmentation.queries is not None:
+        arrays += [segmentation.queries.class_scores, segmentation.queries.masks]
+    return sum(array.nbytes for array in arrays)

@@ -1,0 +1,96 @@
+"""Label maps leave the page as files that annotation tools import."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+
+from simformer.errors import SimFormerError
+from simformer.ui.parts.inputs import MODEL_QUEUE, failure
+from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, Models, title
+from simformer.ui.parts.photos import Photo
+
+# Gradio copies a file right after the handler has returned its path; a folder this old has been copied.
+KEPT_SECONDS = 600
+PREFIX = "simformer-export-"
+FIRST_FORMAT = "png"
+CLICK_LINK = "() => { setTimeout(() => document.querySelector('#export-file').click(), 50); }"
+
+
+def export_map(
+    models: Models, path: str | None, split: str | None, which: str, file_format: str, threshold: float
+) -> str:
+    """Write one model's label map, at the photo's own size.
+
+    Args:
+        path: the photo's file.
+        split: the SimFormer that "simformer" means.
+        which: "simformer", or the name of a model.
+        file_format: a name in `simformer.export.FORMATS`.
+        threshold: pixels whose best score is below it are unsure.
+
+    Returns:
+        The file; its folder is deleted some minutes later.
+
+    Raises:
+        gr.Error: one sentence.
+    """
+    from simformer.export import Annotation, find_format
+    from simformer.inference.resampling import labels_from_scores
+
+    try:
+        if path is None:
+            raise SimFormerError("There is no photo yet: choose one, then download its label map")
+        photo = Photo(path)
+        model = split if which == SIMFORMER else which
+        segmentation = models.segment(model or SIMFORMER, photo)
+        labels = labels_from_scores(segmentation.score_maps, models.shown(photo).full_size, threshold)
+        target = find_format(file_format)
+        file = new_folder() / f"{photo.path.stem}-{segmentation.model}{target.extension}"
+        target.write([Annotation(photo.name, labels)], segmentation.classes, file)
+    except SimFormerError as error:
+        raise failure(error) from error
+    return str(file)
+
+
+def new_folder() -> Path:
+    """A fresh temporary folder; those of some minutes ago are deleted."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+def format_choices() -> gr.Dropdown:
+    """The export formats; asked for once the page is up, because their packages take a second to import."""
+    from simformer.export import FORMATS
+
+    return gr.Dropdown([(entry.label, name) for name, entry in FORMATS.items()], value=FIRST_FORMAT)
+
+
+def download_controls(page: gr.Blocks, models: Models, photo: gr.Image, split: gr.Radio, threshold: gr.Slider) -> None:
+    """Controls and events for downloads."""
+    maps = [(title(SIMFORMER), SIMFORMER)] if models.simformers else []
+    maps += [(title(name), name) for name in (CAM, ORACLE) if name in models.names]
+    with gr.Row(equal_height=True):
+        which = gr.Dropdown(
+            maps, value=maps[0][1] if maps else None, label="Label map of", min_width=180, elem_id="export-model"
+        )
+        file_format = gr.Dropdown([], label="File format", elem_id="export-format", min_width=180)
+        save = gr.Button("Download", elem_id="export", interactive=bool(maps), scale=0, min_width=160)
+    page.load(format_choices, outputs=file_format, api_visibility="private", show_progress="hidden")
+    file = gr.DownloadButton("The file", visible="hidden", elem_id="export-file")
+    save.click(
+        partial(export_map, models),
+        [photo, split, which, file_format, threshold],
+        file,
+        api_visibility="private",
+        show_progress_on=save,
+        concurrency_id=MODEL_QUEUE,
+        concurrency_limit=1,
+    ).success(None, js=CLICK_LINK)

@@ -1,0 +1,160 @@
+"""Class roles on the Segment tab: every class is base or novel, by split or one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from simformer.errors import ConfigError
+from simformer.ui.parts.inputs import failure
+from simformer.ui.parts.models import Models, roles_of_model, title
+
+SEGMENT_TAB = "segment"
+# Writes a setting into the page's address, so that the address can be sent to somebody.
+SET_ADDRESS = """(value) => {
+  if (!window.addressWasRead) return;  // a page that opens shows its first tab before it has read its address
+  const address = new URL(window.location);
+  address.searchParams.set("%s", value);
+  window.history.replaceState(null, "", address);
+}"""
+ADDRESS_WAS_READ = "() => { window.addressWasRead = true; }"
+
+
+class Sent(NamedTuple):
+    """Roles from another tab, "base" or "novel" a class; `number` makes the same roles sent again something new."""
+
+    roles: tuple[str, ...]
+    number: int
+
+
+class RoleControls(NamedTuple):
+    """`split` holds the name of a model, as `Models.segment` takes it; `masked` the classes that are base in it."""
+
+    split: gr.Radio
+    masked: gr.CheckboxGroup
+
+
+def short_title(name: str) -> str:
+    """A SimFormer among SimFormers: "Split 2", "Your roles"."""
+    text = title(name).removeprefix("SimFormer, ")
+    return text[:1].upper() + text[1:]
+
+
+def masked_classes(models: Models, model: str | None) -> list[str]:
+    """Classes that are base in a SimFormer, or in what `roles_model` has named."""
+    roles = models.roles_of(model)
+    return [name for name, role in zip(models.classes, roles, strict=True) if role == "base"]
+
+
+def split_choice(models: Models, model: str | None) -> dict[str, Any]:
+    """What the choice of SimFormer shows: the shipped ones, and the composed one if it is the chosen one."""
+    choices = [(short_title(name), name) for name in models.simformers]
+    if model and model not in models.simformers:
+        choices.append((short_title(model), model))
+    return {"choices": choices, "value": model, "visible": len(choices) > 1}
+
+
+def set_masked(models: Models, masked: Sequence[str]) -> gr.Radio:
+    """The SimFormer with masks for just these classes: a shipped one if there is one, else one composed of several."""
+    return gr.Radio(**split_choice(models, models.with_roles(_roles(models, masked))))
+
+
+def set_split(models: Models, model: str | None) -> gr.CheckboxGroup:
+    """The classes one by one, as the chosen SimFormer has them."""
+    return gr.CheckboxGroup(value=masked_classes(models, model))
+
+
+def take_roles(models: Models, sent: Sent | None) -> tuple[gr.Radio, gr.CheckboxGroup]:
+    """Both controls for the roles another tab sent; None changes nothing.
+
+    Raises:
+        gr.Error: the models are of other classes.
+    """
+    if sent is None:
+        return gr.skip(), gr.skip()
+    roles = sent.roles
+    if len(roles) != len(models.classes):
+        known = len(models.classes)
+        raise failure(ConfigError(f"The plan is for {len(roles)} classes, but the models here know {known} others"))
+    model = models.with_roles(roles)
+    return gr.Radio(**split_choice(models, model)), gr.CheckboxGroup(value=masked_classes(models, model))
+
+
+def read_address(
+    models: Models, tabs: Sequence[str], request: gr.Request
+) -> tuple[gr.Tabs, gr.Radio, gr.CheckboxGroup]:
+    """The tab and the roles that the page's address asks for; what it does not ask for, or wrongly, stays."""
+    asked = dict(request.query_params) if request else {}
+    tab, model = asked.get("tab"), asked.get("roles")
+    shown = gr.Tabs(selected=tab) if tab in tabs else gr.skip()
+    if model not in models.simformers:
+        roles = roles_of_model(model)
+        model = models.with_roles(roles) if roles and len(roles) == len(models.classes) else None
+    if model is None:
+        return shown, gr.skip(), gr.skip()
+    return shown, gr.Radio(**split_choice(models, model)), gr.CheckboxGroup(value=masked_classes(models, model))
+
+
+def build(models: Models) -> RoleControls:
+    """The controls, in the context that is open."""
+    first = models.simformers[0] if models.simformers else None
+    split = gr.Radio(
+        **split_choice(models, first),
+        label="Which classes had masks",
+        info="One SimFormer a split: what is base in one is novel in another.",
+        elem_id="split",
+    )
+    with gr.Accordion("Class roles, one by one", open=True, visible=bool(models.simformers), elem_id="roles-section"):
+        masked = gr.CheckboxGroup(
+            list(models.classes),
+            value=masked_classes(models, first),
+            label="Base: learnt from masks",
+            info="The others are novel: learnt from image labels. Other roles than a split's are put together from "
+            "the models in which the classes had them.",
+            elem_id="roles",
+            elem_classes="many",
+        )
+    return RoleControls(split, masked)
+
+
+def connect(models: Models, controls: RoleControls, sent: gr.State, run: Callable[[Any], Any]) -> list[Any]:
+    """Events between the controls.
+
+    Args:
+        sent: roles that another tab sends.
+        run: makes an event's end, given as what can be followed up by `.then`, segment the photo again.
+
+    Returns:
+        What `run` made.
+    """
+    split, masked = controls
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    split.change(None, split, js=SET_ADDRESS % "roles")
+    return [
+        run(masked.input(partial(set_masked, models), masked, split, trigger_mode="always_last", **quiet)),
+        run(split.input(partial(set_split, models), split, masked, **quiet)),
+        run(sent.change(partial(take_roles, models), sent, [split, masked], **quiet)),
+    ]
+
+
+def connect_address(page: gr.Blocks, models: Models, controls: RoleControls, switch: gr.Tabs, tabs: dict[str, gr.Tab]):
+    """The address follows the tab that is shown, and a page opened at such an address shows it again.
+
+    Args:
+        switch: holds the tabs. tabs: by their names in links.
+    """
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    for name, tab in tabs.items():
+        tab.select(None, js=f'() => ({SET_ADDRESS % "tab"})("{name}")')
+
+    def restore(request: gr.Request):
+        return read_address(models, list(tabs), request)
+
+    page.load(restore, None, [switch, controls.split, controls.masked], **quiet).then(None, js=ADDRESS_WAS_READ)
+
+
+def _roles(models: Models, masked: Sequence[str]) -> tuple[str, ...]:
+    return tuple("base" if name in masked else "novel" for name in models.classes)

@@ -1,0 +1,270 @@
+"""The Segment tab: a photo goes in, the same photo comes out as every shipped model sees it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from simformer.errors import SimFormerError
+from simformer.paths import STATIC
+from simformer.ui.parts.class_table import class_rows, table_html
+from simformer.ui.parts.inputs import MODEL_QUEUE, PhotoInput, failure
+from simformer.ui.parts.models import CAM, ORACLE, ROLES, SIMFORMER, TRAINING, Models, title
+from simformer.ui.parts.photos import Photo, Shown
+from simformer.ui.segment import roles
+from simformer.ui.segment.draw import View, class_overlay, describe, role_overlay, views_html
+from simformer.ui.segment.examples import example_photos
+from simformer.ui.segment.exporting import download_controls
+from simformer.ui.segment.proposals import proposals
+from simformer.weights import weights_folder
+
+if TYPE_CHECKING:
+    from simformer.composition import Assignment
+    from simformer.segmentation import Segmentation
+
+VIEWS_SCRIPT = STATIC / "views.js"
+EMPTY = (
+    '<p class="empty">Choose a photo: upload one, paste it, take it with the camera, or click an example. '
+    "Its views appear here.</p>"
+)
+SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--overlay-opacity', percent / 100); }"
+# What a handler gives the page: views, table and status, each HTML.
+Panels = tuple[str, str, str]
+
+
+def segment_photo(models: Models, path: str | None, split: str | None, threshold: float) -> Iterator[Panels]:
+    """Segment a photo, model after model.
+
+    What is remembered from earlier is shown at once, so moving the threshold runs no network.
+
+    Args:
+        path: the photo's file, None if there is none.
+        split: name of the SimFormer to use, None if none is shipped.
+        threshold: pixels whose best score is below it are unsure.
+
+    Yields:
+        (views, table, status) as HTML, after each model and while waiting for one to load.
+
+    Raises:
+        gr.Error: one sentence; the photo cannot be read, or there is no model at all.
+    """
+    if path is None:
+        yield EMPTY, "", ""
+        return
+    try:
+        yield from _segment(models, Photo(path), split, threshold)
+    except SimFormerError as error:
+        yield f'<p class="empty">{escape(str(error))}</p>', "", ""
+        raise failure(error) from error
+
+
+def _segment(models: Models, photo: Photo, split: str | None, threshold: float) -> Iterator[Panels]:
+    names = [name for name in (CAM, split, ORACLE) if models.has(name)]
+    if not names:
+        raise SimFormerError(missing_sentence(models))
+    shown = models.shown(photo)
+    found: dict[str, Segmentation] = {}
+    problems: dict[str, str] = {}
+    todo = [name for name in names if not known(models, name, photo)]
+    seconds = 0.0
+
+    def panels(status: str) -> Panels:
+        views = [photo_view(shown), *model_views(names, split, found, problems)]
+        in_order = [found[name] for name in (split, ORACLE, CAM) if name in found]
+        return views_html(shown, views, in_order), class_table(split, found, served_by(models, split, found)), status
+
+    for name in names:
+        if name not in todo:
+            found[name] = models.segment(name, photo, threshold)
+    for name in todo:
+        yield panels(f"{title(name)} is looking at the photo.")
+        for progress in models.waiting(name):
+            yield gr.skip(), gr.skip(), progress
+        started = time.perf_counter()
+        try:
+            found[name] = models.segment(name, photo, threshold)
+        except SimFormerError as error:
+            problems[name] = str(error)
+        seconds += time.perf_counter() - started
+    served = served_sentence(models.assignment(split)) if split in found and split.startswith(ROLES) else ""
+    yield panels(f"{summary(shown, found, problems, seconds)} {served}".strip())
+
+
+def known(models: Models, name: str, photo: Photo) -> bool:
+    """Whether a model's answer is remembered; not if it cannot be had, which asking for it says in a sentence."""
+    try:
+        return models.knows(name, photo)
+    except SimFormerError:
+        return False
+
+
+def photo_view(shown: Shown) -> View:
+    """The photo itself."""
+    height, width = shown.full_size
+    return View("photo", "Photo", f"{width} × {height} pixels")
+
+
+def model_views(
+    names: list[str], split: str | None, found: dict[str, Segmentation], problems: dict[str, str]
+) -> list[View]:
+    """The base/novel map, where there is a SimFormer, and one view for each model in `names`.
+
+    Args:
+        found: segmentations by model. problems: why a model has none; the others are still to come.
+    """
+    notes = {CAM: "image labels only", ORACLE: "masks for every class"}
+    keys = {split: SIMFORMER} if split else {}
+
+    def view(key: str, heading: str, note: str, model: str, *, names_from: str) -> View:
+        if model not in found:
+            return View(key, heading, note, message=problems.get(model, "on its way …"))
+        segmentation = found[model]
+        overlay = role_overlay(segmentation) if key == "roles" else class_overlay(segmentation)
+        return View(key, heading, note, overlay, describe(segmentation), names_from)
+
+    views = []
+    if split in names:
+        views.append(view("roles", "Base and novel", "red: masks, blue: labels", split, names_from=SIMFORMER))
+    for name in names:
+        note = notes.get(name, "masks for base, labels for novel")
+        key = keys.get(name, name)
+        views.append(view(key, title(name), note, name, names_from=key))
+    return views
+
+
+def served_by(models: Models, split: str | None, found: dict[str, Segmentation]) -> dict[str, str]:
+    """For roles that no single model had: class -> title of the model it came from."""
+    if split not in found or not split.startswith(ROLES):
+        return {}
+    assignment = models.assignment(split)
+    served = zip(assignment.classes, assignment.models, strict=True)
+    return {name: "no model" if model is None else roles.short_title(model) for name, model in served}
+
+
+def class_table(split: str | None, found: dict[str, Segmentation], served: dict[str, str]) -> str:
+    """The table of SimFormer, compared with CAM; without a SimFormer that of the first model there is."""
+    if not found:
+        return ""
+    main = split if split in found else next(iter(found))
+    other = found.get(CAM) if main != CAM else None
+    return table_html(class_rows(found[main], other), title(main), title(CAM) if other else None, served)
+
+
+def summary(shown: Shown, found: dict[str, Segmentation], problems: dict[str, str], seconds: float) -> str:
+    """The last status: which models answered, and how long those took that had to run."""
+    height, width = shown.full_size
+    text = f"{' · '.join(title(name) for name in found) or 'No model'} on {width} × {height} pixels"
+    if seconds:
+        text += f" in {seconds:.1f} s"
+    return text + "." + "".join(f" {escape(title(name))}: {escape(problem)}" for name, problem in problems.items())
+
+
+def served_sentence(assignment: Assignment) -> str:
+    """Which model each class came from, and which classes no model had in the wanted role."""
+    parts = []
+    for model in assignment.used:
+        served = [c for c, m in zip(assignment.classes, assignment.models, strict=True) if m == model]
+        parts.append(f"{escape(title(model))} serves {escape(', '.join(served))}.")
+    if assignment.unserved:
+        missing = ", ".join(assignment.unserved)
+        parts.append(f"No shipped model had these in the wanted role, so they are not shown: {escape(missing)}.")
+    return " ".join(parts)
+
+
+def missing_sentence(models: Models) -> str:
+    """Which models the page lacks and how to make them, and which it leaves out; empty if there are none of either."""
+    sentences = []
+    if models.missing:
+        what = ", ".join(f"{title(name)} (train it: {TRAINING[name]})" for name in models.missing)
+        sentences.append(f"There are no weights in {weights_folder()} for {what}.")
+    if models.left_out:
+        names = ", ".join(models.left_out)
+        sentences.append(f"Of other classes than most models in {weights_folder()}, so not shown: {names}.")
+    return " ".join(sentences)
+
+
+def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls:
+    """Put the tab's controls and events into the page, in the context that is open.
+
+    Args:
+        sent: roles that another tab sends: "base" or "novel" for each of the models' classes.
+
+    Returns:
+        The controls of the class roles.
+    """
+    with gr.Row(elem_classes="segment"):
+        with gr.Column(scale=1, min_width=300):
+            photo = PhotoInput(
+                label="Photo",
+                type="filepath",
+                height=260,
+                sources=["upload", "clipboard", "webcam"],
+                buttons=["fullscreen"],
+                elem_id="photo",
+            )
+            examples = example_photos()
+            clickable = gr.Examples(
+                [[str(path)] for path in examples.values()],
+                inputs=photo,
+                label="Examples",
+                example_labels=list(examples),
+                examples_per_page=12,
+                visible=bool(examples),
+                api_visibility="private",
+            )
+            with gr.Row():
+                run = gr.Button("Segment", variant="primary", elem_id="run", min_width=120)
+                stop = gr.Button("Stop", elem_id="stop", min_width=120)
+            status = gr.HTML(elem_id="status", elem_classes="status")
+            if lacking := missing_sentence(models):
+                gr.HTML(f'<p class="hint">{escape(lacking)}</p>', elem_id="missing")
+            controls = roles.build(models)
+            split = controls.split
+        with gr.Column(scale=3, min_width=300):
+            script = VIEWS_SCRIPT.read_text(encoding="utf-8")
+            views = gr.HTML(EMPTY, elem_id="views", apply_default_css=False, js_on_load=script)
+            with gr.Row():
+                opacity = gr.Slider(
+                    0, 100, 60, step=5, label="Opacity of the colors (%)", info="0 shows the photo.",
+                    min_width=260, elem_id="opacity",
+                )  # fmt: skip
+                threshold = gr.Slider(
+                    0, 1, 0, step=0.01, label="Unsure below this score", info="0 gives every pixel a class.",
+                    min_width=260, elem_id="threshold",
+                )  # fmt: skip
+            table = gr.HTML(elem_id="table", apply_default_css=False)
+            download_controls(page, models, photo, split, threshold)
+            with gr.Accordion("Proposals: what each query says", open=False, elem_id="proposals-section") as more:
+                queries = gr.HTML(elem_id="proposals", apply_default_css=False)
+                looking = gr.State(False)
+    handler = partial(segment_photo, models)
+    options = {
+        "inputs": [photo, split, threshold],
+        "outputs": [views, table, status],
+        "concurrency_id": MODEL_QUEUE,
+        "concurrency_limit": 1,
+        "api_visibility": "private",
+        "trigger_mode": "always_last",
+        "show_progress_on": status,
+    }
+    # Not photo.change, which an upload fires twice.
+    running = [
+        gr.on([photo.input, run.click, threshold.change], handler, **options),
+        clickable.load_input_event.then(handler, **options),
+        *roles.connect(models, controls, sent, lambda event: event.then(handler, **options)),
+    ]
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    more.collapse(lambda: False, outputs=looking, **quiet)
+    for event in (*running, more.expand(lambda: True, outputs=looking, **quiet)):
+        event.then(
+            partial(proposals, models), [photo, split, looking], queries,
+            concurrency_id=MODEL_QUEUE, concurrency_limit=1, **quiet,
+        )  # fmt: skip
+    stop.click(lambda: "Stopped.", outputs=status, cancels=running, api_visibility="private")
+    opacity.change(None, opacity, js=SET_OPACITY)
+    return controls

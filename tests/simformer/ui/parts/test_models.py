@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simformer.checkpoint import load_checkpoint, save_checkpoint
+from simformer.errors import CheckpointError, ImageError
+from simformer.paths import ROOT
+from simformer.predictor import Predictor
+from simformer.ui.parts.models import Models, title
+from simformer.ui.parts.photos import Photo, show
+from simformer.ui.segment.tab import missing_sentence
+
+
+def test_models_are_found_by_name(models):
+    assert set(models.names) == {"split1", "split2", "cam", "oracle"}
+    assert models.simformers == ("split1", "split2")
+    assert models.missing == ()
+
+
+def test_what_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    assert Models().missing == ("split1", "cam", "oracle")
+    (tmp_path / "split3.safetensors").touch()
+    assert Models().missing == ("cam", "oracle")
+
+
+def test_titles():
+    assert [title(name) for name in ("split12", "cam", "oracle", "mine", "splitter")] == [
+        "SimFormer, split 12", "CAM", "FullyOracle", "mine", "splitter",
+    ]  # fmt: skip
+
+
+def test_score_maps_are_those_of_the_door(models, tmp_path):
+    """Photos are shrunk before the network sees them; that must not change what it sees."""
+    path = tmp_path / "large.png"
+    pixels = np.random.default_rng(1).integers(0, 255, (900, 1300, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    for name in ("split1", "cam"):
+        ours = models.segment(name, Photo(path))
+        door = Predictor.load(name).segment(path)
+        np.testing.assert_array_equal(ours.score_maps, door.score_maps)
+        assert ours.labels.shape == (554, 800)
+
+
+def test_an_answer_is_remembered_and_the_threshold_starts_from_it(models, photo_file, monkeypatch):
+    photo = Photo(photo_file)
+    assert not models.knows("split1", photo)
+    first = models.segment("split1", photo)
+    assert models.knows("split1", photo)
+
+    def run_again(*_):
+        raise AssertionError("the network ran again")
+
+    monkeypatch.setattr(models, "_predict", run_again)
+    best = first.score_maps.max()
+    assert (models.segment("split1", Photo(photo_file), 2 * best).labels == 255).all()
+    np.testing.assert_array_equal(models.segment("split1", photo).labels, first.labels)
+
+
+def test_a_photo_that_changes_is_not_taken_for_the_old_one(models, photo_file):
+    before = Photo(photo_file).key
+    Image.new("RGB", (30, 40)).save(photo_file)
+    assert Photo(photo_file).key != before
+
+
+def test_a_broken_weights_file_harms_no_other_model(page_weights, tmp_path, monkeypatch, photo_file):
+    (tmp_path / "oracle.safetensors").write_bytes(b"no tensors")
+    (tmp_path / "split1.safetensors").write_bytes((page_weights / "split1.safetensors").read_bytes())
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    models = Models()
+    models.start()
+    with pytest.raises(CheckpointError, match=r"oracle\.safetensors"):
+        models.segment("oracle", Photo(photo_file))
+    assert models.segment("split1", Photo(photo_file)).labels.shape == (80, 120)
+
+
+def test_models_of_other_classes_do_not_stand_beside_the_others(page_weights, tmp_path, monkeypatch):
+    for path in page_weights.glob("*.safetensors"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors, card = load_checkpoint(tmp_path / "split1.safetensors")
+    renamed = card.model_copy(update={"classes": tuple(f"my {name}" for name in card.classes)})
+    save_checkpoint(tmp_path / "mine.safetensors", tensors, renamed)
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    models = Models()
+    assert models.left_out == ("mine",) and models.simformers == ("split1", "split2")
+    assert models.classes == card.classes
+    assert missing_sentence(models).endswith("so not shown: mine.")
+
+
+def test_an_unknown_model_is_named(models):
+    with pytest.raises(CheckpointError, match="split9"):
+        models.predictor("split9")
+
+
+def test_a_photo_that_is_gone_or_too_large_is_said_without_folders(tmp_path, photo_file):
+    with pytest.raises(ImageError, match=r"^gone\.png is no longer") as raised:
+        Photo(tmp_path / "gone.png")
+    assert str(tmp_path) not in str(raised.value)
+    with pytest.raises(ImageError, match=r"^holiday\.png is too large: 120 x 80") as raised:
+        _ = Photo(photo_file, max_pixels=100).image
+    assert str(tmp_path) not in str(raised.value)
+
+
+def test_the_picture_shown_is_bounded_and_keeps_its_shape():
+    shown = show(Image.new("RGB", (4000, 1000)))
+    assert shown.size == (200, 800)
+    assert shown.full_size == (1000, 4000)
+    assert shown.uri.startswith("data:image/jpeg;base64,")
+    assert show(Image.new("RGB", (900, 1))).size == (1, 800)
+
+
+def test_the_page_is_built_without_torch(page_weights):
+    """The first page must be up before torch is: importing it takes longer than everything else."""
+    code = (
+        "import sys; import simformer.ui.page as page; from simformer.ui.parts.models import Models\n"
+        "models = Models(); models.start = lambda: None\n"
+        "page.build_page(models); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "SIMFORMER_WEIGHTS": str(page_weights)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr

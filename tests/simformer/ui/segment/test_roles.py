@@ -1,0 +1,149 @@
+"""Roles sent to the Segment tab: composed from the shipped models, and said which model served which class."""
+
+from __future__ import annotations
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from simformer.errors import ConfigError
+from simformer.ui.parts.models import Models, roles_model, roles_of_model
+from simformer.ui.parts.photos import Photo
+from simformer.ui.segment.roles import Sent, read_address, set_masked, set_split, short_title, take_roles
+from simformer.ui.segment.tab import segment_photo
+
+# The fixture's models: split1 has cat novel, split2 has sky novel, oracle has none.
+BOTH_NOVEL = roles_model(("novel", "base", "novel"))
+NONE_NOVEL = roles_model(("base", "base", "base"))
+GRASS_NOVEL = roles_model(("base", "novel", "base"))
+
+
+def last(models, photo_file, model):
+    return list(segment_photo(models, str(photo_file), model, 0.0))[-1]
+
+
+def test_the_picture_is_that_of_the_models_which_had_the_roles(models, photo_file):
+    photo = Photo(str(photo_file))
+    composed = models.segment(BOTH_NOVEL, photo)
+    assert models.assignment(BOTH_NOVEL).models[0] == "split2"
+    assert models.assignment(BOTH_NOVEL).models[2] == "split1"
+    np.testing.assert_array_equal(composed.score_maps[0], models.segment("split2", photo).score_maps[0])
+    np.testing.assert_array_equal(composed.score_maps[2], models.segment("split1", photo).score_maps[2])
+    assert composed.roles == ("novel", "base", "novel")
+
+
+def test_roles_of_one_model_are_that_model(models, photo_file):
+    photo = Photo(str(photo_file))
+    np.testing.assert_array_equal(models.segment(NONE_NOVEL, photo).labels, models.segment("oracle", photo).labels)
+
+
+def test_the_status_says_who_served_what(models, photo_file):
+    views, _, status = last(models, photo_file, BOTH_NOVEL)
+    assert "SimFormer, split 1 serves" in status and "SimFormer, split 2 serves" in status
+    assert "on its way" not in views
+
+
+def test_a_role_no_model_had_is_said(models, photo_file):
+    _, _, status = last(models, photo_file, GRASS_NOVEL)
+    assert "not shown: grass" in status
+
+
+def test_a_second_look_runs_no_network(models, photo_file):
+    photo = Photo(str(photo_file))
+    assert not models.knows(BOTH_NOVEL, photo)
+    models.segment(BOTH_NOVEL, photo)
+    assert models.knows(BOTH_NOVEL, photo)
+
+
+def test_roles_for_another_number_of_classes_are_refused(models):
+    with pytest.raises(ConfigError, match="3 classes need as many roles"):
+        models.assignment(roles_model(("base",) * 21))
+
+
+def test_roles_are_read_from_the_weights_without_loading_them(page_weights, monkeypatch):
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(page_weights))
+    models = Models()
+    assert models.classes == ("sky", "grass", "cat")
+    assert models.roles_of("split2") == ("novel", "base", "base")
+    assert models.roles_of(BOTH_NOVEL) == ("novel", "base", "novel")
+    assert models.with_roles(("base", "base", "novel")) == "split1"
+    assert models.with_roles(("novel", "base", "novel")) == BOTH_NOVEL
+    assert not models._loading
+
+
+@pytest.mark.parametrize("name", [None, "", "split1", "roles-", "roles-bx", "cam"])
+def test_names_that_hold_no_roles(name):
+    assert roles_of_model(name) is None
+
+
+def test_one_class_switched_is_a_composed_model_and_back_is_the_shipped_one(models):
+    choice = set_masked(models, ["grass"])
+    assert choice.value == BOTH_NOVEL
+    assert [value for _, value in choice.choices] == ["split1", "split2", BOTH_NOVEL]
+    choice = set_masked(models, ["cat", "grass"])  # in whatever order they were clicked
+    assert choice.value == "split2" and [value for _, value in choice.choices] == ["split1", "split2"]
+
+
+def test_a_split_sets_the_classes(models):
+    assert set_split(models, "split1").value == ["sky", "grass"]
+    assert set_split(models, "split2").value == ["grass", "cat"]
+
+
+def test_sent_roles_set_both(models):
+    split, masked = take_roles(models, Sent(("novel", "base", "novel"), 1))
+    assert split.value == BOTH_NOVEL and masked.value == ["grass"]
+    split, masked = take_roles(models, Sent(("novel", "base", "base"), 2))
+    assert split.value == "split2" and masked.value == ["grass", "cat"]
+    assert all(update["__type__"] == "update" and len(update) == 1 for update in take_roles(models, None))
+    with pytest.raises(gr.Error, match="for 21 classes, but the models here know 3"):
+        take_roles(models, Sent(("base",) * 21, 3))
+
+
+def test_titles_among_simformers():
+    assert [short_title(name) for name in ("split2", BOTH_NOVEL, "oracle")] == ["Split 2", "Your roles", "FullyOracle"]
+
+
+def test_a_damaged_model_leaves_the_others_standing(page_weights, tmp_path, monkeypatch, photo_file):
+    for name in ("split1", "cam", "oracle"):
+        (tmp_path / f"{name}.safetensors").write_bytes((page_weights / f"{name}.safetensors").read_bytes())
+    whole = (page_weights / "split2.safetensors").read_bytes()
+    (tmp_path / "split2.safetensors").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    models = Models()
+    _, _, status = last(models, photo_file, BOTH_NOVEL)
+    assert "split2.safetensors" in status
+    assert status.startswith("CAM · FullyOracle on")
+
+
+class Request:
+    def __init__(self, **asked):
+        self.query_params = asked
+
+
+@pytest.mark.parametrize("asked, tab, model", [
+    ({"tab": "results", "roles": "split2"}, "results", "split2"),
+    ({"roles": BOTH_NOVEL}, None, BOTH_NOVEL),
+    ({"roles": roles_model(("novel", "base", "base"))}, None, "split2"),
+    ({"tab": "nowhere", "roles": "split77"}, None, None),
+    ({"roles": "roles-bb"}, None, None),
+    ({}, None, None),
+])  # fmt: skip
+def test_an_address_brings_tab_and_roles_back(models, asked, tab, model):
+    shown, split, masked = read_address(models, ["segment", "results"], Request(**asked))
+    assert (shown.selected if isinstance(shown, gr.Tabs) else None) == tab
+    assert (split.value if isinstance(split, gr.Radio) else None) == model
+    assert isinstance(masked, gr.CheckboxGroup) == (model is not None)
+
+
+def test_the_table_says_which_model_served_a_class(models, photo_file):
+    _, table, _ = last(models, photo_file, BOTH_NOVEL)
+    assert "Served by" in table
+    row = next((line for line in table.split("<tr>") if ">cat<" in line or "</span>cat" in line), None)
+    if row:
+        assert "<td>Split 1</td>" in row
+    assert "Served by" not in last(models, photo_file, "split1")[1]
+
+
+def test_without_models_nothing_can_be_composed(monkeypatch, tmp_path):
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    assert not Models().has(BOTH_NOVEL)
