@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from simformer.results import write_result
-from train.console import one_sentence
+from train.runtime.console import one_sentence
 
 app = typer.Typer(add_completion=False)
 
@@ -22,7 +22,7 @@ def main(
     """Train one model; its weights, result and logs land in the folder `out`."""
     from train.config import load_config
     from train.engine import describe, train
-    from train.provenance import command_line, result_cell
+    from train.tables.provenance import command_line, result_cell
 
     with one_sentence():
         settings = load_config(config, overrides)

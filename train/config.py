@@ -16,8 +16,8 @@ from simformer.results import ALL
 from simformer.similarity import Statistics, Student
 from simformer.splits import datasets, split_names
 from simformer.utils.validation import first_problem
-from train.baselines.partial_labels import PartialLabelSettings
-from train.precision import Precision
+from train.pseudo.partial_labels import PartialLabelSettings
+from train.runtime.precision import Precision
 
 # Beside the settings, what they were used on.
 DATA_ID = "data_id"

@@ -16,8 +16,8 @@ from simformer.errors import ConfigError
 from simformer.splits import ALL_BASE, Split, custom_split, dataset_classes, load_split
 from simformer.utils.files import atomic_write
 from train.config import TrainConfig
-from train.pseudo_labels import write_pseudo_labels
-from train.teacher import TeacherMaps
+from train.pseudo.labels import write_pseudo_labels
+from train.pseudo.teacher import TeacherMaps
 
 
 def open_datasets(config: TrainConfig) -> tuple[FolderDataset, FolderDataset]:

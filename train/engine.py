@@ -24,16 +24,16 @@ from simformer.splits import Split
 from simformer.utils.files import make_folder
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, pseudo_dataset, training_roles, training_stream
-from train.health import check_health, warning
-from train.initial import start_from
+from train.evaluation.health import check_health, warning
+from train.evaluation.transfer import measure_transfer
+from train.init_weights import start_from
 from train.optimization import make_optimizer, poly_schedule
-from train.precision import products
-from train.processes import StopSignal, ignore_signals, mean_over_workers, step_seed
-from train.provenance import commit_id, device_name
+from train.pseudo.teacher import TeacherMaps, open_teacher, uses_teacher
+from train.runtime.precision import products
+from train.runtime.processes import StopSignal, ignore_signals, mean_over_workers, step_seed
 from train.state import STATE, WEIGHTS, check_folder, load_state, save_state
+from train.tables.provenance import commit_id, device_name
 from train.tasks import SegmentationTask, evaluation_views, make_card, make_task, method_name
-from train.teacher import TeacherMaps, open_teacher, uses_teacher
-from train.transfer import measure_transfer
 
 
 class Interrupted(SystemExit):
@@ -52,8 +52,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
         resume: go on from the last saved state, bit-equal on one CPU process.
 
     Returns:
-        What `train.provenance.result_cell` needs: scores, wall_seconds, seconds_per_image, device, commit, split,
-        health, transfer.
+        What `train.tables.provenance.result_cell` needs: scores, wall_seconds, seconds_per_image, device, commit,
+        split, health, transfer.
         None in all processes but the first.
 
     Raises:

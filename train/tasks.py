@@ -18,7 +18,7 @@ from simformer.utils.palette import VOID
 from simformer.utils.validation import first_problem
 from simformer.weights import find_weights
 from train.config import DATA_ID, TrainConfig, published_settings
-from train.precision import products
+from train.runtime.precision import products
 
 METHODS = {"cross": "SimFormer", "self": "Self-Pair", "none": "Basic Model"}
 # Trained on pseudo masks made from maps.

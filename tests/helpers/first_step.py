@@ -19,7 +19,7 @@ from simformer.model import SimFormer
 from train import engine, tasks
 from train.config import TrainConfig, load_config
 from train.data import load_split_of, open_datasets, training_stream
-from train.processes import StopSignal, mean_over_workers
+from train.runtime.processes import StopSignal, mean_over_workers
 
 
 def first_step(config: TrainConfig) -> dict[str, dict[str, torch.Tensor]]:

@@ -15,8 +15,9 @@ from simformer.evaluation import Scores
 from simformer.results import write_result
 from train.config import load_config, published_settings
 from train.data import load_split_of
-from train.provenance import result_cell
-from train.sweep import Cell, app
+from train.tables.cells import Cell
+from train.tables.provenance import result_cell
+from train.tables.sweep import app
 
 # Of a method whose name does not depend on the teacher's weights, which are not real here.
 PSEUDO = {"pairing": "none", "pseudo": "cam"}

@@ -16,9 +16,9 @@ from tiny import NOVEL, TINY
 from simformer.cam import CamNetwork
 from simformer.datasets.synthetic import write_scenes
 from simformer.model import SimFormer
-from train import sweep
 from train.config import TrainConfig
-from train.sweep import Cell
+from train.tables import sweep
+from train.tables.cells import Cell
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def untrained(network, config, *, pretrained=True):
 @pytest.fixture(autouse=True)
 def nothing_is_downloaded(monkeypatch):
     """Networks made in this process start from random weights."""
-    makers = {"tasks.SimFormer": SimFormer, "tasks.CamNetwork": CamNetwork, "teacher.CamNetwork": CamNetwork}
+    makers = {"tasks.SimFormer": SimFormer, "tasks.CamNetwork": CamNetwork, "pseudo.teacher.CamNetwork": CamNetwork}
     for place, network in makers.items():
         monkeypatch.setattr(f"train.{place}", functools.partial(untrained, network))
 

@@ -27,8 +27,8 @@ from train import engine
 from train.__main__ import app
 from train.config import load_config
 from train.engine import Interrupted, train
-from train.processes import StopSignal
-from train.provenance import result_cell
+from train.runtime.processes import StopSignal
+from train.tables.provenance import result_cell
 
 MODELS = {"simformer": TINY, "cam": {"backbone": TINY["backbone"]}}
 
@@ -312,7 +312,7 @@ def test_a_run_with_a_teacher_of_pixels_goes_on_bit_equal(settings, tmp_path, mo
         stop_after(patch, 2)
         with pytest.raises(Interrupted):
             train(parts)
-    monkeypatch.setattr("train.baselines.partial_labels.PartialLabelTeacher.fit", None)  # what was learnt is kept
+    monkeypatch.setattr("train.pseudo.partial_labels.PartialLabelTeacher.fit", None)  # what was learnt is kept
     train(parts, resume=True)
     assert equal(weights(whole.out), weights(parts.out))
 

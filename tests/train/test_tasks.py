@@ -18,7 +18,7 @@ from simformer.splits import Split
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, training_stream
 from train.optimization import make_optimizer
-from train.precision import products
+from train.runtime.precision import products
 from train.tasks import ClassificationTask, SegmentationTask, make_card, make_task, method_name
 
 SPLIT = Split("custom", "custom", ("a", "b", "c"), (1, 2))

@@ -75,7 +75,7 @@ def test_a_folder_that_is_no_data_set(tmp_path):
 def test_shipped_counts_belong_to_the_data_set(dataset, images):
     counts, classes = shipped_counts(dataset), shipped_frequency(dataset)
     assert (counts["dataset"], counts["images"]) == (dataset, images)
-    assert counts["command"] == f"python -m train.prepare_class_frequency ROOT {dataset} --list train.txt"
+    assert counts["command"] == f"python -m train.prepare.class_frequency ROOT {dataset} --list train.txt"
     assert [frequency.name for frequency in classes] == list(dataset_classes(dataset))
     for row, frequency in zip(counts["classes"], classes, strict=True):
         assert 0 < row["images"] <= counts["images"]

@@ -1,0 +1,115 @@
+"""The results tables of the README."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from simformer.errors import ConfigError
+from simformer.results import CellScores, MiouRow, ResultCell, published, write_result
+from simformer.splits import dataset_classes, load_split
+from train.tables.report import BEGIN, END, grid, insert, main, report, show
+
+
+def row(method: str, split: str, miou: float | None, **changes) -> MiouRow:
+    fields = {
+        "origin": "measured", "dataset": "msrc21", "table": "t", "method": method, "split": split, "points": None,
+        "label_rule": "strict", "group": "novel", "novel_share": 0.2,
+        "miou": miou, "lowest": miou, "highest": miou, "seeds": 1,
+    }  # fmt: skip
+    return MiouRow(**{**fields, **changes})
+
+
+def test_one_line_a_method_one_column_a_split_and_gaps_stay_gaps():
+    rows = [row("CAM", "s1", 40.04), row("CAM", "s2", None), row("SimFormer", "s2", 55.5, points=50)]
+    rows.append(row("CAM", "s1", 99.0, group="base"))
+    assert grid(rows, "novel").splitlines() == [
+        "| novel classes | s1 | s2 |",
+        "| --- | ---: | ---: |",
+        "| CAM | 40.0 | – |",
+        "| SimFormer (J = 50) | – | 55.5 |",
+    ]
+
+
+def test_several_seeds_show_their_spread():
+    assert show(row("SimFormer", "s1", 50.0, lowest=48.25, highest=52.0, seeds=3)) == "50.0 (48.2 to 52.0)"
+
+
+def test_tables_of_two_data_sets_and_of_two_rules_stay_apart(tmp_path):
+    for dataset, rule, percent in (("msrc21", "strict", 11.0), ("ade20k", "strict", 22.0), ("ade20k", "crop", 33.0)):
+        classes = load_split(dataset, "s1").classes
+        cell = ResultCell(
+            method="Basic Model", dataset=dataset, split="s1", seed=0, steps=7, images=5, pixels=9, config={},
+            command="", commit="", device="a device", wall_seconds=1, date=datetime.now(UTC), schedule="paper",
+            label_rule=rule, scores=CellScores(miou=percent, per_class=dict.fromkeys(classes, percent)),
+        )  # fmt: skip
+        write_result(cell, tmp_path)
+    found = {}
+    for part in report(tmp_path).split("Published: ")[0].split("Measured: ")[1:]:
+        heading, tables = part.split(".", 1)
+        found[heading.split(",")[0], "crop" in heading] = {each for each in ("11.0", "22.0", "33.0") if each in tables}
+    assert found == {("msrc21", False): {"11.0"}, ("ade20k", False): {"22.0"}, ("ade20k", True): {"33.0"}}
+
+
+def role_set(count: int, percent: float) -> ResultCell:
+    classes = dataset_classes("msrc21")
+    return ResultCell(
+        method="Basic Model", dataset="msrc21", split=f"r{count:02d}-abcd", novel=classes[:count], seed=0, steps=7,
+        images=5, pixels=9, config={}, command="", commit="", device="a device", wall_seconds=1,
+        date=datetime.now(UTC), schedule="paper",
+        scores=CellScores(miou=percent, per_class=dict.fromkeys(classes, percent)),
+    )  # fmt: skip
+
+
+def test_role_sets_are_counted_and_have_no_column(tmp_path):
+    write_result(role_set(2, 11.0), tmp_path)
+    only = report(tmp_path).split("Published: ")[0]
+    assert "on one more role set with 2 novel classes, which no column" in only and "| novel" not in only
+    write_result(role_set(12, 22.0), tmp_path)
+    shipped = role_set(5, 33.0).model_copy(update={"split": "s1", "novel": None})
+    write_result(shipped, tmp_path)
+    text = report(tmp_path).split("Published: ")[0]
+    assert "| novel classes | s1 |" in text and "33.0" in text
+    assert "Measured on 2 more role sets with 2 to 12 novel classes, which" in text
+    assert not any(each in text for each in ("11.0", "22.0", "abcd"))
+
+
+def test_only_what_stands_between_the_markers_changes():
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    new = insert(text, "tables")
+    assert new == f"before\n{BEGIN}\n\ntables\n\n{END}\nafter\n"
+    assert insert(new, "tables") == new
+
+
+def test_a_file_without_markers_is_refused():
+    with pytest.raises(ConfigError, match="no place"):
+        insert("nothing here", "tables")
+
+
+def test_the_mean_over_disjoint_splits_needs_all_four():
+    rows = [row for row in published() if row.table in ("pairing", "more novel classes")]
+    lines = {line.split(" |")[0].strip("| "): line for line in grid(rows, "novel").splitlines()}
+    assert lines["novel classes"].endswith("| mean of s1–s4 |")
+    assert lines["Basic Model"].endswith("| 26.3 |")  # of 27.0, 23.6, 29.1, 25.6
+    assert lines["RETAB*"].endswith("| – |")
+    assert "mean" not in grid([row for row in rows if row.split != "s2"], "novel")
+
+
+def test_no_result_replaces_no_table(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}\nmeasured\n{END}\n")
+    with pytest.raises(ConfigError, match="there is no result in"):
+        report(tmp_path / "mistyped")
+    command = typer.Typer()
+    command.command()(main)
+    for options in (["--readme", str(readme), "--results", str(tmp_path)], ["--readme", str(tmp_path / "none.md")]):
+        outcome = CliRunner().invoke(command, options)
+        assert outcome.exit_code == 1 and isinstance(outcome.exception, SystemExit), outcome.output
+    assert readme.read_text() == f"{BEGIN}\nmeasured\n{END}\n"
+
+
+def test_a_pipe_in_a_name_does_not_break_the_table():
+    assert grid([row("CAM", "a|b", 40.0)], "novel").splitlines()[0] == r"| novel classes | a\|b |"

@@ -1,0 +1,1 @@
+"""What is measured of a network beside its IoU: whether similarity transfers, whether it leans on dropout."""

@@ -1,0 +1,1 @@
+"""Data sets as downloaded -> folder data sets, one file a data set."""

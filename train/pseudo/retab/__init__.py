@@ -1,0 +1,1 @@
+"""RETAB: maps of a classifier, spread by affinity within boundaries."""

@@ -1,0 +1,105 @@
+"""The partial-label teacher of a run: made once, remembered in the run's folder, asked about every training photo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from simformer.cam import CamConfig, CamNetwork
+from simformer.datasets.folder import FolderDataset
+from simformer.splits import Split
+from simformer.utils.files import atomic_write, make_folder
+from train.config import TrainConfig
+from train.pseudo.partial_labels import PartialLabelTeacher
+from train.pseudo.saved_maps import SavedMaps, labels_digest
+
+FILE = "teacher.safetensors"
+
+
+def open_teacher(config: TrainConfig, dataset: FolderDataset, split: Split) -> PartialLabelTeacher:
+    """The teacher of these settings and training photos, from the run's folder if it is there, else trained and kept.
+
+    Raises:
+        ConfigError: the backbone cannot be made. SimFormerError: the folder cannot be written.
+    """
+    teacher = PartialLabelTeacher(
+        imagenet_features(config, split),
+        dataset,
+        split,
+        image_size=config.image_size,
+        settings=config.partial_labels,
+        seed=config.seed,
+    )
+    origin = json.dumps(teacher_origin(config, dataset, split))
+    path = config.out / FILE
+    tensors = read_tensors(path, origin)
+    if tensors is None:
+        teacher.fit()
+        make_folder(config.out)
+        with atomic_write(path) as file:
+            file.write(save({name: tensor.cpu() for name, tensor in teacher.tensors().items()}, {"origin": origin}))
+    else:
+        teacher.load(tensors)
+    return teacher
+
+
+def uses_teacher(config: TrainConfig) -> bool:
+    """Whether a run has a partial-label teacher, for pseudo masks or in SimNet's place."""
+    return "partial_labels" in (config.pseudo, config.distill_from)
+
+
+def imagenet_features(config: TrainConfig, split: Split) -> CamNetwork:
+    """The run's backbone with the weights of ImageNet, which no mask has touched; nobody asks the classifier's head."""
+    chosen = {name: config.model[name] for name in ("backbone", "output_stride") if name in config.model}
+    network = CamNetwork(CamConfig(num_classes=len(split.classes), **chosen))
+    return network.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def teacher_origin(config: TrainConfig, dataset: FolderDataset, split: Split) -> dict:
+    """What a teacher depends on."""
+    return {
+        "settings": config.partial_labels.model_dump(mode="json"),
+        "novel": list(split.novel),
+        "seed": config.seed,
+        "image_size": config.image_size,
+        "backbone": {name: config.model.get(name) for name in ("backbone", "output_stride")},
+        "labels": labels_digest(dataset),
+    }
+
+
+def read_tensors(path: Path, origin: str) -> dict[str, Tensor] | None:
+    """The teacher's tensors; None if the file is missing, damaged, or of another teacher."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("origin") != origin:
+                return None
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError):
+        return None
+
+
+class TeacherMaps:
+    """What the teacher says of the training photos, remembered on disk as bytes.
+
+    Args:
+        teacher: asked once about each photo.
+        folder: the maps' files; those of another teacher are not to be there.
+    """
+
+    def __init__(self, teacher: PartialLabelTeacher, folder: Path):
+        self._maps = SavedMaps(lambda index: teacher(index)[:-1], teacher.dataset, folder)
+        self._novel = list(teacher.split.novel)
+
+    def __call__(self, index: int) -> Tensor:
+        """Probabilities of the split's novel classes, float32 (novel classes) x h x w; the rest to 1 is "none"."""
+        return self._maps(index)[self._novel]
+
+    def with_none(self, index: int) -> Tensor:
+        """Of all classes, 0 for base ones, and "none" as the last: (K + 1) x h x w, sum 1."""
+        maps = self._maps(index)
+        return torch.cat((maps, (1 - maps.sum(0, keepdim=True)).clamp(min=0)))

@@ -1,0 +1,1 @@
+"""Tables of many trainings: running them, where numbers come from, what is published, the README's tables."""

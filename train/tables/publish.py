@@ -1,0 +1,66 @@
+"""python -m train.tables.publish RUN NAME: a finished run's weights and result go where the app finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simformer.checkpoint import load_checkpoint, save_checkpoint
+from simformer.errors import CheckpointError, ConfigError
+from simformer.results import RESULTS_FOLDER, read_results, write_result
+from simformer.weights import SUFFIX, weights_folder
+from train.runtime.console import one_sentence
+from train.state import WEIGHTS
+from train.tables.provenance import clash, differing_setting
+
+LARGEST = 20 * 2**20  # bytes; what a repository and a Space carry without large-file storage
+
+
+def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, Path]:
+    """Copies RUN/weights.safetensors to `weights`/NAME and its result, naming them, to `results`.
+
+    Raises:
+        CheckpointError: the run has no usable weights, not exactly one result or that of another training, or the
+            weights are too large.
+        ConfigError: NAME is no file's name, or the weights or the result would replace those of other settings.
+    """
+    cells = read_results(run)
+    if len(cells) != 1:
+        raise CheckpointError(f"{run} holds {len(cells)} results, not one: is the run finished?")
+    file = run / WEIGHTS
+    state_dict, card = load_checkpoint(file)
+    # All of it before anything is written: a model of that name may be shipped already.
+    if file.stat().st_size > LARGEST:
+        raise CheckpointError(f"the weights of {run} are larger than {LARGEST // 2**20} MiB")
+    if (key := differing_setting(card.training, cells[0].config)) is not None:
+        raise CheckpointError(f"the weights and the result of {run} are of different trainings: they differ in {key}")
+    if not name or name.startswith(".") or name.endswith(SUFFIX) or Path(name).name != name:
+        raise ConfigError(f"{name!r} is not a name of a model: it is a file's name without folder and {SUFFIX}")
+    if found := clash(cells[0], results):
+        there, key = found
+        raise ConfigError(
+            f"{results / there.file} was measured with another {key} and is not replaced: give this training a "
+            "split or a schedule of another name"
+        )
+    target = weights / f"{name}{SUFFIX}"
+    if target.exists() and (key := differing_setting(load_checkpoint(target)[1].training, card.training)) is not None:
+        raise ConfigError(f"{target} was trained with another {key} and is not replaced: give this model another name")
+    weights.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(target, state_dict, card)
+    return target, write_result(cells[0].model_copy(update={"weights": target.name}), results)
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run")],
+    name: Annotated[str, typer.Argument(help="name of the model: split1, oracle, cam ...")],
+) -> None:
+    """Ship a model with the app."""
+    with one_sentence():
+        for path in publish(run, name, weights_folder(), RESULTS_FOLDER):
+            print(path)
+
+
+if __name__ == "__main__":
+    typer.run(main)

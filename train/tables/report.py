@@ -1,0 +1,144 @@
+"""python -m train.tables.report: the results tables of README.md, from assets/results and the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import mean
+from typing import Annotated
+
+import typer
+
+from simformer.errors import ConfigError
+from simformer.results import (
+    GROUPS,
+    METHOD_ORDER,
+    RESULTS_FOLDER,
+    Group,
+    MiouRow,
+    ResultCell,
+    cell_split,
+    is_role_set,
+    miou_table,
+    of_table,
+    published,
+    published_note,
+    read_results,
+)
+from simformer.utils.files import atomic_write
+from train.runtime.console import one_sentence
+
+BEGIN, END = "<!-- results: made by python -m train.tables.report -->", "<!-- end of results -->"
+TITLES = {"novel": "novel classes", "base": "base classes", "all": "all classes"}
+RULES = {"strict": "", "crop": ", novel labels of each crop's own truth"}
+MISSING = "–"
+# Splits without a class in common; the mean stands only where all four were measured.
+AVERAGED = ("s1", "s2", "s3", "s4")
+
+
+def report(results: Path) -> str:
+    """Markdown: measured mIoU by method and split over novel, base and all classes; then the paper's.
+
+    Raises:
+        ConfigError: the folder holds no result; most likely it is another one that was meant.
+    """
+    cells = read_results(results)
+    if not cells:
+        raise ConfigError(f"there is no result in {results}")
+    rows = miou_table(cells)
+    parts = []
+    for dataset, table, rule in sorted({(cell.dataset, cell.schedule, cell.label_rule) for cell in cells}):
+        measured = [row for row in rows if (row.dataset, row.table, row.label_rule) == (dataset, table, rule)]
+        measured = [row for row in measured if not is_role_set(dataset, row.split)]
+        facts = of_table(cells, dataset, table, rule)
+        # CAM is trained for fewer steps than what is compared, but may be all there is.
+        compared = [cell for cell in facts if cell.method != "CAM"] or facts
+        steps = sorted({str(cell.steps) for cell in compared})
+        devices = sorted({cell.device for cell in facts})
+        photos = sorted({str(cell.images) for cell in facts})
+        others = sorted({str(cell.steps) for cell in facts} - set(steps))
+        starred = any(cell.method.endswith("*") for cell in facts)
+        parts.append(
+            f"Measured: {dataset}, table `{table}`{RULES[rule]}, {' or '.join(photos)} evaluation photos, "
+            f"{' or '.join(steps)} training steps{f' (CAM: {others[0]})' if others else ''}, on "
+            f"{' or '.join(devices)}. mIoU in percent. CAM and FullyOracle are trained once and read on each split's "
+            f"classes.{' A star marks a second training of as many steps, on predictions.' if starred else ''}"
+        )
+        parts += [grid(measured, group) for group in reversed(GROUPS)] if measured else []
+        parts += role_sets(facts)
+    paper = [row for row in published() if row.table in ("pairing", "points", "more novel classes")]
+    parts += [f"Published: {published_note()}", grid(paper, "novel")]
+    return "\n\n".join(parts)
+
+
+def role_sets(cells: Iterable[ResultCell]) -> list[str]:
+    """One sentence on the splits of a table that are none of its data set's; no sentence if there are none."""
+    sizes = {cell.split: len(cell_split(cell).novel) for cell in cells if is_role_set(cell.dataset, cell.split)}
+    if not sizes:
+        return []
+    fewest, most = min(sizes.values()), max(sizes.values())
+    novel = f"{fewest} to {most}" if fewest < most else f"{most}"
+    sets = "one more role set" if len(sizes) == 1 else f"{len(sizes)} more role sets"
+    return [f"Measured on {sets} with {novel} novel class{'es' if most > 1 else ''}, which no column stands for."]
+
+
+def grid(rows: Iterable[MiouRow], group: Group) -> str:
+    """One Markdown table: a line per method, a column per split; several seeds as mean (lowest to highest)."""
+    chosen = [row for row in rows if row.group == group]
+    splits = list(dict.fromkeys(row.split for row in chosen))
+    methods = sorted({(row.method, row.points) for row in chosen}, key=place)
+    found = {(row.method, row.points, row.split): row for row in chosen if row.miou is not None}
+    averaged = [f"mean of {AVERAGED[0]}–{AVERAGED[-1]}"] if set(AVERAGED) <= set(splits) else []
+    titles = [split.replace("|", r"\|") for split in splits]
+    lines = [f"| {' | '.join([TITLES[group], *titles, *averaged])} |", f"| --- |{' ---: |' * len(splits + averaged)}"]
+    for method, points in methods:
+        name = method if points is None else f"{method} (J = {points})"
+        values = [show(found.get((method, points, split))) for split in splits]
+        if averaged:
+            of_method = [found.get((method, points, split)) for split in AVERAGED]
+            whole = None not in of_method
+            values.append(f"{mean(row.miou for row in of_method):.1f}" if whole else MISSING)
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def place(variant: tuple[str, int | None]) -> tuple[int, str, int]:
+    """Where a method stands in a table: as in METHOD_ORDER, unknown ones behind, small J first."""
+    method, points = variant
+    known = METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER)
+    return known, method, points or 0
+
+
+def show(row: MiouRow | None) -> str:
+    if row is None:
+        return MISSING
+    spread = f" ({row.lowest:.1f} to {row.highest:.1f})" if row.seeds > 1 else ""
+    return f"{row.miou:.1f}{spread}"
+
+
+def insert(text: str, tables: str) -> str:
+    """README text with what stands between the two markers replaced. Raises ConfigError if they are not there."""
+    if BEGIN not in text or END not in text:
+        raise ConfigError(f"the file has no place for results: it needs the lines {BEGIN} and {END}")
+    before, rest = text.split(BEGIN, 1)
+    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{rest.split(END, 1)[1]}"
+
+
+def main(
+    readme: Annotated[Path, typer.Option(help="the file that holds the markers")] = RESULTS_FOLDER.parents[1]
+    / "README.md",
+    results: Annotated[Path, typer.Option(help="folder of result JSONs")] = RESULTS_FOLDER,
+) -> None:
+    """Rewrite the results section of README.md."""
+    with one_sentence():
+        try:
+            old = readme.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{readme} cannot be read: {error}") from error
+        text = insert(old, report(results))
+        with atomic_write(readme, "w") as file:
+            file.write(text)
+
+
+if __name__ == "__main__":
+    typer.run(main)

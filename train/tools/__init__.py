@@ -1,0 +1,1 @@
+"""Commands beside training: timing, and trials of a teacher."""

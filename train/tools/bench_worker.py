@@ -1,0 +1,65 @@
+"""Takes training steps when told to and says how long they took: what `train.tools.bench` runs in each checkout.
+
+A script, not a module: `train` and `simformer` are those of the checkout it is started in.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import nullcontext
+from itertools import pairwise
+
+
+def main() -> None:
+    sys.path.pop(0)  # this script's own folder, a package of one of the checkouts
+    config_path, threads, *overrides = sys.argv[1:]
+    import torch
+
+    torch.set_num_threads(int(threads))
+    from train.config import load_config
+    from train.data import load_split_of, open_datasets, training_stream
+    from train.optimization import make_optimizer
+    from train.tasks import make_task
+
+    try:
+        from train.runtime.precision import products
+    except ImportError:  # an earlier checkout
+        try:
+            from train.precision import products
+        except ImportError:  # earlier still
+            products = nullcontext
+
+    config = load_config(config_path, overrides)
+    torch.manual_seed(config.seed)
+    dataset, _ = open_datasets(config)
+    split = load_split_of(config, dataset)
+    task = make_task(config, split)
+    optimizer = make_optimizer(task, config)
+    if config.channels_last:
+        task.to(memory_format=torch.channels_last)
+    task.train()
+    stream = training_stream(config, dataset, split, 0)
+    for index in range(len(stream)):
+        if not sys.stdin.readline():
+            return
+        torch.manual_seed(index)
+        marks = [time.perf_counter()]
+        batch = stream[index]
+        marks.append(time.perf_counter())
+        with products(config.precision):
+            losses = task(batch)
+            marks.append(time.perf_counter())
+            total = sum(losses.values())
+            total.backward()
+        marks.append(time.perf_counter())
+        torch.nn.utils.clip_grad_norm_(task.parameters(), config.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        marks.append(time.perf_counter())
+        seconds = [after - before for before, after in pairwise(marks)]
+        print(json.dumps({"seconds": seconds, "loss": total.item()}), flush=True)
+
+
+main()
