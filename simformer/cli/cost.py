@@ -67,7 +67,7 @@ def cost(
         currency=currency,
     )
     masked = _masked(inputs, dataset, split, mask)
-    expectation = _expectation(inputs, dataset, results, schedule)
+    expectation = _expectation(dataset, results, schedule)
     measured = expectation if isinstance(expectation, costs.MeasuredRoles) else None
     if budget is not None and measured is None:
         raise ConfigError(f"the best classes for a budget need measured IoU per class, which {dataset} lacks")
@@ -105,31 +105,25 @@ def _classes(dataset: str, folder: Path | None, csv_file: Path | None) -> tuple[
 
 def _masked(inputs: CostInputs, dataset: str, split: str | None, mask: list[str] | None) -> list[str]:
     """The classes masked at present: --mask, or the base classes of --split (s1 unless told)."""
-    from simformer.splits import class_index, dataset_classes, datasets, load_split
+    from simformer.costs.plan import matching_datasets, split_masked
+    from simformer.splits import class_index
 
-    if mask:
-        if split is not None:
-            raise ConfigError("give --split or --mask, not both")
-        for name in mask:
-            class_index(inputs.names, name)
-        return mask
-    if split is None and (dataset not in datasets() or set(dataset_classes(dataset)) != set(inputs.names)):
+    if mask and split is not None:
+        raise ConfigError("give --split or --mask, not both")
+    if not mask and split is None and dataset not in matching_datasets(inputs.names):
         raise ConfigError("name the classes that get masks, one --mask each")
-    roles = load_split(dataset, split or "s1")
-    masked = [roles.classes[index] for index in roles.base]
+    masked = mask or split_masked(dataset, split or "s1")
     for name in masked:
         class_index(inputs.names, name)
     return masked
 
 
-def _expectation(inputs: CostInputs, dataset: str, results: Path | None, schedule: str | None) -> Expectation:
-    from simformer.costs import MeasuredRoles, PaperSplits
-    from simformer.costs.expected import COCO_STUFF
+def _expectation(dataset: str, results: Path | None, schedule: str | None) -> Expectation:
+    from simformer.costs.plan import expectation_on
     from simformer.results import RESULTS_FOLDER, of_table, read_results
 
     cells = read_results(results or RESULTS_FOLDER, report=lambda problem: typer.echo(f"Warning: {problem}", err=True))
-    cells = of_table(cells, dataset, schedule)
-    return PaperSplits() if dataset == COCO_STUFF and not cells else MeasuredRoles.from_cells(cells)
+    return expectation_on(dataset, of_table(cells, dataset, schedule))
 
 
 def _text(inputs: CostInputs, report: dict) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from simformer import costs
+from simformer.costs.expected import COCO_STUFF
 from simformer.errors import ConfigError
 from simformer.results import ResultCell, of_table
 from simformer.splits import DATASET_TITLES, Role, class_index, datasets, load_split
@@ -214,6 +215,11 @@ def expectation(cells: Iterable[ResultCell], key: str) -> costs.Expectation:
     if not found:
         raise ConfigError(f"there are no measured results of the table {key!r}")
     return costs.MeasuredRoles.from_cells(found)
+
+
+def expectation_on(dataset: str, cells: Sequence[ResultCell]) -> costs.Expectation:
+    """What a data set's measured cells, all of one table, say; the paper's splits where COCO-Stuff-10K has none."""
+    return costs.PaperSplits() if dataset == COCO_STUFF and not cells else costs.MeasuredRoles.from_cells(cells)
 
 
 def of_strict(cells: Iterable[ResultCell]) -> list[ResultCell]:
