@@ -12,14 +12,10 @@ import pytest
 from sweeping import PSEUDO, rows, run
 
 from simformer.errors import ConfigError
-from simformer.paths import ROOT
 from simformer.results import is_role_set, read_results, result_name, write_result
 from train.config import load_config
 from train.tables import sweep
 from train.tables.cells import Cell, read_table
-
-CONFIGS = ROOT / "train" / "configs"
-
 
 # --- tables -----------------------------------------------------------------------------------------------
 
