@@ -25,6 +25,7 @@ from simformer.splits import Split
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, pseudo_dataset, training_roles, training_stream
 from train.health import check_health, warning
+from train.health import described as health_line
 from train.initial import start_from
 from train.optimization import make_optimizer, poly_schedule
 from train.precision import products
@@ -33,6 +34,7 @@ from train.provenance import commit_id, device_name
 from train.state import STATE, WEIGHTS, check_folder, load_state, save_state
 from train.tasks import SegmentationTask, evaluation_views, make_card, make_task, method_name
 from train.teacher import TeacherMaps, open_teacher, uses_teacher
+from train.transfer import described as transfer_line
 from train.transfer import measure_transfer
 
 
@@ -156,6 +158,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     if isinstance(task, SegmentationTask):
         health = check_health(task.network, photos, split, config.image_size)
         transfer = measure_transfer(task, val_set, split, config, teacher)
+        bar.write(health_line(health))
+        if transfer is not None:
+            bar.write(transfer_line(transfer))
         if sentence := warning(health):
             print(f"warning: {sentence}", file=sys.stderr)
     return {

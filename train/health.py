@@ -83,6 +83,19 @@ def active_queries(output: Output, found: Tensor) -> int:
     return int((deciding.bincount() > ACTIVE_SHARE * deciding.numel()).sum())
 
 
+def described(health: Health) -> str:
+    """One line for the log."""
+
+    def state(accuracy: float | None, queries: float | None) -> str:
+        right = "" if accuracy is None else f"{accuracy:.0%} of the base pixels right, "
+        return f"{right}{queries:.1f} active queries a photo"
+
+    line = f"on training photos: {state(health.accuracy, health.queries)}"
+    if health.queries_with_dropout is not None:
+        line += f"; with dropout on {state(health.accuracy_with_dropout, health.queries_with_dropout)}"
+    return line
+
+
 def warning(health: Health) -> str | None:
     """A sentence where dropout on and off part, None for a sound network."""
     accuracy, queries = health.accuracy_with_dropout, health.queries_with_dropout
