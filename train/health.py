@@ -5,6 +5,8 @@ Networks that need the noise to tell their queries apart score far below what th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
 from simformer.model import Output, SimFormer, compose_score_maps
 from simformer.palette import VOID
-from simformer.predictor import input_size
+from simformer.predictor import input_size, without_padding
 from simformer.results import Health
 from simformer.similarity import shrink_labels
 from simformer.splits import Split
@@ -62,6 +64,7 @@ def look(network: SimFormer, dataset: FolderDataset, split: Split, image_size: i
         pixels = image.to(device)[None].float()
         pixels = nn.functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
         output = network(pixels, auxiliary=False)
+        output = replace(output, mask_logits=without_padding(output.mask_logits, (height, width)))
         found = compose_score_maps(output.class_logits, output.mask_logits).argmax(1)
         truth = given_masks(labels, image.shape[1:], split)[None].long()
         truth, _ = shrink_labels(truth, torch.zeros_like(truth), found.shape[1:], centers=True)

@@ -1,7 +1,7 @@
 """python -m train.sweep TABLE.yaml [key=value ...]: runs the cells of a table that are missing.
 
-One process per cell, several at a time, here or on the workers of a Ray cluster (--ray ADDRESS); a cell whose result
-is there is skipped, a stopped one goes on from its state.
+One process per cell, several at a time, here or on the workers of a Ray cluster (--ray ADDRESS), in the folder
+RUNS/TABLE/CELL; a cell whose result is there is skipped, a stopped one goes on from its state.
 A table names a configuration beside it, and cells; one with several splits or seeds is one cell for each. Where
 `teacher` names other cells, pseudo masks are made by the weights of that of the same split and seed, or else of the
 split all_base:
@@ -248,7 +248,7 @@ def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
             given += [f"teacher={json.dumps(str(teacher.weights))}"] if teacher else []
             given += overrides
             kinds = {"drawn": bool(novel), "sealed": group.sealed}
-            cell = Cell(name, config, given, load_config(config, given), runs / name, teacher, **kinds)
+            cell = Cell(name, config, given, load_config(config, given), runs / path.stem / name, teacher, **kinds)
             if any(cell.unseals(other) for other in cells.values()):
                 raise ConfigError(f"{path}: the role set {split} is sealed in some of its cells and not in others")
             cells[name] = cell
