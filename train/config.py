@@ -133,8 +133,11 @@ class TrainConfig(BaseModel):
             raise ValueError("pseudo masks are for method=simformer")
         if self.pseudo and self.pairing != "none" and self.distill_from == "simnet":
             raise ValueError("beside pseudo masks there are no pairs (pairing=none), or distill_from=partial_labels")
-        if self.distill_from == "partial_labels" and (self.method != "simformer" or self.pairing == "none"):
-            raise ValueError("distill_from=partial_labels is for method=simformer with pairs (pairing=cross or self)")
+        if self.distill_from == "partial_labels":
+            if self.method != "simformer" or self.pairing != "cross":
+                raise ValueError("distill_from=partial_labels is for method=simformer with pairing=cross")
+            if self.pseudo not in (None, "partial_labels"):
+                raise ValueError("beside distill_from=partial_labels pseudo masks can only be those of partial_labels")
         if self.dataset == CUSTOM and self.novel is None and self.split != "all_base":
             raise ValueError("a custom data set needs `novel`, or split=all_base")
         if self.novel is not None and self.dataset in datasets() and self.split in split_names(self.dataset):

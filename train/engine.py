@@ -25,10 +25,12 @@ from simformer.utils.files import make_folder
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, pseudo_dataset, training_roles, training_stream
 from train.evaluation.health import check_health, warning
+from train.evaluation.health import described as health_line
+from train.evaluation.transfer import described as transfer_line
 from train.evaluation.transfer import measure_transfer
 from train.init_weights import start_from
 from train.optimization import make_optimizer, poly_schedule
-from train.pseudo.teacher import TeacherMaps, open_teacher, uses_teacher
+from train.pseudo.teacher import open_maps, open_teacher, uses_teacher
 from train.runtime.precision import products
 from train.runtime.processes import StopSignal, ignore_signals, mean_over_workers, step_seed
 from train.state import STATE, WEIGHTS, check_folder, load_state, save_state
@@ -78,7 +80,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     with accelerator.main_process_first():
         if uses_teacher(config):
             teacher = open_teacher(config, train_set, split)
-            maps = TeacherMaps(teacher, config.out / "teacher_maps")
+            maps = open_maps(config, teacher)
         if config.pseudo:
             train_set = pseudo_dataset(config, train_set, split, maps)
     torch.manual_seed(config.seed)  # whether teacher and masks had to be made or were there, the network begins alike
@@ -97,7 +99,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     writer = SummaryWriter(config.out / "tensorboard") if accelerator.is_main_process else None
     share = (accelerator.process_index, accelerator.num_processes)
     distilled = maps if config.distill_from == "partial_labels" else None
-    stream = training_stream(config, train_set, split, start, share, distilled)
+    stream = training_stream(config, train_set, split, start, share, distilled, photos.all_image_labels())
     on_gpu = accelerator.device.type == "cuda"
     loader = DataLoader(
         stream,
@@ -156,6 +158,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any] | None
     if isinstance(task, SegmentationTask):
         health = check_health(task.network, photos, split, config.image_size)
         transfer = measure_transfer(task, val_set, split, config, teacher)
+        bar.write(health_line(health), file=sys.stderr)
+        if transfer is not None:
+            bar.write(transfer_line(transfer), file=sys.stderr)
         if sentence := warning(health):
             print(f"warning: {sentence}", file=sys.stderr)
     return {

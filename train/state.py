@@ -112,9 +112,9 @@ def check_same_run(path: Path, saved: dict[str, Any], config: TrainConfig) -> No
     if key == DATA_ID:
         raise CheckpointError(f"{path} was trained on a data set of other classes or photos; use another `out`.")
     if key is not None:
-        now = fixed_settings(config)
+        then, now = flat(saved), flat(fixed_settings(config))
         raise CheckpointError(
-            f"{path} was saved with {key}={saved.get(key)}, this run has {key}={now.get(key)}; use another `out`."
+            f"{path} was saved with {key}={then.get(key)}, this run has {key}={now.get(key)}; use another `out`."
         )
 
 
@@ -123,10 +123,16 @@ def first_difference(saved: dict[str, Any], config: TrainConfig) -> str | None:
 
     A setting that is younger than the run had its default; a run older than the data set's id may be of any.
     """
-    then = TrainConfig.model_construct().model_dump(mode="json") | saved
-    now = fixed_settings(config)
+    then = flat(TrainConfig.model_construct().model_dump(mode="json")) | flat(saved)
+    now = flat(fixed_settings(config))
     keys = (then.keys() | now.keys()) - FREE_TO_CHANGE - ({DATA_ID} - saved.keys())
     return min((key for key in keys if then.get(key) != now.get(key)), default=None)
+
+
+def flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with those of the teacher beside the others, so that each is younger or older than a run by itself."""
+    nested = {f"partial_labels.{key}": value for key, value in (settings.get("partial_labels") or {}).items()}
+    return {key: value for key, value in settings.items() if key != "partial_labels"} | nested
 
 
 def fixed_settings(config: TrainConfig) -> dict[str, Any]:

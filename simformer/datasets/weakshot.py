@@ -103,6 +103,7 @@ class WeakShotStream(Dataset):
         share: tuple[int, int] = (0, 1),
         masks: Masks = "base",
         teacher: Callable[[int], Tensor] | None = None,
+        image_labels: list[tuple[int, ...]] | None = None,
         candidate_caps: tuple[int, int] | None = None,
     ):
         """
@@ -123,6 +124,7 @@ class WeakShotStream(Dataset):
             masks: "all": the label maps hold (pseudo) masks of novel classes, to be learnt like those of base classes;
                 `base_labels` and `base` of a batch then hold every class.
             teacher: index of a photo -> the probabilities of the split's novel classes, float (novel classes) x h x w.
+            image_labels: class indices that each photo shows; None: as the data set has them.
             candidate_caps: of references, see `ReferenceChooser`.
 
         Raises:
@@ -157,7 +159,7 @@ class WeakShotStream(Dataset):
         self._places = [place for place in range(batch) if place % self._inputs // own == rank]
         self._novel = split.novel
         self._split = split
-        image_labels = dataset.all_image_labels()
+        image_labels = image_labels or dataset.all_image_labels()
         self._image_novel = [sorted(set(labels) & set(split.novel)) for labels in image_labels]
         self._check_masks(image_labels, split)
         self._photos = self._known(image_labels)

@@ -229,7 +229,7 @@ def write_result(cell: ResultCell, folder: str | Path = RESULTS_FOLDER) -> Path:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower().replace("*", "-star")).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", text.lower().replace("*", "-star").replace("+", "-plus")).strip("-")
 
 
 def mean_iou(values: Iterable[float | None]) -> float | None:

@@ -165,3 +165,15 @@ def test_a_folder_of_another_run_is_not_overwritten(settings, tmp_path):
     save_state(config.out / STATE, *parts(config), config, 1, 2.5)
     with pytest.raises(CheckpointError, match=r"state\.pt .*steps=10, this run has steps=11"):
         check_folder(settings(steps=11))
+
+
+def test_a_setting_of_the_teacher_that_is_younger_than_the_run_had_its_default(settings):
+    config = settings()
+    saved = fixed_settings(config)
+    assert first_difference(saved, config) is None
+    del saved["partial_labels"]["kept"]
+    assert first_difference(saved, config) is None
+    saved["partial_labels"]["eps"] = 0.5
+    assert first_difference(saved, config) == "partial_labels.eps"
+    del saved["partial_labels"]
+    assert first_difference(saved, config) is None

@@ -5,6 +5,8 @@ Networks that need the noise to tell their queries apart score far below what th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from simformer.attention import Attention, Dropout
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
 from simformer.model import Output, SimFormer, compose_score_maps
-from simformer.predictor import input_size
+from simformer.predictor import input_size, without_padding
 from simformer.results import Health
 from simformer.similarity import shrink_labels
 from simformer.splits import Split
@@ -62,6 +64,7 @@ def look(network: SimFormer, dataset: FolderDataset, split: Split, image_size: i
         pixels = image.to(device)[None].float()
         pixels = nn.functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
         output = network(pixels, auxiliary=False)
+        output = replace(output, mask_logits=without_padding(output.mask_logits, (height, width)))
         found = compose_score_maps(output.class_logits, output.mask_logits).argmax(1)
         truth = given_masks(labels, image.shape[1:], split)[None].long()
         truth, _ = shrink_labels(truth, torch.zeros_like(truth), found.shape[1:], centers=True)
@@ -81,6 +84,19 @@ def active_queries(output: Output, found: Tensor) -> int:
     scores = output.class_logits.softmax(-1)[0, :, found[0].flatten()]  # N x pixels: of each pixel's class
     deciding = (scores * output.mask_logits[0].flatten(1).sigmoid()).argmax(0)
     return int((deciding.bincount() > ACTIVE_SHARE * deciding.numel()).sum())
+
+
+def described(health: Health) -> str:
+    """One line for the log."""
+
+    def state(accuracy: float | None, queries: float | None) -> str:
+        right = "" if accuracy is None else f"{accuracy:.0%} of the base pixels right, "
+        return f"{right}{queries:.1f} active queries a photo"
+
+    line = f"on training photos: {state(health.accuracy, health.queries)}"
+    if health.queries_with_dropout is not None:
+        line += f"; with dropout on {state(health.accuracy_with_dropout, health.queries_with_dropout)}"
+    return line
 
 
 def warning(health: Health) -> str | None:

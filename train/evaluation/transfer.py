@@ -151,6 +151,18 @@ def summary(answers: NDArray[np.float32], same: NDArray[np.bool_]) -> Judgement:
     )
 
 
+def described(transfer: Transfer) -> str:
+    """One line for the log."""
+    parts = [
+        f"{who} {role} {auc:.2f}"
+        for who, found in ((TEACHER, transfer.teacher), (STUDENT, transfer.student))
+        if found is not None
+        for role, auc in (("novel", found.novel), ("base", found.base))
+        if auc is not None
+    ]
+    return f"AUC on pairs of evaluation pixels: {', '.join(parts)}"
+
+
 def measure_transfer(
     task: SegmentationTask,
     dataset: FolderDataset,

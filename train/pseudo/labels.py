@@ -35,7 +35,7 @@ from train.pseudo.partial_labels import pseudo_mask
 from train.pseudo.retab.maps import RetabMaps
 from train.pseudo.rib import RibMaps
 from train.pseudo.saved_maps import SavedMaps, labels_digest
-from train.pseudo.teacher import TeacherMaps
+from train.pseudo.teacher import TeacherMaps, teacher_origin
 
 # Name of the setting -> what gives K x h x w maps in 0..1 for photo number i.
 MAP_MAKERS: dict[str, Callable[..., Callable[[int], Tensor]]] = {"cam": CamMaps, "rib": RibMaps, "retab": RetabMaps}
@@ -84,7 +84,7 @@ def check_origin(config: TrainConfig, dataset: FolderDataset, split: Split, path
     if config.teacher is not None:
         now["teacher"] = hashlib.sha256(find_weights(config.teacher).read_bytes()).hexdigest()
     else:
-        now["partial_labels"] = config.partial_labels.model_dump(mode="json")
+        now["teacher"] = teacher_origin(config, dataset, split)
     now |= {"image_size": config.image_size, "hold_out": config.hold_out, "labels": labels_digest(dataset)}
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != now:

@@ -35,7 +35,7 @@ class PartialLabelSettings(BaseModel):
     steps: int = Field(2000, ge=1)
     photos: int = Field(16, ge=1, description="a step")
     points: int = Field(48, ge=1, description="of each photo, at each step")
-    kept: int = Field(1000, ge=1, description="cells of a photo that are remembered for training, 3 KB each")
+    kept: int = Field(400, ge=1, description="cells of a photo that are remembered for training, 3 to 6 KB each")
     learning_rate: float = Field(1e-3, gt=0, description="of AdamW")
     weight_decay: float = Field(1e-2, ge=0)
     dropout: float = Field(0.3, ge=0, lt=1, description="on the features")

@@ -16,9 +16,9 @@ from simformer.utils.files import atomic_write, make_folder
 
 
 class SavedMaps:
-    """A map maker that remembers its maps on disk, those of present classes, as bytes."""
+    """A map maker that remembers its maps on disk, those of present classes, as bytes. None where all are made."""
 
-    def __init__(self, make: Callable[[int], Tensor], dataset: FolderDataset, folder: Path):
+    def __init__(self, make: Callable[[int], Tensor] | None, dataset: FolderDataset, folder: Path):
         self.make = make
         self.dataset = dataset
         self.folder = folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+from tqdm import trange
 
 from simformer.cam import CamConfig, CamNetwork
 from simformer.datasets.folder import FolderDataset
@@ -48,6 +50,12 @@ def open_teacher(config: TrainConfig, dataset: FolderDataset, split: Split) -> P
     return teacher
 
 
+def open_maps(config: TrainConfig, teacher: PartialLabelTeacher) -> TeacherMaps:
+    """The teacher's maps of its photos, in a folder of the run that no other teacher's maps share."""
+    origin = json.dumps(teacher_origin(config, teacher.dataset, teacher.split))
+    return TeacherMaps(teacher, config.out / f"teacher_maps_{hashlib.sha256(origin.encode()).hexdigest()[:12]}")
+
+
 def uses_teacher(config: TrainConfig) -> bool:
     """Whether a run has a partial-label teacher, for pseudo masks or in SimNet's place."""
     return "partial_labels" in (config.pseudo, config.distill_from)
@@ -84,15 +92,18 @@ def read_tensors(path: Path, origin: str) -> dict[str, Tensor] | None:
 
 
 class TeacherMaps:
-    """What the teacher says of the training photos, remembered on disk as bytes.
+    """What the teacher says of the training photos, remembered on disk as bytes; asked once about each photo, now.
 
     Args:
-        teacher: asked once about each photo.
         folder: the maps' files; those of another teacher are not to be there.
     """
 
     def __init__(self, teacher: PartialLabelTeacher, folder: Path):
-        self._maps = SavedMaps(lambda index: teacher(index)[:-1], teacher.dataset, folder)
+        maps = SavedMaps(lambda index: teacher(index)[:-1], teacher.dataset, folder)
+        for index in trange(len(teacher.dataset), desc="teacher's maps", unit="photo"):
+            maps(index)
+        # From here on they are only read, by processes that load photos as well.
+        self._maps = SavedMaps(None, teacher.dataset, folder)
         self._novel = list(teacher.split.novel)
 
     def __call__(self, index: int) -> Tensor:

@@ -225,7 +225,7 @@ def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
             given += [f"teacher={json.dumps(str(teacher.weights))}"] if teacher else []
             given += overrides
             kinds = {"drawn": bool(novel), "sealed": group.sealed}
-            cell = Cell(name, config, given, load_config(config, given), runs / name, teacher, **kinds)
+            cell = Cell(name, config, given, load_config(config, given), runs / path.stem / name, teacher, **kinds)
             if any(cell.unseals(other) for other in cells.values()):
                 raise ConfigError(f"{path}: the role set {split} is sealed in some of its cells and not in others")
             cells[name] = cell

@@ -14,7 +14,7 @@ import torch
 from simformer.paths import ROOT
 from simformer.results import ALL, CellScores, ResultCell, is_role_set, read_results, result_name
 from train.config import TrainConfig, published_settings
-from train.state import FREE_TO_CHANGE
+from train.state import FREE_TO_CHANGE, flat
 from train.tasks import method_name
 
 
@@ -47,6 +47,7 @@ def differing_setting(a: dict[str, Any], b: dict[str, Any]) -> str | None:
 
     Where weights lay does not count, nor what only one of them notes: the other is older.
     """
+    a, b = flat(a), flat(b)
     keys = (a.keys() & b.keys()) - FREE_TO_CHANGE - {"teacher", "init"}
     return min((key for key in keys if a[key] != b[key]), default=None)
 

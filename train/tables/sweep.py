@@ -1,7 +1,7 @@
 """python -m train.tables.sweep TABLE.yaml [key=value ...]: runs the cells of a table that are missing.
 
-One process per cell, several at a time, here or on the workers of a Ray cluster (--ray ADDRESS); a cell whose result
-is there is skipped, a stopped one goes on from its state.
+One process per cell, several at a time, here or on the workers of a Ray cluster (--ray ADDRESS), in the folder
+RUNS/TABLE/CELL; a cell whose result is there is skipped, a stopped one goes on from its state.
 A table names a configuration beside it, and cells; one with several splits or seeds is one cell for each. Where
 `teacher` names other cells, pseudo masks are made by the weights of that of the same split and seed, or else of the
 split all_base:

@@ -27,7 +27,7 @@ def main() -> None:
         from train.runtime.precision import products
     except ImportError:  # an earlier checkout
         try:
-            from train.precision import products
+            from train.runtime.precision import products
         except ImportError:  # earlier still
             products = nullcontext
 

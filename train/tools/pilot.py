@@ -1,6 +1,6 @@
 """python -m train.tools.pilot CONFIG [key=value ...]: does similarity transfer to classes whose masks nobody saw?
 
-A trial before any truth of novel classes is looked at: some base classes lose their masks for the WHOLE training,
+A trial before any truth of novel classes is asked: some base classes lose their masks for the WHOLE training,
 network and teacher alike, and are judged on photos held out of the training. Several rotations, for the draw of classes
 decides much. Beside the configured training (the student, and its teacher) stands Basic Model on the same classes.
 """

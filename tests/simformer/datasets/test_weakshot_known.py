@@ -84,6 +84,12 @@ def test_masks_of_all_classes(dataset, rule):
     assert batch.novel[0].tolist() == ([1, 3] if rule == "strict" else [1])
 
 
+def test_image_labels_that_pseudo_masks_do_not_tell(dataset):
+    data = dataset({"a": rows_of([0, 1])})
+    batch = stream(data, Rows(2), masks="all", image_labels=[(0, 1, 3)], **ONE)[0]
+    assert batch.base[0].tolist() == [0, 1] and batch.novel[0].tolist() == [1, 3]
+
+
 @pytest.mark.parametrize("rule, calls", [("strict", 1), ("crop", 2)])
 def test_a_pseudo_mask_is_known(dataset, rule, calls):
     transform = RowByRow()

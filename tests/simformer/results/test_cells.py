@@ -39,6 +39,7 @@ def test_names_tell_cells_apart():
         make_cell(method="Basic Model", points=None),
         make_cell(schedule="gpu"),
         make_cell(label_rule="crop"),
+        make_cell(method="SimFormer+"),
     ]
     assert len({result_name(cell) for cell in cells}) == len(cells)
     assert result_name(cells[0]) == "cpu_msrc21_simformer_s1_seed0_points100.json"

@@ -10,7 +10,7 @@ from simformer.datasets.folder import FolderDataset
 from simformer.model import ModelConfig, Output, SimFormer
 from simformer.results import Health
 from simformer.splits import custom_split
-from train.evaluation.health import active_queries, check_health, warning
+from train.evaluation.health import active_queries, check_health, described, warning
 
 
 def test_a_query_is_active_where_it_decides():
@@ -45,3 +45,11 @@ def test_a_network_that_leans_on_dropout_is_warned_of(accuracy, queries, warned)
     health = Health(accuracy=0.8, queries=3.0, accuracy_with_dropout=accuracy, queries_with_dropout=queries)
     assert (warning(health) is not None) == warned
     assert warning(Health(accuracy=0.8, queries=3.0)) is None
+
+
+def test_a_line_for_the_log():
+    health = Health(accuracy=0.8, queries=3.0)
+    assert described(health) == "on training photos: 80% of the base pixels right, 3.0 active queries a photo"
+    noisy = Health(accuracy=0.8, queries=3.0, accuracy_with_dropout=0.9, queries_with_dropout=4.0)
+    assert described(noisy).endswith("; with dropout on 90% of the base pixels right, 4.0 active queries a photo")
+    assert described(Health(queries=3.0)) == "on training photos: 3.0 active queries a photo"

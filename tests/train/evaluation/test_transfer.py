@@ -12,9 +12,10 @@ from torch import nn
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.transforms import TrainTransform
 from simformer.errors import ConfigError
+from simformer.results import Transfer, TransferAuc
 from simformer.splits import custom_split
 from train.engine import train
-from train.evaluation.transfer import Judgement, ask, judge, measure_transfer, summary
+from train.evaluation.transfer import Judgement, ask, described, judge, measure_transfer, summary
 from train.tables.provenance import result_cell
 
 
@@ -125,3 +126,9 @@ def test_oracle_and_classifier_transfer_nothing(settings):
     )
     cell = result_cell(config, train(config), "")
     assert cell.transfer is None and cell.health.queries >= 1 and cell.health.accuracy_with_dropout is None
+
+
+def test_a_line_for_the_log():
+    found = Transfer(teacher=TransferAuc(base=0.9, novel=0.8), student=TransferAuc(base=0.75, novel=None))
+    expected = "AUC on pairs of evaluation pixels: teacher novel 0.80, teacher base 0.90, student base 0.75"
+    assert described(found) == expected

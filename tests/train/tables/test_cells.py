@@ -30,7 +30,7 @@ def test_a_table_becomes_cells(table, tmp_path):
     assert {cell.settings.steps for cell in cells} == {7} and {cell.settings.learning_rate for cell in cells} == {0.5}
     assert [cell.settings.pairing for cell in cells] == ["cross", "cross", "none", "none"]
     assert cells[2].settings.model == cells[0].settings.model | {"queries": 9}  # the width stays tiny
-    assert cells[0].out == tmp_path / "runs" / "ours_s1"
+    assert cells[0].out == tmp_path / "runs" / "table" / "ours_s1"
 
 
 def test_settings_become_overrides(table, tmp_path):
@@ -47,7 +47,7 @@ def test_names_of_splits_are_taken_as_they_are(table, tmp_path, name):
     [cell] = read_table(table({"name": "a", "splits": [name]}), [], tmp_path / "runs")
     assert cell.settings.split == name
     settings = load_config(Path(cell.command[3]), cell.command[4:-1])
-    assert (settings.split, settings.out) == (name, tmp_path / "runs" / f"a_{name}")
+    assert (settings.split, settings.out) == (name, tmp_path / "runs" / "table" / f"a_{name}")
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("table_*.yaml")), ids=lambda path: path.stem)

@@ -136,3 +136,10 @@ def test_commit(tmp_path, monkeypatch):
 
 def test_device():
     assert re.fullmatch(r"\S+ CPU, \d+ threads", device_name(torch.device("cpu")))
+
+
+def test_settings_of_the_teacher_are_compared_one_by_one():
+    ours = {"steps": 1, "partial_labels": {"eps": 0.3, "kept": 400}}
+    assert differing_setting(ours, {"steps": 1, "partial_labels": {"eps": 0.3}}) is None
+    assert differing_setting(ours, {"steps": 1}) is None
+    assert differing_setting(ours, {"steps": 1, "partial_labels": {"eps": 0.4}}) == "partial_labels.eps"

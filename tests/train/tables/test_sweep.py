@@ -202,7 +202,7 @@ def test_a_result_of_other_settings_is_not_replaced(table, runs, tmp_path):
     shorter = run(path, "steps=1", *results, "--runs", str(tmp_path / "elsewhere"))
     assert shorter.exit_code == 1 and f"steps={measured.steps}, not 1" in shorter.output
     assert read_results(tmp_path / "results") == [measured]
-    assert read_results(tmp_path / "elsewhere" / "ours_s1")[0].steps == 1  # nothing is lost
+    assert read_results(tmp_path / "elsewhere" / "table" / "ours_s1")[0].steps == 1  # nothing is lost
     alike = {"pairing": "none", "model": {"queries": 9}}
     both = run(table({"name": "a", "settings": alike}, {"name": "b", "settings": {"pairing": "none"}}), *results)
     assert both.exit_code == 1 and "b_s1: " in both.output and "is not replaced" in both.output
@@ -263,10 +263,10 @@ def test_cells_on_a_cluster(table, commands, ray_address):
     table_rows = rows(result.output)
     assert table_rows["a_s1"].startswith("10.0") and table_rows["c_s1_seed4"].startswith("14.0")
     assert re.match(r"failed \(1\), see .*b_s1/log\.txt", table_rows["b_s1"])
-    assert (path.parent / "runs" / "a_s1" / "log.txt").read_text() == "done\n"
-    [cell] = read_results(path.parent / "runs" / "c_s1_seed4")[:1]
+    assert (path.parent / "runs" / "table" / "a_s1" / "log.txt").read_text() == "done\n"
+    [cell] = read_results(path.parent / "runs" / "table" / "c_s1_seed4")[:1]
     assert cell.seed == 4
-    assert (path.parent / "runs" / "c_s1_seed4" / result_name(cell)).is_file()  # written from what came back
+    assert (path.parent / "runs" / "table" / "c_s1_seed4" / result_name(cell)).is_file()  # written from what came back
 
 
 def test_cells_on_a_cluster_are_asked_to_save(table, commands, ray_address):
@@ -286,7 +286,7 @@ def test_a_real_cell(settings, table, tmp_path, monkeypatch):
     config = settings(method="cam", model={}, frozen_backbone=True, crop=32, image_size=32, cam_scales=[1.0])
     (tmp_path / "cam.yaml").write_text(json.dumps(config.model_dump(mode="json", exclude={"out"})))
     result = run(table({"name": "cam", "config": "cam.yaml"}))
-    out = tmp_path / "runs" / "cam_s1"
+    out = tmp_path / "runs" / "table" / "cam_s1"
     assert result.exit_code == 0, (result.output, (out / "log.txt").read_text())
     assert "2 steps" in rows(result.output)["cam_s1"]
     assert (out / "state.pt").is_file() and (out / "weights.safetensors").is_file()

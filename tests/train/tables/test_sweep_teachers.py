@@ -21,7 +21,7 @@ def test_a_cell_waits_for_its_teacher(table, runs, tmp_path):
     assert run(path, "--jobs", "3").exit_code == 0
     assert runs.started[2:] == ["a_s2", "star_s2"]
     [star] = [cell for cell in read_table(path, [], tmp_path / "runs") if cell.name == "star_s2"]
-    assert star.settings.teacher == str(tmp_path / "runs" / "a_s2" / "weights.safetensors")
+    assert star.settings.teacher == str(tmp_path / "runs" / "table" / "a_s2" / "weights.safetensors")
 
 
 def test_a_teacher_measured_elsewhere_is_trained_where_it_is_needed(table, runs, tmp_path):
