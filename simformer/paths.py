@@ -20,8 +20,11 @@ STATIC = PACKAGE / "ui" / "static"
 APP = ROOT / "app.py"
 """The page's script."""
 
-WEIGHTS = ROOT / "assets" / "weights"
+# Beside the package in a checkout, inside it where it was installed.
+_ASSETS = PACKAGE / "assets" if (PACKAGE / "assets").is_dir() else ROOT / "assets"
+
+WEIGHTS = _ASSETS / "weights"
 """The shipped models, unless $SIMFORMER_WEIGHTS names another folder (`simformer.weights.weights_folder`)."""
 
-RESULTS = ROOT / "assets" / "results"
+RESULTS = _ASSETS / "results"
 """The measured results, unless $SIMFORMER_RESULTS names another folder (`simformer.results.RESULTS_FOLDER`)."""

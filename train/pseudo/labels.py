@@ -62,7 +62,7 @@ def write_pseudo_labels(
         ConfigError: the folder holds masks that were made otherwise.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    check_origin(config, dataset, split, folder.parent / "pseudo.json")
+    check_origin(config, dataset, split, folder / "origin.json")
     paths = [folder / f"{name}.png" for name in dataset.names]
     left = [index for index, path in enumerate(paths) if not path.is_file()]
     if not left:
