@@ -12,6 +12,7 @@ from simformer.criterion import AcrossWorkers, Criterion, alone
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
 from simformer.model import ModelConfig, SimFormer
+from simformer.results import NAME_OF_TRAINING, Training
 from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
 from simformer.utils.palette import VOID
@@ -19,10 +20,6 @@ from simformer.utils.validation import first_problem
 from simformer.weights import find_weights
 from train.config import DATA_ID, TrainConfig, published_settings
 from train.runtime.precision import products
-
-METHODS = {"cross": "SimFormer", "self": "Self-Pair", "none": "Basic Model"}
-# Trained on pseudo masks made from maps.
-PSEUDO_METHODS = {"cam": "WSSS (CAM)", "rib": "WSSS (RIB)", "retab": "RETAB", "partial_labels": "WSSS (partial labels)"}
 
 
 class SegmentationTask(nn.Module):
@@ -135,9 +132,7 @@ def method_name(config: TrainConfig, split: Split) -> str:
         return "FullyOracle"
     if config.pseudo == "predictions":
         return second_training_name(config.teacher)
-    if config.distill_from == "partial_labels":
-        return "SimFormer+" if config.pseudo else "SimFormer (partial labels)"
-    return PSEUDO_METHODS[config.pseudo] if config.pseudo else METHODS[config.pairing]
+    return NAME_OF_TRAINING[Training(config.pairing, config.pseudo, config.distill_from)]
 
 
 def second_training_name(teacher: str) -> str:

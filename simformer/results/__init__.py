@@ -15,7 +15,7 @@ from simformer.results.cells import (
     result_name,
     write_result,
 )
-from simformer.results.methods import METHOD_ORDER
+from simformer.results.methods import METHOD_ORDER, METHODS, NAME_OF_TRAINING, Training
 from simformer.results.published import published, published_note
 from simformer.results.tables import (
     GROUPS,
@@ -35,7 +35,9 @@ from simformer.results.tables import (
 __all__ = [
     "ALL",
     "GROUPS",
+    "METHODS",
     "METHOD_ORDER",
+    "NAME_OF_TRAINING",
     "RESULTS_FOLDER",
     "CellScores",
     "ClassRow",
@@ -43,6 +45,7 @@ __all__ = [
     "Health",
     "MiouRow",
     "ResultCell",
+    "Training",
     "Transfer",
     "TransferAuc",
     "cell_split",

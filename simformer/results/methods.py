@@ -1,12 +1,63 @@
-"""The methods that tables and plots compare."""
+"""The methods that tables and plots compare: one row each, from what knows least to what knows most."""
 
 from __future__ import annotations
 
-METHOD_ORDER = (
-    "CAM", "WSSS (CAM)", "WSSS (RIB)", "WSSS (partial labels)", "RETAB", "RETAB*",
-    "Basic Model", "Self-Pair", "SimFormer", "SimFormer*", "SimFormer+", "FullyOracle",
-)  # fmt: skip
-"""From what knows least to what knows most; tables and plots list methods so."""
+from dataclasses import dataclass
 
-ROLE_OF_METHOD = {"CAM": "cam", "FullyOracle": "oracle"}
-"""Methods that are trained once, in which no class is base or novel, and what their classes are called instead."""
+
+@dataclass(frozen=True)
+class Training:
+    """What tells the trainings of methods apart: three settings, as `train.config` has them."""
+
+    pairing: str = "none"
+    pseudo: str | None = None
+    distill_from: str = "simnet"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row.
+
+    Attributes:
+        name: in tables, plots and results.
+        color: hex, for plots on light and dark ground. Okabe and Ito's, which color-blind people tell apart, and some of
+            Tol's; gray and a darker yellow instead of black and yellow, which one of the two grounds would swallow.
+        symbol: of Plotly.
+        training: by which settings it is known; None where other things decide: the classifier, no novel class, or
+            a second training, which is named after the first.
+        trained_once: for methods in which no class is base or novel: what their classes are called instead.
+    """
+
+    name: str
+    color: str
+    symbol: str
+    training: Training | None = None
+    trained_once: str | None = None
+
+
+METHODS = (
+    Method("CAM", "#cc79a7", "x", trained_once="cam"),
+    Method("WSSS (CAM)", "#882255", "hexagon", Training(pseudo="cam")),
+    Method("WSSS (RIB)", "#aa7744", "hexagon-open", Training(pseudo="rib")),
+    Method("WSSS (partial labels)", "#117733", "hexagram", Training(pseudo="partial_labels")),
+    Method("RETAB", "#d55e00", "square", Training(pseudo="retab")),
+    Method("RETAB*", "#c9b700", "square-open"),
+    Method("Basic Model", "#e69f00", "triangle-up", Training()),
+    Method("Self-Pair", "#009e73", "cross", Training(pairing="self")),
+    Method("SimFormer", "#0072b2", "circle", Training(pairing="cross")),
+    Method("SimFormer*", "#56b4e9", "star"),
+    Method(
+        "SimFormer (partial labels)", "#44aa99", "circle-open", Training(pairing="cross", distill_from="partial_labels")
+    ),
+    Method("SimFormer+", "#332288", "star-diamond", Training("cross", "partial_labels", "partial_labels")),
+    Method("FullyOracle", "#7f7f7f", "diamond", trained_once="oracle"),
+)
+
+METHOD_ORDER = tuple(method.name for method in METHODS)
+"""Tables and plots list methods so."""
+
+ROLE_OF_METHOD = {method.name: method.trained_once for method in METHODS if method.trained_once}
+"""Methods that are trained once, whatever the roles, and what their classes are called instead of base and novel."""
+
+NAME_OF_TRAINING = {method.training: method.name for method in METHODS if method.training}
+"""What a training with these settings is called."""

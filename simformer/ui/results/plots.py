@@ -14,36 +14,12 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from simformer.results import METHOD_ORDER, ClassRow, MiouRow
+from simformer.results import METHOD_ORDER, METHODS, ClassRow, MiouRow
 from simformer.splits import ALL_BASE
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR
 
-# Okabe and Ito's colors, which color-blind people tell apart; gray and a darker yellow instead of black and
-# yellow, which one of the two backgrounds would swallow.
-METHOD_COLORS = {
-    "CAM": "#cc79a7",
-    "WSSS (CAM)": "#882255",
-    "WSSS (RIB)": "#aa7744",
-    "WSSS (partial labels)": "#117733",
-    "RETAB": "#d55e00",
-    "RETAB*": "#c9b700",
-    "Basic Model": "#e69f00",
-    "Self-Pair": "#009e73",
-    "SimFormer": "#0072b2",
-    "SimFormer*": "#56b4e9",
-    "SimFormer+": "#332288",
-    "FullyOracle": "#7f7f7f",
-}
-_SYMBOLS = dict(
-    zip(
-        METHOD_ORDER,
-        (
-            "x", "hexagon", "hexagon-open", "hexagram", "square", "square-open",
-            "triangle-up", "cross", "circle", "star", "star-diamond", "diamond",
-        ),
-        strict=True,
-    )
-)  # fmt: skip
+METHOD_COLORS = {method.name: method.color for method in METHODS}
+_SYMBOLS = {method.name: method.symbol for method in METHODS}
 _OTHER_COLOR = "#994f88"
 _POINT_COLORS = ("#9ecae1", "#4292c6", "#08519c", "#08306b")
 _TEXT = "#7d8590"
