@@ -20,8 +20,8 @@ class Method:
 
     Attributes:
         name: in tables, plots and results.
-        color: hex, for plots on light and dark ground. Okabe and Ito's, which color-blind people tell apart, and some of
-            Tol's; gray and a darker yellow instead of black and yellow, which one of the two grounds would swallow.
+        color: hex, for plots on light and dark ground. Okabe and Ito's, which color-blind people tell apart, and some
+            of Tol's; gray and a darker yellow instead of black and yellow, which one of the grounds would swallow.
         symbol: of Plotly.
         training: by which settings it is known; None where other things decide: the classifier, no novel class, or
             a second training, which is named after the first.
