@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Before torch is imported, here and in the processes that tests start: two test processes share two cores (pyproject),
+# and threads that wait for a core that another process has take longer than one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
