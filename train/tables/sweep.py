@@ -24,6 +24,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -33,14 +34,25 @@ from simformer.batch.cluster import Cluster, connected
 from simformer.errors import SimFormerError
 from simformer.results import ResultCell, read_results, write_result
 from train.runtime.console import one_sentence
+from train.state import flat
 from train.tables.cells import SEALED, Cell, read_table
 from train.tables.provenance import clash
 
 app = typer.Typer(add_completion=False)
 
 
-def run_cells(cells: list[Cell], jobs: int, minutes: float, cluster: Cluster | None = None) -> None:
-    """Runs what is missing, `jobs` at a time; after `minutes` the running cells are asked to save and stop."""
+def run_cells(
+    cells: list[Cell],
+    jobs: int,
+    minutes: float,
+    cluster: Cluster | None = None,
+    keep: Callable[[Cell], None] = lambda _: None,
+) -> None:
+    """Runs what is missing, `jobs` at a time; after `minutes` the running cells are asked to save and stop.
+
+    Args:
+        keep: told of every cell that has ended.
+    """
     waiting = [cell for cell in cells if cell.missing]
     running: list[Cell] = []
     begun, finished = time.monotonic(), 0
@@ -65,6 +77,7 @@ def run_cells(cells: list[Cell], jobs: int, minutes: float, cluster: Cluster | N
             for cell in [c for c in running if c.process.poll() is not None]:
                 running.remove(cell)
                 cell.finish()
+                keep(cell)
                 finished += 1
                 left = (time.monotonic() - begun) / finished * len(waiting + running)
                 print(f"{cell.row()}   [{len(waiting + running)} cells, about {left / 60:.0f} min left]", flush=True)
@@ -73,6 +86,7 @@ def run_cells(cells: list[Cell], jobs: int, minutes: float, cluster: Cluster | N
             cell.process.terminate()
         for cell in running:
             cell.finish()
+            keep(cell)
 
 
 @app.command()
@@ -92,24 +106,32 @@ def main(
         cells = read_table(table, overrides or [], runs)
         folders = {False: results, True: results / SEALED} if results else {}
         measured = {sealed: read_results(folder) for sealed, folder in folders.items()}
+        problems: list[str] = []
+
+        def keep(cell: Cell) -> None:
+            """Stores a result as soon as it is there: whatever ends the others loses none."""
+            if results is not None and cell.result is not None:
+                problem = store(cell, measured[cell.sealed], folders[cell.sealed])
+                if problem and problem not in problems:
+                    problems.append(problem)
+
         for cell in cells:
             cell.find_result([*measured.get(cell.sealed, []), *read_results(cell.out)], measured.get(False, []))
+            keep(cell)
         for cell in reversed(cells):
             if cell.missing and cell.teacher and not cell.teacher.has_weights:
                 cell.teacher.weights_wanted = True  # it was measured elsewhere
         if ray is None:
-            run_cells(cells, jobs, minutes)
+            run_cells(cells, jobs, minutes, keep=keep)
         elif any(cell.missing for cell in cells):
             with connected(ray) as cluster:
-                run_cells(cells, cluster.workers, minutes, cluster)
+                run_cells(cells, cluster.workers, minutes, cluster, keep)
     print(f"\n{'cell':32} {'mIoU':>6} {'base':>6} {'novel':>6}")
     for cell in cells:
         print(cell.row())
-    stored = [cell for cell in cells if results and cell.result]
-    problems = [store(cell, measured[cell.sealed], folders[cell.sealed]) for cell in stored]
-    for problem in filter(None, problems):
+    for problem in problems:
         typer.echo(problem, err=True)
-    if any(problems) or any(cell.result is None for cell in cells):
+    if problems or any(cell.result is None for cell in cells):
         raise typer.Exit(1)
 
 
@@ -124,8 +146,8 @@ def store(cell: Cell, measured: list[ResultCell], results: Path) -> str | None:
     if found := clash(cell.result, results):
         there, key = found
         return (
-            f"{cell.name}: {results / there.file} was measured with {key}={there.config[key]}, not "
-            f"{cell.result.config[key]}, and is not replaced; set schedule=NAME for a table of its own"
+            f"{cell.name}: {results / there.file} was measured with {key}={flat(there.config)[key]}, not "
+            f"{flat(cell.result.config)[key]}, and is not replaced; set schedule=NAME for a table of its own"
         )
     write_result(cell.result, results)
     return None

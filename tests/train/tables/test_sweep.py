@@ -290,3 +290,22 @@ def test_a_real_cell(settings, table, tmp_path, monkeypatch):
     assert result.exit_code == 0, (result.output, (out / "log.txt").read_text())
     assert "2 steps" in rows(result.output)["cam_s1"]
     assert (out / "state.pt").is_file() and (out / "weights.safetensors").is_file()
+
+
+def test_a_result_is_kept_while_others_still_run(table, runs, tmp_path, monkeypatch):
+    kept, results = {}, tmp_path / "results"
+
+    def start(cell, threads):
+        kept[cell.name] = len(list(results.glob("*.json")))
+        runs.start(cell, threads)
+
+    monkeypatch.setattr(Cell, "start", start)
+    assert run(table({"name": "a", "splits": ["one", "two", "three"]}), "--results", str(results)).exit_code == 0
+    assert kept == {"a_one": 0, "a_two": 1, "a_three": 2}
+
+
+def test_another_setting_of_the_teacher_is_named(table, runs, tmp_path):
+    path, results = table({"name": "ours"}), ["--results", str(tmp_path / "results")]
+    assert run(path, *results).exit_code == 0
+    other = run(path, "partial_labels.eps=0.5", *results, "--runs", str(tmp_path / "elsewhere"))
+    assert other.exit_code == 1 and "partial_labels.eps=0.3, not 0.5" in other.output
