@@ -254,10 +254,11 @@ def merged(layers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """The keys of both; of a key in both the value above, but settings in `model` are laid over each other."""
+    """The keys of both; of a key in both the value above, but network and teacher have their settings laid over."""
     both = below | above
-    if isinstance(below.get("model"), dict) and isinstance(above.get("model"), dict):
-        both["model"] = below["model"] | above["model"]
+    for group in ("model", "partial_labels"):
+        if isinstance(below.get(group), dict) and isinstance(above.get(group), dict):
+            both[group] = below[group] | above[group]
     return both
 
 

@@ -58,6 +58,12 @@ def test_a_file_laid_over_its_base(write):
     assert config.model == {"width": 64, "heads": 8, "queries": 7}
 
 
+def test_settings_of_the_teacher_are_laid_over_each_other(write):
+    write("data: photos\nnovel: [cat]\npartial_labels: {eps: 0.5, steps: 7}\n", "base.yaml")
+    found = load_config(write("base: base.yaml\npartial_labels: {steps: 8}\n"), ["partial_labels.points=9"])
+    assert (found.partial_labels.eps, found.partial_labels.steps, found.partial_labels.points) == (0.5, 8, 9)
+
+
 PER_SPLIT = """
 data: photos
 dataset: ade20k

@@ -27,7 +27,7 @@ def main() -> None:
         from train.runtime.precision import products
     except ImportError:  # an earlier checkout
         try:
-            from train.runtime.precision import products
+            from train.precision import products
         except ImportError:  # earlier still
             products = nullcontext
 
@@ -40,7 +40,12 @@ def main() -> None:
     if config.channels_last:
         task.to(memory_format=torch.channels_last)
     task.train()
-    stream = training_stream(config, dataset, split, 0)
+    options = {}
+    if getattr(config, "distill_from", "simnet") == "partial_labels":
+        from train.pseudo.teacher import open_maps, open_teacher
+
+        options["teacher"] = open_maps(config, open_teacher(config, dataset, split))
+    stream = training_stream(config, dataset, split, 0, **options)
     for index in range(len(stream)):
         if not sys.stdin.readline():
             return
