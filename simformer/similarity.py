@@ -98,7 +98,7 @@ class PixelSimilarity(nn.Module):
         channels: C. points: J. hidden: SimNet's width.
         distillation_weight: 0.1 on COCO-Stuff-10K, 0.5 on ADE20K; 0 switches the loss off.
         distillation: `cce` (paper) or `ce`.
-        simnet: without it there is no similarity loss, and the teacher is what a batch holds (METHOD.md, section 11).
+        simnet: without it there is no similarity loss, and the teacher is what a batch holds (beyond the paper).
         statistics: of SimNet's batch norm when it is asked as teacher: the running ones, so that an answer does not
             depend on the other points, or those of the image pair ("batch"), as in the released code.
         student: whose pixels the student compares: the input's with the reference's ("across"), as the paper says and

@@ -2,7 +2,7 @@
 
 Base masks are given and always on top; R is the rest of a photo, where its novel classes must be. `predictions`
 (SimFormer*; paper, section 4) fills R by a trained model, `cam`, `rib` and `retab` by maps of the photo's novel
-classes, `partial_labels` by a pixel classifier (METHOD.md, section 11).
+classes, `partial_labels` by a pixel classifier (beyond the paper).
 """
 
 from __future__ import annotations

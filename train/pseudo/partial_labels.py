@@ -1,6 +1,6 @@
 """The partial-label teacher: a linear pixel classifier on frozen features, taught by base masks and image labels.
 
-METHOD.md, section 11. A backbone that no mask has touched still tells novel classes apart; a pixel outside the base
+Beyond the paper. A backbone that no mask has touched still tells novel classes apart; a pixel outside the base
 masks is of one of its photo's novel classes, or of none. From that the classifier learns novel classes without a mask
 of any.
 """
