@@ -1,7 +1,8 @@
 """Does similarity transfer? Teacher and student are asked whether two pixels are of one class.
 
 The teacher learnt it from base masks and image labels: SimNet (paper, section 3.3) or the partial-label classifier
-(`train.pseudo.partial_labels`). The student is the network itself: the cosine of two pixels' class scores, as in distillation.
+(`train.pseudo.partial_labels`). The student is the network itself: the cosine of two pixels' class scores, as in
+distillation.
 """
 
 from __future__ import annotations
