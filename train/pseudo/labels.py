@@ -32,6 +32,7 @@ from simformer.weights import find_weights
 from train.config import TrainConfig
 from train.pseudo.cam import CamMaps
 from train.pseudo.partial_labels import pseudo_mask
+from train.pseudo.photos import novel_labels
 from train.pseudo.retab.maps import RetabMaps
 from train.pseudo.rib import RibMaps
 from train.pseudo.saved_maps import SavedMaps, labels_digest
@@ -124,11 +125,6 @@ def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folde
         return arg_max_in_rest(maps(index), given, novel, threshold) if novel else given
 
     return fill
-
-
-def novel_labels(dataset: FolderDataset, split: Split, index: int) -> list[int]:
-    """The photo's novel image-level labels, ascending."""
-    return sorted(set(dataset.image_labels(index)) & set(split.novel))
 
 
 def keep_labelled(predicted: Tensor, given: Tensor, novel: list[int]) -> Tensor:

@@ -21,7 +21,7 @@ from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
 from simformer.splits import Split
 from simformer.utils.palette import VOID
-from train.pseudo.photos import Photos
+from train.pseudo.photos import Photos, novel_labels
 
 
 class PartialLabelSettings(BaseModel):
@@ -80,10 +80,6 @@ class PartialLabelTeacher:
         self.dataset, self.split, self.settings = dataset, split, settings
         self._seed = seed
 
-    def novel_labels(self, index: int) -> list[int]:
-        """The photo's novel image-level labels, ascending."""
-        return sorted(set(self.dataset.image_labels(index)) & set(self.split.novel))
-
     def __call__(self, index: int) -> Tensor:
         """Probabilities of a training photo's pixels that its labels allow outside the base masks.
 
@@ -92,7 +88,7 @@ class PartialLabelTeacher:
             and "none" (the last), which sum to 1.
         """
         allowed = torch.zeros(len(self.split.classes) + 1, 1, 1)
-        allowed[[*self.novel_labels(index), -1]] = 1
+        allowed[[*novel_labels(self.dataset, self.split, index), -1]] = 1
         p = self.probabilities(self.dataset.image(index)) * allowed
         return p / p.sum(0, keepdim=True).clamp(min=1e-12)
 
@@ -128,7 +124,7 @@ class PartialLabelTeacher:
             image, labels = self.dataset.sample(index)
             given = given_masks(labels, image.shape[1:], self.split)[None, None].float()
             unlabelled = torch.zeros(count + 1)
-            unlabelled[self.novel_labels(index)] = 1
+            unlabelled[novel_labels(self.dataset, self.split, index)] = 1
             unlabelled[-1] = self.settings.eps
             features, allowed = [], []
             for scale in self.settings.scales:

@@ -60,6 +60,11 @@ class Photos:
         return height, width
 
 
+def novel_labels(dataset: FolderDataset, split: Split, index: int) -> list[int]:
+    """The photo's novel image-level labels, ascending."""
+    return sorted(set(dataset.image_labels(index)) & set(split.novel))
+
+
 def map_size(pixels: Tensor) -> tuple[int, int]:
     """Height and width of the maps made of an input: a quarter of its own, as `CamNetwork.activation_maps` has it."""
     height, width = pixels.shape[-2:]
