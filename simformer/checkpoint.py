@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from simformer.cam import CamConfig, CamNetwork
 from simformer.errors import CheckpointError, ConfigError
+from simformer.labels import VOID
 from simformer.model import ModelConfig, SimFormer
 from simformer.utils.files import atomic_write
-from simformer.utils.palette import VOID
 from simformer.utils.validation import first_problem
 
 CARD_KEY = "card"

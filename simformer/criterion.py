@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from simformer.labels import VOID
 from simformer.matching import DICE_COST, FOCAL_ALPHA, FOCAL_COST, FOCAL_GAMMA, Match, match
 from simformer.model import Output
-from simformer.utils.palette import VOID
 
 NO_OBJECT_WEIGHT = 0.1
 SILENT_LOGIT = -2.9444  # sigmoid 0.05: what the complementary mask holds where no novel query speaks

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simformer.errors import DatasetError, SimFormerError
-from simformer.utils.palette import VOID
+from simformer.labels import VOID
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simformer.errors import DatasetError
-from simformer.utils.palette import VOID, class_colors
+from simformer.utils.palette import class_colors
+
+VOID = 255
+"""Label of a pixel that belongs to no class, or whose class is not known."""
 
 VOID_COLOR = (224, 224, 224)
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simformer.inference.resampling import labels_from_scores, upsampled_tiles
-from simformer.labels import palette_image
+from simformer.labels import VOID, palette_image
 from simformer.splits import class_index
-from simformer.utils.palette import VOID
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from simformer.criterion import AcrossWorkers, alone
-from simformer.utils.palette import VOID
+from simformer.labels import VOID
 
 IN_REGION_SHARE = 0.8
 COUNT_HISTORY = 25  # image pairs

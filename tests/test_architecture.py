@@ -73,7 +73,7 @@ def test_rooms_that_know_little(room, allowed):
 
 
 def test_networks_and_losses_know_no_files_and_no_pages():
-    ground = {"simformer.errors", "simformer.utils.palette"}
+    ground = {"simformer.errors", "simformer.labels"}
     for name in NETWORKS | METHOD:
         assert IMPORTS[name] <= ground | NETWORKS | METHOD, name
     assert not any(IMPORTS[name] & METHOD for name in NETWORKS)

@@ -11,11 +11,11 @@ from simformer.checkpoint import Card, Inference, load_checkpoint
 from simformer.criterion import AcrossWorkers, Criterion, alone
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
+from simformer.labels import VOID
 from simformer.model import ModelConfig, SimFormer
 from simformer.results import NAME_OF_TRAINING, Training
 from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
-from simformer.utils.palette import VOID
 from simformer.utils.validation import first_problem
 from simformer.weights import find_weights
 from train.config import DATA_ID, TrainConfig, published_settings

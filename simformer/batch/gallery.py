@@ -14,7 +14,7 @@ from PIL import Image
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import SimFormerError
 from simformer.evaluation import ConfusionMatrix, Scores
-from simformer.utils.palette import VOID
+from simformer.labels import VOID
 
 # Values of a difference map, and their colors: blue, orange and gray differ for every kind of color vision, in
 # hue where there is any, and in lightness.

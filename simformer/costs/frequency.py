@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import ndimage
 
 from simformer.errors import ConfigError
+from simformer.labels import VOID
 from simformer.paths import DATA
-from simformer.utils.palette import VOID
 from simformer.utils.validation import first_problem
 
 if TYPE_CHECKING:

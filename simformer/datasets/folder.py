@@ -13,10 +13,9 @@ from torch import Tensor
 
 from simformer.datasets import label_cache
 from simformer.errors import DatasetError, ImageError
-from simformer.labels import read_label_png
+from simformer.labels import VOID, read_label_png
 from simformer.splits import class_lines
 from simformer.utils.images import load_image
-from simformer.utils.palette import VOID
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 

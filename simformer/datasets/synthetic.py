@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from simformer.datasets.textures import BACKGROUNDS, SHAPES, Array, Rng, cloud
 from simformer.errors import ConfigError
+from simformer.labels import VOID
 from simformer.utils.files import atomic_write
-from simformer.utils.palette import VOID
 
 SYNTHETIC_CLASSES = (*BACKGROUNDS, *SHAPES)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
 from simformer.errors import ConfigError
-from simformer.utils.palette import VOID
+from simformer.labels import VOID
 
 PAD_VALUE = 128
 

@@ -15,8 +15,8 @@ from simformer.datasets.folder import FolderDataset
 from simformer.datasets.pairs import Pairing, ReferenceChooser
 from simformer.datasets.transforms import TrainTransform
 from simformer.errors import ConfigError, DatasetError
+from simformer.labels import VOID
 from simformer.splits import Split
-from simformer.utils.palette import VOID
 
 CropLabels = Literal["strict", "crop"]
 Masks = Literal["base", "all"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simformer.errors import SimFormerError, UnknownClassError
-from simformer.utils.palette import VOID
+from simformer.labels import VOID
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from simformer.utils.palette import VOID
+from simformer.labels import VOID
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from simformer.errors import SimFormerError, UnknownClassError
 from simformer.export.annotation import Annotation, distinct
 from simformer.export.components import Component, components
 from simformer.export.tree import open_tree
-from simformer.utils.palette import VOID, class_colors
+from simformer.labels import VOID
+from simformer.utils.palette import class_colors
 
 MAX_OBJECTS = 255
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from simformer.errors import DatasetError
 from simformer.export.annotation import Annotation, distinct
 from simformer.export.tree import open_tree
-from simformer.labels import VOID_COLOR, palette_image
+from simformer.labels import VOID, VOID_COLOR, palette_image
 from simformer.splits import class_lines
-from simformer.utils.palette import VOID, hex_colors
+from simformer.utils.palette import hex_colors
 
 CLASSES_FILE = "classes.csv"
 VOID_NAME = "unsure"

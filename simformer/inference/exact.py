@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from simformer.inference.resampling import TILE_VALUES, best_class, blend_rows, source_rows
+from simformer.labels import VOID
 from simformer.model import SimFormer
-from simformer.utils.palette import VOID
 
 # Of mask logits and score maps. Input sides are multiples of it, so that maps and photo cover the same area.
 STRIDE = 4

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simformer.utils.palette import VOID
+from simformer.labels import VOID
 
 # Upsampled scores held at once: 8 MB, which is fastest too, being near the size of a processor's cache.
 TILE_VALUES = 2_000_000

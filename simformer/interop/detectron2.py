@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from simformer.batch.find import photo_suffixes
 from simformer.errors import ConfigError, DatasetError
+from simformer.labels import VOID
 from simformer.predictor import Predictor
 from simformer.splits import ALL_BASE, Split, load_split, split_names
 from simformer.utils.images import load_image
-from simformer.utils.palette import VOID
 
 try:
     from detectron2.data import DatasetCatalog, MetadataCatalog

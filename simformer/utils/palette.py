@@ -8,9 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-VOID = 255
-"""Label of a pixel that belongs to no class, or whose class is not known."""
-
 BASE_COLOR = (214, 39, 52)
 NOVEL_COLOR = (38, 110, 222)
 

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page
 from serving import chromium, serve
 
 from simformer.datasets.synthetic import write_scenes
+from simformer.labels import VOID
 from simformer.splits import dataset_classes
-from simformer.utils.palette import VOID
 
 WIDTHS = {"wide": 1440, "narrow": 390}
 THEMES = ("light", "dark")

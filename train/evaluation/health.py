@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from simformer.attention import Attention, Dropout
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
+from simformer.labels import VOID
 from simformer.model import Output, SimFormer, compose_score_maps
 from simformer.predictor import input_size, without_padding
 from simformer.results import Health
 from simformer.similarity import shrink_labels
 from simformer.splits import Split
-from simformer.utils.palette import VOID
 
 PHOTOS = 50
 # A query counts as active in a photo if it decides more than this share of the pixels.

@@ -21,8 +21,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from simformer.errors import DatasetError
+from simformer.labels import VOID
 from simformer.utils.files import atomic_write, make_folder
-from simformer.utils.palette import VOID
 
 Labels = NDArray[np.uint8]
 # The option that all commands have.

@@ -16,8 +16,8 @@ import typer
 from PIL import Image
 
 from simformer.errors import DatasetError
+from simformer.labels import VOID
 from simformer.splits import dataset_classes
-from simformer.utils.palette import VOID
 from train.prepare.common import Labels, Layout, Photo, Workers, check_download, prepare, read_list
 from train.runtime.console import one_sentence
 

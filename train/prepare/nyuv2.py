@@ -31,9 +31,9 @@ from PIL import Image
 from scipy.io import loadmat
 
 from simformer.errors import DatasetError
+from simformer.labels import VOID
 from simformer.splits import dataset_classes
 from simformer.utils.files import atomic_write
-from simformer.utils.palette import VOID
 from train.prepare.common import Labels, Layout, Workers, places, read_list, relabel, write_missing
 from train.runtime.console import one_sentence
 

@@ -23,11 +23,10 @@ from simformer.checkpoint import check_classes, load_network
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
 from simformer.errors import CheckpointError, ConfigError
-from simformer.labels import palette_image
+from simformer.labels import VOID, palette_image
 from simformer.predictor import Predictor
 from simformer.splits import Split
 from simformer.utils.files import atomic_write
-from simformer.utils.palette import VOID
 from simformer.weights import find_weights
 from train.config import TrainConfig
 from train.pseudo.cam import CamMaps

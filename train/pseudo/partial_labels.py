@@ -19,8 +19,8 @@ from simformer.cam import CamNetwork, resize
 from simformer.checkpoint import Scales
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
+from simformer.labels import VOID
 from simformer.splits import Split
-from simformer.utils.palette import VOID
 from train.pseudo.photos import Photos, novel_labels
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from html import escape
 
 from simformer.batch.gallery import DIFFERENCE_COLORS, RIGHT, WRONG, Evaluation, PhotoScore, difference
+from simformer.labels import VOID
 from simformer.ui.data.photos import Card, Labels, OwnData, Small, difference_overlay
 from simformer.ui.parts.html import hint, html_table
 from simformer.ui.segment.draw import View, describe, views_html
-from simformer.utils.palette import VOID, hex_colors
+from simformer.utils.palette import hex_colors
 
 DIFFERENCE_NAMES = {RIGHT: "right", WRONG: "wrong", VOID: "void: no truth"}
 PROBLEMS_SHOWN = 3

@@ -16,13 +16,12 @@ from simformer.batch.gallery import Evaluation, difference_image, evaluate_photo
 from simformer.checkpoint import check_classes
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import CheckpointError, SimFormerError
-from simformer.labels import palette_image
+from simformer.labels import VOID, palette_image
 from simformer.predictor import Predictor
 from simformer.segmentation import Segmentation
 from simformer.ui.parts.cache import Cache
 from simformer.ui.parts.models import Models, title
 from simformer.ui.parts.photos import VIEW_SIDE, Shown, data_uri
-from simformer.utils.palette import VOID
 
 # Long side of the pictures on a card, twice their width on the page, for sharp displays.
 CARD_SIDE = 320

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from simformer.labels import VOID
 from simformer.ui.parts.class_table import class_areas, percent
 from simformer.ui.parts.photos import Shown, data_uri
-from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR, VOID, hex_colors
+from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR, hex_colors
 
 if TYPE_CHECKING:
     from simformer.segmentation import Segmentation

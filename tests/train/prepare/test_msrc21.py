@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import DatasetError
+from simformer.labels import VOID
 from simformer.results import read_results
 from simformer.splits import dataset_classes
-from simformer.utils.palette import VOID
 from train.prepare import msrc21 as msrc
 from train.prepare.common import read_list
 

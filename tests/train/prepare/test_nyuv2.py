@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import DatasetError
+from simformer.labels import VOID
 from simformer.splits import dataset_classes
-from simformer.utils.palette import VOID
 from train.prepare import nyuv2 as nyu
 from train.prepare.common import read_list
 

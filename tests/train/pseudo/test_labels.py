@@ -15,8 +15,8 @@ from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
 from simformer.errors import CheckpointError, ConfigError
+from simformer.labels import VOID
 from simformer.splits import custom_split
-from simformer.utils.palette import VOID
 from train.engine import train
 from train.pseudo.labels import (
     MAP_MAKERS,

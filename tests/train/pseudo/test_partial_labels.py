@@ -11,8 +11,8 @@ from PIL import Image
 
 from simformer.cam import CamConfig, CamNetwork
 from simformer.datasets.folder import FolderDataset
+from simformer.labels import VOID
 from simformer.splits import custom_split
-from simformer.utils.palette import VOID
 from train.pseudo.partial_labels import PartialLabelSettings, PartialLabelTeacher, partial_label_loss, pseudo_mask
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from simformer.utils.palette import VOID
+from simformer.labels import VOID
 from train.pseudo.retab.features import MergedDepths
 
 # Pairs compared at a time: what is gathered for them stays within 30 MB.

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from simformer.cam import resize
-from simformer.utils.palette import VOID
+from simformer.labels import VOID
 from train.pseudo.retab.features import MergedDepths
 
 

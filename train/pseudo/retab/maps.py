@@ -20,8 +20,8 @@ from tqdm import tqdm
 from simformer.cam import SILENT, CamNetwork
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
+from simformer.labels import VOID
 from simformer.splits import Split
-from simformer.utils.palette import VOID
 from train.pseudo.photos import Photos
 from train.pseudo.retab.affinity import AffinityNet, Kinds, affinity, affinity_loss, cell_labels, neighbors, pair_kinds
 from train.pseudo.retab.boundary import BoundaryNet, boundary_loss, boundary_target

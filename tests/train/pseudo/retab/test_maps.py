@@ -14,8 +14,8 @@ from simformer.cam import CamConfig, CamNetwork
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import base_only
 from simformer.errors import CheckpointError
+from simformer.labels import VOID
 from simformer.splits import custom_split
-from simformer.utils.palette import VOID
 from train.pseudo.retab.maps import RetabMaps, RetabSettings
 
 FAST = RetabSettings(epochs=1, widths=(4, 4, 8), pairs=50, scales=(1.0,), steps=16)
