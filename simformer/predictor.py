@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from simformer.checkpoint import Card, Inference, load_network
+from simformer.checkpoint import load_network
 from simformer.errors import ConfigError
 from simformer.inference.exact import STRIDE, exact_labels, last_predictions, score_tiles
 from simformer.inference.resampling import labels_from_scores, upsampled_tiles
@@ -25,7 +25,7 @@ from simformer.model import compose_score_maps
 from simformer.segmentation import Queries, Segmentation
 from simformer.utils.images import load_image
 from simformer.utils.validation import first_problem
-from simformer.weights import find_weights
+from simformer.weights import Card, Inference, find_weights
 
 # A longer photo is shrunk until its long side is this many times the card's image size: bounded work.
 MAX_ASPECT = 3

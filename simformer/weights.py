@@ -1,18 +1,30 @@
-"""Where the shipped models' weights lie. Light on imports: the page lists them before torch is there."""
+"""Where weights files lie, and what their cards say.
+
+Light on imports: the page lists the models before torch is there.
+"""
 
 from __future__ import annotations
 
-import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
 from simformer.errors import CheckpointError
+from simformer.labels import VOID
 from simformer.paths import WEIGHTS
+from simformer.utils.validation import first_problem
 
 WEIGHTS_VARIABLE = "SIMFORMER_WEIGHTS"
 SUFFIX = ".safetensors"
+CARD_KEY = "card"
+LARGEST_SIDE = 4096  # pixels of the short side at which a network may see a photo
+# Multiples of the image size at which a network sees a photo.
+Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=8)], ...], Field(min_length=1)]
 
 
 def weights_folder() -> Path:
@@ -44,11 +56,127 @@ def find_weights(name_or_path: str | Path) -> Path:
     )
 
 
-def class_roles(path: Path) -> dict[str, str]:
-    """Class -> "base" or "novel", as the card inside a weights file says; empty where it cannot be read."""
+class Inference(BaseModel):
+    """How the weights are meant to be used where the caller does not say.
+
+    Attributes:
+        scales: the network sees the photo at these multiples of the card's image size, the maps are averaged.
+        flip: it sees each of them mirrored as well.
+        present_threshold: classes of at least this probability (0 to 1) are taken to be in the photo; "cam" only.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scales: Scales = (1.0,)
+    flip: bool = False
+    present_threshold: float = Field(0.5, ge=0, le=1)
+
+
+class Card(BaseModel):
+    """What a weights file says about itself.
+
+    Attributes:
+        version: of this card's layout.
+        kind: "simformer" (ModelConfig in `architecture`) or "cam" (CamConfig).
+        architecture: configuration of the network, as its `model_dump()` gives it.
+        classes, roles: K class names and "base" or "novel" for each.
+        dataset, split: names of the training data set and of its base/novel split.
+        image_size: pixels of the short side at test time.
+        mean, std: normalization of R, G, B on the 0 to 255 scale.
+        training: configuration of the run that made the weights.
+        step, commit: training steps taken, and the commit of the code that took them.
+        metrics: scores measured with these weights.
+        inference: how to use them unless the caller says otherwise.
+        note: anything else a reader should know.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Literal[1] = 1
+    kind: Literal["simformer", "cam"]
+    architecture: dict[str, Any]
+    classes: tuple[str, ...] = Field(min_length=1, max_length=VOID)
+    roles: tuple[Literal["base", "novel"], ...]
+    dataset: str
+    split: str
+    image_size: int = Field(ge=16, le=LARGEST_SIDE)
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    training: dict[str, Any] = {}
+    step: int = Field(0, ge=0)
+    commit: str = ""
+    metrics: dict[str, Any] = {}
+    inference: Inference = Inference()
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Card:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class is named twice")
+        if len(self.roles) != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes but {len(self.roles)} roles")
+        if min(self.std) <= 0:
+            raise ValueError("std must be positive")
+        return self
+
+    @property
+    def novel(self) -> tuple[int, ...]:
+        """Indices of the novel classes."""
+        return tuple(index for index, role in enumerate(self.roles) if role == "novel")
+
+
+def readable_cards(models: Mapping[str, Path]) -> tuple[dict[str, Card], dict[str, str]]:
+    """Cards of weights files by name, and for those that cannot be read the sentence that says why."""
+    cards, problems = {}, {}
+    for name, path in models.items():
+        try:
+            cards[name] = read_card(path)
+        except CheckpointError as error:
+            problems[name] = str(error)
+    return cards, problems
+
+
+def read_card(path: str | Path) -> Card:
+    """The card inside a weights file.
+
+    Raises:
+        CheckpointError: the file is missing, broken, of another format, or has no card this version can read.
+    """
+    with opened(path) as file:
+        return card_of(file, path)
+
+
+def card_of(file: Any, path: str | Path) -> Card:
+    """The card of a file that `opened` gave; raises as `read_card`."""
+    metadata = file.metadata() or {}
+    if CARD_KEY not in metadata:
+        raise CheckpointError(f"{path} has no card, so its classes and architecture are not known")
     try:
-        with safe_open(path, framework="numpy") as file:
-            card = json.loads((file.metadata() or {})["card"])
-        return dict(zip(card["classes"], card["roles"], strict=True))
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
-        return {}  # whoever loads the model gets the sentence that says why
+        return Card.model_validate_json(metadata[CARD_KEY])
+    except ValidationError as error:
+        raise CheckpointError(f"the card of {path} cannot be used: {first_problem(error)}") from error
+
+
+@contextmanager
+def opened(path: str | Path, framework: str = "numpy") -> Iterator[Any]:
+    """A safetensors file, open. Raises CheckpointError if it is missing, broken or of another format."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no weights file {path}")
+    try:
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as safetensors: {_reason(path, error)}") from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError:
+        return str(error)
+    # A zip archive or a bare pickle: what torch.save writes.
+    if start == b"PK" or start[:1] == b"\x80":
+        return "it is a PyTorch pickle (.pth) under another name"
+    return str(error)

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from simformer.checkpoint import LARGEST_SIDE, Scales
 from simformer.errors import ConfigError
 from simformer.results import ALL
 from simformer.similarity import Statistics, Student
 from simformer.splits import datasets, split_names
 from simformer.utils.validation import first_problem
+from simformer.weights import LARGEST_SIDE, Scales
 from train.pseudo.partial_labels import PartialLabelSettings
 from train.runtime.precision import Precision
 

@@ -11,9 +11,9 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from simformer.checkpoint import load_checkpoint
 from simformer.errors import CheckpointError
 from simformer.utils.files import atomic_write
+from simformer.weights import read_card
 from train.config import DATA_ID, TrainConfig, as_published, data_id
 
 # What a run leaves in its folder.
@@ -97,7 +97,7 @@ def check_folder(config: TrainConfig) -> None:
     weights, state = config.out / WEIGHTS, config.out / STATE
     trained = saved = None
     with suppress(CheckpointError):  # there are none, or they are damaged
-        trained = load_checkpoint(weights)[1].training
+        trained = read_card(weights).training
     with suppress(Exception):  # torch.load raises nearly anything on a damaged file
         saved = torch.load(state, map_location="cpu", weights_only=True)["config"]
     if trained is not None:

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from simformer.cam import CamConfig, CamNetwork, multilabel_loss
-from simformer.checkpoint import Card, Inference, load_checkpoint
 from simformer.criterion import AcrossWorkers, Criterion, alone
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
@@ -17,7 +16,7 @@ from simformer.results import NAME_OF_TRAINING, Training
 from simformer.similarity import PixelSimilarity, shrink_labels
 from simformer.splits import Split
 from simformer.utils.validation import first_problem
-from simformer.weights import find_weights
+from simformer.weights import Card, Inference, find_weights, read_card
 from train.config import DATA_ID, TrainConfig, published_settings
 from train.runtime.precision import products
 
@@ -141,7 +140,7 @@ def second_training_name(teacher: str) -> str:
     Raises:
         CheckpointError: the weights cannot be read. ConfigError: their card does not tell how they were trained.
     """
-    card = load_checkpoint(find_weights(teacher))[1]
+    card = read_card(find_weights(teacher))
     if not card.training and card.kind == "simformer":  # converted: the authors' own
         return "SimFormer*" if card.novel else "FullyOracle*"
     try:

@@ -18,12 +18,12 @@ from pydantic import BaseModel
 
 from simformer.bench.plain import PlainPredictor
 from simformer.cam import CamConfig
-from simformer.checkpoint import Card, build_network, load_checkpoint
+from simformer.checkpoint import build_network
 from simformer.interop.onnx import OnnxPredictor
 from simformer.model import ModelConfig
 from simformer.predictor import Predictor, speed_up
 from simformer.splits import dataset_classes
-from simformer.weights import available_models
+from simformer.weights import Card, available_models, readable_cards
 
 PHOTO_WIDTH, PHOTO_HEIGHT = 320, 240
 DEFAULT_IMAGE_SIZE = 224
@@ -90,7 +90,7 @@ def subjects(*, paper: bool = True) -> list[Subject]:
     Shipped weights where there are any, else the default configurations with random weights.
     """
     models = available_models()
-    cards = {name: load_checkpoint(path)[1] for name, path in models.items()}
+    cards, _ = readable_cards(models)
     network = next((name for name, card in cards.items() if card.kind == "simformer"), None)
     cam = next((name for name, card in cards.items() if card.kind == "cam"), None)
     card = cards[network] if network else random_card("simformer")

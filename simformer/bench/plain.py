@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from simformer.checkpoint import Card
 from simformer.model import SimFormer
 from simformer.predictor import input_size
+from simformer.weights import Card
 
 
 class PlainPredictor:

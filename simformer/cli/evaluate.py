@@ -11,8 +11,8 @@ import typer
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
 
 if TYPE_CHECKING:
-    from simformer.checkpoint import Card
     from simformer.composition import ComposedPredictor
+    from simformer.weights import Card
 
 
 def evaluate(
@@ -122,24 +122,31 @@ def composed_predictor(
 ) -> ComposedPredictor:
     """Roles composed from all shipped SimFormer models but those in `without`.
 
+    A weights file that cannot be used is named on stderr and left out.
+
     Raises:
         ConfigError: a model in `without` is not shipped, or no class can be served.
         UnknownClassError: the roles are neither a split nor classes of the models.
     """
-    from simformer.checkpoint import load_checkpoint
     from simformer.composition import ComposedPredictor
     from simformer.predictor import Predictor
-    from simformer.weights import available_models
+    from simformer.weights import available_models, readable_cards
 
     models = available_models()
     if unknown := sorted(set(without) - set(models)):
         raise ConfigError(f"there is no model {unknown[0]!r} to leave out; there are {', '.join(models) or 'none'}")
-    cards = {name: load_checkpoint(path)[1] for name, path in models.items() if name not in without}
-    names = [name for name, card in cards.items() if card.kind == "simformer"]
-    if not names:
+    cards, problems = readable_cards({name: path for name, path in models.items() if name not in without})
+    predictors = {}
+    for name in (name for name, card in cards.items() if card.kind == "simformer"):
+        try:
+            predictors[name] = Predictor.load(models[name], device, scales=scales, flip=flip)
+        except CheckpointError as error:
+            problems[name] = str(error)
+    for problem in problems.values():
+        typer.echo(f"Left out: {problem}", err=True)
+    if not predictors:
         raise ConfigError("no SimFormer model is shipped that could be composed")
-    wanted = wanted_roles(cards[names[0]], roles)
-    return ComposedPredictor({name: Predictor.load(name, device, scales=scales, flip=flip) for name in names}, wanted)
+    return ComposedPredictor(predictors, wanted_roles(next(iter(predictors.values())).card, roles))
 
 
 def wanted_roles(card: Card, text: str) -> tuple[str, ...]:

@@ -18,13 +18,14 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from simformer.checkpoint import Card, build_network, save_checkpoint
+from simformer.checkpoint import build_network, save_checkpoint
 from simformer.errors import CheckpointError, ConfigError
 from simformer.interop.released_names import SIMNET_PREFIX, network_name, simnet_name
 from simformer.interop.restricted_pickle import read_pickle
 from simformer.model import ModelConfig
 from simformer.splits import Split
 from simformer.utils.validation import first_problem
+from simformer.weights import Card
 
 # Blocks of the four stages -> the backbone's name.
 BACKBONES = {(3, 4, 6, 3): "resnet50", (3, 4, 23, 3): "resnet101.tv_in1k"}

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from simformer.checkpoint import Card, load_network
+from simformer.checkpoint import load_network
 from simformer.errors import CheckpointError, ConfigError
 from simformer.inference.resampling import labels_from_scores
 from simformer.model import SimFormer
@@ -21,7 +21,7 @@ from simformer.predictor import STRIDE
 from simformer.segmentation import Segmentation
 from simformer.utils.files import atomic_write
 from simformer.utils.images import load_image
-from simformer.weights import find_weights
+from simformer.weights import Card, find_weights
 
 INPUT, OUTPUT = "image", "scores"
 CARD_KEY = "simformer"

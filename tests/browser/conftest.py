@@ -12,9 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 from serving import Server, chromium, chromium_path, serve
 
 from simformer.cam import CamConfig
-from simformer.checkpoint import Card, build_network, save_checkpoint
+from simformer.checkpoint import build_network, save_checkpoint
 from simformer.model import ModelConfig
 from simformer.splits import load_split
+from simformer.weights import Card
 
 SLOW = 120_000  # milliseconds; a cold start on a busy machine
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from typer.testing import CliRunner
 
-from simformer.checkpoint import Card, save_checkpoint
+from simformer.checkpoint import save_checkpoint
 from simformer.datasets.folder import FolderDataset
 from simformer.evaluation import Scores
 from simformer.results import write_result
+from simformer.weights import Card
 from train.config import load_config, published_settings
 from train.data import load_split_of
 from train.tables.cells import Cell

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from simformer.cam import CamConfig
-from simformer.checkpoint import Card, build_network, save_checkpoint
+from simformer.checkpoint import build_network, save_checkpoint
 from simformer.model import ModelConfig
 from simformer.paths import ROOT
+from simformer.weights import Card
 
 CLASSES = ("sky", "grass", "cat")
 

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from torch import nn
 
 from simformer.cam import CamConfig, CamNetwork, multilabel_loss
-from simformer.checkpoint import Inference
 from simformer.predictor import Predictor
+from simformer.weights import Inference
 
 
 class FourPixels(nn.Module):

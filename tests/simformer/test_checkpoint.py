@@ -6,16 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from simformer.checkpoint import (
-    Card,
-    build_network,
-    check_classes,
-    load_checkpoint,
-    load_network,
-    save_checkpoint,
-)
+from simformer.checkpoint import build_network, check_classes, load_checkpoint, load_network, save_checkpoint
 from simformer.errors import CheckpointError, ConfigError
-from simformer.weights import available_models, find_weights, weights_folder
+from simformer.weights import Card, available_models, find_weights, weights_folder
 
 
 @pytest.fixture

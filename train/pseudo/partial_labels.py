@@ -16,11 +16,11 @@ from torch import Tensor
 from tqdm import trange
 
 from simformer.cam import CamNetwork, resize
-from simformer.checkpoint import Scales
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
 from simformer.labels import VOID
 from simformer.splits import Split
+from simformer.weights import Scales
 from train.pseudo.photos import Photos, novel_labels
 
 

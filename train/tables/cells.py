@@ -17,12 +17,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from simformer.batch.cluster import Cluster
-from simformer.checkpoint import load_checkpoint
 from simformer.errors import CheckpointError, ConfigError
 from simformer.results import ResultCell, read_results
 from simformer.splits import ALL_BASE
 from simformer.utils.validation import first_problem
-from simformer.weights import SUFFIX
+from simformer.weights import SUFFIX, read_card
 from train.config import TrainConfig, as_published, load_config, read_yaml
 from train.state import WEIGHTS, first_difference
 from train.tables.cluster import ClusterProcess
@@ -121,7 +120,7 @@ class Cell:
     def has_weights(self) -> bool:
         """Whether its folder holds weights that were trained with just these settings."""
         try:
-            card = load_checkpoint(self.weights)[1]
+            card = read_card(self.weights)
         except CheckpointError:
             return False
         return first_difference(card.training, as_published(self.settings)) is None

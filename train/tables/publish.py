@@ -10,7 +10,7 @@ import typer
 from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import CheckpointError, ConfigError
 from simformer.results import RESULTS_FOLDER, read_results, write_result
-from simformer.weights import SUFFIX, weights_folder
+from simformer.weights import SUFFIX, read_card, weights_folder
 from train.runtime.console import one_sentence
 from train.state import WEIGHTS
 from train.tables.provenance import clash, differing_setting
@@ -45,7 +45,7 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
             "split or a schedule of another name"
         )
     target = weights / f"{name}{SUFFIX}"
-    if target.exists() and (key := differing_setting(load_checkpoint(target)[1].training, card.training)) is not None:
+    if target.exists() and (key := differing_setting(read_card(target).training, card.training)) is not None:
         raise ConfigError(f"{target} was trained with another {key} and is not replaced: give this model another name")
     weights.mkdir(parents=True, exist_ok=True)
     save_checkpoint(target, state_dict, card)

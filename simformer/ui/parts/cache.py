@@ -31,6 +31,8 @@ class Cache(Generic[Value]):
         """Remember a value of `size` bytes; one that is larger than the whole cache is not kept."""
         with self._lock:
             self._used -= self._values.pop(key, (None, 0))[1]
+            if size > self.capacity:
+                return  # making room for it would drop all others, and then itself
             self._values[key] = (value, size)
             self._used += size
             while self._used > self.capacity:

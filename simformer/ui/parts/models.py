@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from simformer.errors import CheckpointError
+from simformer.errors import CheckpointError, ConfigError
 from simformer.ui.parts.cache import Cache
 from simformer.ui.parts.photos import Photo, Shown, show
 from simformer.ui.parts.zerogpu import on_gpu, on_zerogpu
-from simformer.weights import available_models, class_roles
+from simformer.weights import available_models, readable_cards
 
 if TYPE_CHECKING:
     from simformer.composition import Assignment
@@ -66,15 +67,17 @@ class Models:
 
     Attributes:
         left_out: names of models of other classes than most have; they cannot stand beside the others on one page.
+        damaged: for models whose files cannot be used the sentence that says why, as far as it is known.
     """
 
     def __init__(self, names: Sequence[str] | None = None):
         files = available_models()
         names = tuple(files if names is None else names)
-        self._roles = {name: class_roles(files[name]) for name in names if name in files}
-        classes = Counter(tuple(roles) for roles in self._roles.values() if roles).most_common(1)
-        self.left_out = tuple(n for n in names if self._roles.get(n) and tuple(self._roles[n]) != classes[0][0])
-        self.names = tuple(name for name in names if name not in self.left_out)
+        cards, self.damaged = readable_cards({name: files[name] for name in names if name in files})
+        self._roles = {name: dict(zip(card.classes, card.roles, strict=True)) for name, card in cards.items()}
+        classes = Counter(card.classes for card in cards.values()).most_common(1)
+        self.left_out = tuple(name for name, card in cards.items() if card.classes != classes[0][0])
+        self.names = tuple(name for name in names if name not in (*self.left_out, *self.damaged))
         self._loading: dict[str, Future[Predictor]] = {}
         self._starting = Lock()
         self._segmentations: Cache[Segmentation] = Cache(CACHE_BYTES)
@@ -104,26 +107,33 @@ class Models:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the page would like to show and cannot: "split1" (if there is no SimFormer at all), "cam", "oracle"."""
+        """What the page would like to show and is not there: "split1" (if no SimFormer is), "cam", "oracle"."""
         wanted = (() if self.simformers else ("split1",)) + (CAM, ORACLE)
-        return tuple(name for name in wanted if name not in self.names)
+        return tuple(name for name in wanted if name not in (*self.names, *self.damaged))
 
     def has(self, name: str | None) -> bool:
         """Whether there is a model of that name, or one can be composed."""
-        return name in self.names or (name is not None and name.startswith(ROLES) and bool(self._parts))
+        roles = roles_of_model(name)
+        return name in self.names or (roles is not None and bool(self._parts) and len(roles) == len(self.classes))
 
     def assignment(self, name: str) -> Assignment:
         """Which model serves which class for a name that `roles_model` made; waits for the models.
 
+        A model that cannot be used serves none.
+
         Raises:
-            ConfigError: not as many roles as classes. CheckpointError: a model cannot be used.
+            ConfigError: not as many roles as classes, or the name holds none.
         """
         from simformer.composition import assign_models
 
-        parts = {part: self.predictor(part) for part in self._parts}
         wanted = roles_of_model(name)
-        classes = next(iter(parts.values())).classes
-        return assign_models(classes, wanted, {part: predictor.roles for part, predictor in parts.items()})
+        if wanted is None:
+            raise ConfigError(f"{name!r} names no roles")
+        parts = {}
+        for part in self._parts:
+            with suppress(CheckpointError):
+                parts[part] = self.predictor(part).roles
+        return assign_models(self.classes, wanted, parts)
 
     @property
     def _parts(self) -> tuple[str, ...]:
@@ -156,7 +166,12 @@ class Models:
 
     def predictor(self, name: str) -> Predictor:
         """The loaded model; waits for it. Raises CheckpointError if there is none, or its file cannot be used."""
-        return self._future(name).result()
+        try:
+            return self._future(name).result()
+        except CheckpointError as error:
+            if name in self.names:
+                self.damaged[name] = str(error)
+            raise
 
     def shown(self, photo: Photo) -> Shown:
         """The picture of a photo for the page. Raises ImageError."""
@@ -208,6 +223,8 @@ class Models:
 
     def _future(self, name: str) -> Future[Predictor]:
         self.start()
+        if name in self.damaged and name not in self.names:
+            raise CheckpointError(self.damaged[name])
         if name not in self._loading:
             there = ", ".join(self.names) or "none"
             raise CheckpointError(f"there is no model {name!r} here; there is {there}")

@@ -64,7 +64,10 @@ def segment_photo(models: Models, path: str | None, split: str | None, threshold
 
 
 def _segment(models: Models, photo: Photo, split: str | None, threshold: float) -> Iterator[Panels]:
-    names = [name for name in (CAM, split, ORACLE) if models.has(name)]
+    names = [name for name in (CAM, split, ORACLE) if name and models.has(name)]
+    if split is not None and split not in names:
+        unknown = f"there is no model {split!r} here, nor can one be composed of those that are"
+        raise SimFormerError(models.damaged.get(split, unknown))
     if not names:
         raise SimFormerError(missing_sentence(models))
     shown = models.shown(photo)
@@ -91,7 +94,7 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float) 
         except SimFormerError as error:
             problems[name] = str(error)
         seconds += time.perf_counter() - started
-    served = served_sentence(models.assignment(split)) if split in found and split.startswith(ROLES) else ""
+    served = served_sentence(models, models.assignment(split)) if split in found and split.startswith(ROLES) else ""
     yield panels(f"{summary(shown, found, problems, seconds)} {served}".strip())
 
 
@@ -164,8 +167,8 @@ def summary(shown: Shown, found: dict[str, Segmentation], problems: dict[str, st
     return text + "." + "".join(f" {escape(title(name))}: {escape(problem)}" for name, problem in problems.items())
 
 
-def served_sentence(assignment: Assignment) -> str:
-    """Which model each class came from, and which classes no model had in the wanted role."""
+def served_sentence(models: Models, assignment: Assignment) -> str:
+    """Which model each class came from, which classes no model had in the wanted role, and what could not be used."""
     parts = []
     for model in assignment.used:
         served = [c for c, m in zip(assignment.classes, assignment.models, strict=True) if m == model]
@@ -173,11 +176,12 @@ def served_sentence(assignment: Assignment) -> str:
     if assignment.unserved:
         missing = ", ".join(assignment.unserved)
         parts.append(f"No shipped model had these in the wanted role, so they are not shown: {escape(missing)}.")
+    parts += [f"{escape(title(name))} is left out: {escape(problem)}." for name, problem in models.damaged.items()]
     return " ".join(parts)
 
 
 def missing_sentence(models: Models) -> str:
-    """Which models the page lacks and how to make them, and which it leaves out; empty if there are none of either."""
+    """Which models the page lacks and how to make them, which it leaves out and which cannot be used; or nothing."""
     sentences = []
     if models.missing:
         what = ", ".join(f"{title(name)} (train it: {TRAINING[name]})" for name in models.missing)
@@ -185,6 +189,7 @@ def missing_sentence(models: Models) -> str:
     if models.left_out:
         names = ", ".join(models.left_out)
         sentences.append(f"Of other classes than most models in {weights_folder()}, so not shown: {names}.")
+    sentences += [f"{title(name)} is not shown: {problem}." for name, problem in models.damaged.items()]
     return " ".join(sentences)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from simformer import __main__ as command_line
-from simformer.checkpoint import build_network, save_checkpoint
+from simformer.checkpoint import build_network, load_checkpoint, save_checkpoint
 from simformer.cli.evaluate import novel_classes, parse_scales
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
 from simformer.evaluation import ConfusionMatrix
@@ -182,6 +182,19 @@ def test_roles_are_composed_from_the_shipped_models(shipped, data):
     assert printed["served_by"] == dict.fromkeys(("sky", "grass", "cat"), "split1")
     assert printed["per_class"] == alone["per_class"]
     assert printed["novel_classes"] == ["cat"]
+
+
+def test_damaged_weights_are_named_and_the_others_serve(shipped, data, tmp_path, monkeypatch):
+    for path in shipped.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "another.safetensors").write_bytes(b"no tensors")
+    tensors, card = load_checkpoint(shipped / "split1.safetensors")
+    del tensors["class_head.bias"]
+    save_checkpoint(tmp_path / "broken.safetensors", tensors, card)
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    result = evaluate(data, "--roles", "cat")
+    assert set(json.loads(result.stdout)["served_by"].values()) == {"split1"}
+    assert "another.safetensors" in result.stderr and "class_head.bias is missing" in result.stderr
 
 
 def test_an_unserved_class_has_no_pixel(shipped, data):

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from simformer.checkpoint import Card, load_checkpoint, save_checkpoint
+from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import CheckpointError, ConfigError
 from simformer.results import CellScores, ResultCell, read_results, write_result
 from simformer.splits import load_split
+from simformer.weights import Card
 from train.tables import publish as module
 from train.tables.publish import publish
 

@@ -22,7 +22,10 @@ def test_a_value_put_again_counts_once():
 
 def test_a_value_larger_than_the_cache_is_not_kept_and_breaks_nothing():
     cache: Cache[str] = Cache(10)
-    cache.put("huge", "H", 11)
-    assert cache.get("huge") is None
     cache.put("a", "A", 10)
-    assert cache.get("a") == "A"
+    cache.put("huge", "H", 11)
+    assert (cache.get("huge"), cache.get("a")) == (None, "A")
+    cache.put("a", "AA", 11)  # the older value is not the answer any more
+    assert cache.get("a") is None
+    cache.put("b", "B", 10)
+    assert cache.get("b") == "B"

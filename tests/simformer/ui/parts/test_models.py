@@ -23,10 +23,10 @@ def test_models_are_found_by_name(models):
     assert models.missing == ()
 
 
-def test_what_is_missing_is_named(tmp_path, monkeypatch):
+def test_what_is_missing_is_named(tmp_path, monkeypatch, make_card):
     monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
     assert Models().missing == ("split1", "cam", "oracle")
-    (tmp_path / "split3.safetensors").touch()
+    save_checkpoint(tmp_path / "split3.safetensors", {}, make_card())
     assert Models().missing == ("cam", "oracle")
 
 
@@ -78,6 +78,16 @@ def test_a_broken_weights_file_harms_no_other_model(page_weights, tmp_path, monk
     with pytest.raises(CheckpointError, match=r"oracle\.safetensors"):
         models.segment("oracle", Photo(photo_file))
     assert models.segment("split1", Photo(photo_file)).labels.shape == (80, 120)
+
+
+def test_a_damaged_file_is_named_and_never_the_default(page_weights, tmp_path, monkeypatch):
+    (tmp_path / "split1.safetensors").write_bytes(b"no tensors")
+    (tmp_path / "split2.safetensors").write_bytes((page_weights / "split2.safetensors").read_bytes())
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    models = Models()
+    assert models.simformers == ("split2",) and "split1.safetensors" in models.damaged["split1"]
+    sentence = missing_sentence(models)
+    assert "SimFormer, split 1 is not shown: " in sentence and "FullyOracle (train it" in sentence
 
 
 def test_models_of_other_classes_do_not_stand_beside_the_others(page_weights, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import ConfigError
 from simformer.ui.parts.models import Models, roles_model, roles_of_model
 from simformer.ui.parts.photos import Photo
@@ -103,16 +104,30 @@ def test_titles_among_simformers():
     assert [short_title(name) for name in ("split2", BOTH_NOVEL, "oracle")] == ["Split 2", "Your roles", "FullyOracle"]
 
 
-def test_a_damaged_model_leaves_the_others_standing(page_weights, tmp_path, monkeypatch, photo_file):
+def cut(whole, target):
+    content = whole.read_bytes()
+    target.write_bytes(content[: len(content) // 2])
+
+
+def lose_a_tensor(whole, target):
+    """Its card is fine: only loading it shows the damage."""
+    tensors, card = load_checkpoint(whole)
+    del tensors["class_head.bias"]
+    save_checkpoint(target, tensors, card)
+
+
+@pytest.mark.parametrize("damage", [cut, lose_a_tensor])
+def test_a_damaged_model_leaves_the_others_standing(damage, page_weights, tmp_path, monkeypatch, photo_file):
     for name in ("split1", "cam", "oracle"):
         (tmp_path / f"{name}.safetensors").write_bytes((page_weights / f"{name}.safetensors").read_bytes())
-    whole = (page_weights / "split2.safetensors").read_bytes()
-    (tmp_path / "split2.safetensors").write_bytes(whole[: len(whole) // 2])
+    whole = page_weights / "split2.safetensors"
+    damage(whole, tmp_path / whole.name)
     monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
     models = Models()
     _, _, status = last(models, photo_file, BOTH_NOVEL)
+    assert status.startswith("CAM · SimFormer, your roles · FullyOracle on")
+    assert "are not shown: sky" in status and "SimFormer, split 2 is left out: " in status
     assert "split2.safetensors" in status
-    assert status.startswith("CAM · FullyOracle on")
 
 
 class Request:

@@ -91,9 +91,16 @@ def test_a_model_that_cannot_be_loaded_leaves_the_others(page_weights, tmp_path,
     models = Models()
     models.start()
     views, table, status = run(models, photo_file)
-    assert view_keys(views) == ["photo", "roles", "cam", "simformer"]
+    assert view_keys(views) == ["photo", "roles", "simformer"]
     assert set(overlays(views)) == {"roles", "simformer"}
-    assert "cam.safetensors cannot be read" in status and "Agrees" not in table
+    assert status.startswith("SimFormer, split 1 on") and "Agrees" not in table
+    assert "cam.safetensors cannot be read" in missing_sentence(models)
+
+
+@pytest.mark.parametrize("split", ["split9", "roles-bx", "roles-bb", "roles-"])
+def test_a_model_that_is_none_is_one_sentence(models, photo_file, split):
+    with pytest.raises(gr.Error, match=f"there is no model .*{split}.* here"):
+        run(models, photo_file, split)
 
 
 def test_only_the_oracle(page_weights, tmp_path, monkeypatch, photo_file):
