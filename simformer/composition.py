@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +16,37 @@ import torch
 from simformer.checkpoint import check_classes
 from simformer.errors import ConfigError
 from simformer.inference.resampling import labels_from_scores
-from simformer.predictor import Predictor
 from simformer.segmentation import Segmentation
+from simformer.splits import Roles
+
+
+class Segmenter(Protocol):
+    """What gives a photo a class for every pixel: a `Predictor`, or several of them composed.
+
+    Attributes:
+        name: what `Segmentation.model` says.
+        classes, roles: K class names and "base" or "novel" for each.
+        device: where its networks compute.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def roles(self) -> tuple[str, ...]: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def segment(self, image: Any, *, threshold: float = 0.0) -> Segmentation:
+        """Segment one photo; pixels whose best score is below `threshold` become 255."""
+        ...
+
+
+Part = TypeVar("Part", bound=Segmenter)
 
 
 @dataclass(frozen=True)
@@ -30,7 +59,7 @@ class Assignment:
     """
 
     classes: tuple[str, ...]
-    roles: tuple[str, ...]
+    roles: Roles
     models: tuple[str | None, ...]
 
     @property
@@ -58,10 +87,9 @@ def assign_models(classes: Sequence[str], wanted: Sequence[str], available: Mapp
     Raises:
         ConfigError: a role that is neither "base" nor "novel", or the wrong number of roles.
     """
+    wanted = Roles(wanted)
     if len(wanted) != len(classes):
         raise ConfigError(f"{len(classes)} classes need as many roles, not {len(wanted)}")
-    if unknown := set(wanted) - {"base", "novel"}:
-        raise ConfigError(f"a role is base or novel, not {sorted(unknown)[0]!r}")
     fits = {
         name: {index for index, role in enumerate(roles) if role == wanted[index]}
         for name, roles in sorted(available.items())
@@ -74,7 +102,7 @@ def assign_models(classes: Sequence[str], wanted: Sequence[str], available: Mapp
         for index in taken:
             models[index] = best
         left -= taken
-    return Assignment(tuple(classes), tuple(wanted), tuple(models))
+    return Assignment(tuple(classes), wanted, tuple(models))
 
 
 def compose(segmentations: Mapping[str, Segmentation], assignment: Assignment, threshold: float = 0.0) -> Segmentation:
@@ -110,14 +138,20 @@ def compose(segmentations: Mapping[str, Segmentation], assignment: Assignment, t
     )
 
 
-class ComposedPredictor:
-    """A predictor for any roles, made of predictors that share classes and image size.
+class ComposedPredictor(Generic[Part]):
+    """A segmenter for any roles, made of segmenters that share classes and image size.
+
+    Args:
+        predictors: those that may serve, by name. roles: the wanted role of each class.
+
+    Attributes:
+        assignment: which of them serves which class. predictors: those that serve one.
 
     Raises:
         CheckpointError: the models' classes differ. ConfigError: no model serves any class.
     """
 
-    def __init__(self, predictors: Mapping[str, Predictor], roles: Sequence[str]):
+    def __init__(self, predictors: Mapping[str, Part], roles: Sequence[str]):
         classes = next(iter(predictors.values())).classes if predictors else ()
         for predictor in predictors.values():
             check_classes(classes, predictor.classes)
@@ -132,15 +166,21 @@ class ComposedPredictor:
         return self.assignment.classes
 
     @property
+    def roles(self) -> Roles:
+        """The wanted role of each class."""
+        return self.assignment.roles
+
+    @property
     def name(self) -> str:
         """The models at work, in one word."""
         return "+".join(self.assignment.used)
 
     @property
     def device(self) -> torch.device:
+        """The first model's."""
         return next(iter(self.predictors.values())).device
 
     def segment(self, image: Any, *, threshold: float = 0.0) -> Segmentation:
-        """As Predictor.segment."""
+        """As `Segmenter.segment`; the models that serve a class see the photo one after another."""
         parts = {name: predictor.segment(image) for name, predictor in self.predictors.items()}
         return compose(parts, self.assignment, threshold)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, cast
 
 from simformer.errors import ConfigError, DatasetError, UnknownClassError
 from simformer.paths import DATA
@@ -25,6 +25,45 @@ DATASET_TITLES = {
 }
 """What people call the data sets; "custom" is anybody's own."""
 _SPLITS = DATA / "splits.json"
+
+
+class Roles(tuple[Role, ...]):
+    """The role of every class, "base" or "novel", in class order: hashable, and equal to a plain tuple of these words.
+
+    `str` is their compact form, "roles-bbn", for addresses and a page's state; `Roles.parse` reads it.
+
+    Raises:
+        ConfigError: a word is no role.
+    """
+
+    _TEXT = "roles-"
+    _LETTERS: ClassVar[dict[str, str]] = {"b": "base", "n": "novel"}
+
+    def __new__(cls, roles: Iterable[str]) -> Roles:
+        words = tuple(roles)
+        if unknown := set(words) - {"base", "novel"}:
+            raise ConfigError(f"a role is base or novel, not {min(unknown)!r}")
+        return super().__new__(cls, cast("tuple[Role, ...]", words))
+
+    @classmethod
+    def with_base(cls, classes: Iterable[str], base: Collection[str]) -> Roles:
+        """The classes named in `base` have masks, the others do not."""
+        return cls("base" if name in base else "novel" for name in classes)
+
+    @classmethod
+    def parse(cls, text: str | None) -> Roles | None:
+        """The roles that `str` has written; None for any other text."""
+        letters = text.removeprefix(cls._TEXT) if text and text.startswith(cls._TEXT) else ""
+        if not letters or set(letters) - cls._LETTERS.keys():
+            return None
+        return cls(cls._LETTERS[letter] for letter in letters)
+
+    def __str__(self) -> str:
+        return self._TEXT + "".join(role[0] for role in self)
+
+    def base_of(self, classes: Sequence[str]) -> list[str]:
+        """Names of the base classes, of as many classes as there are roles."""
+        return [name for name, role in zip(classes, self, strict=True) if role == "base"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +93,10 @@ class Split:
         return len(self.novel) / len(self.classes)
 
     @property
-    def roles(self) -> tuple[Role, ...]:
+    def roles(self) -> Roles:
         """The role of every class, in the order of `classes`."""
         novel = set(self.novel)
-        return tuple("novel" if index in novel else "base" for index in range(len(self.classes)))
+        return Roles("novel" if index in novel else "base" for index in range(len(self.classes)))
 
 
 def datasets() -> tuple[str, ...]:

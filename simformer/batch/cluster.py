@@ -66,7 +66,7 @@ def connected(address: str, device: str | None = None) -> Iterator[Cluster]:
         ray.shutdown()
 
 
-class Segmenter:
+class SegmentPhotos:
     """Lives in a worker, which loads the network once."""
 
     def __init__(self, weights: str, device: str | None, threshold: float, batch: int | None) -> None:
@@ -128,7 +128,7 @@ def segment_on(
     rows = [{"first": first, "jobs": list(jobs[first : first + size])} for first in range(0, len(jobs), size)]
     workers = data.ActorPoolStrategy(min_size=1, max_size=min(cluster.workers, len(rows)))
     results = data.from_items(rows, override_num_blocks=len(rows)).flat_map(
-        Segmenter,
+        SegmentPhotos,
         fn_constructor_args=(os.fspath(weights.resolve()), device, threshold, batch),
         compute=workers,
         **cluster.resources,

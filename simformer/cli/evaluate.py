@@ -68,7 +68,7 @@ def evaluate(
         if present_threshold is not None:
             raise ConfigError("--present-threshold is for CAM weights, of which roles are not composed")
         predictor = composed_predictor(roles, without or [], device, factors, flip)
-        split, novel = roles, [i for i, role in enumerate(predictor.assignment.roles) if role == "novel"]
+        split, novel = roles, [i for i, role in enumerate(predictor.roles) if role == "novel"]
     else:
         predictor = Predictor.load(
             weights, device, scales=factors, flip=flip, present_threshold=present_threshold, exact=exact

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simformer.composition import ComposedPredictor, assign_models, compose
+from simformer.composition import ComposedPredictor, Segmenter, assign_models, compose
 from simformer.errors import CheckpointError, ConfigError
+from simformer.predictor import Predictor
 from simformer.segmentation import Segmentation
 
 CLASSES = ("sky", "grass", "cat")
@@ -89,10 +91,12 @@ def test_a_threshold_makes_weak_pixels_unsure():
 
 
 class FixedPredictor:
+    name, device = "fixed", torch.device("cpu")
+
     def __init__(self, roles, result, classes=CLASSES):
         self.roles, self.result, self.classes, self.calls = roles, result, classes, 0
 
-    def segment(self, image):
+    def segment(self, image, *, threshold=0.0):
         self.calls += 1
         return self.result
 
@@ -103,6 +107,19 @@ def test_only_models_that_serve_a_class_are_run():
     composed = ComposedPredictor({"full": full, "rest": rest}, ("base",) * 3).segment(None)
     assert (full.calls, rest.calls) == (1, 0)
     assert composed.model == "full"
+
+
+def test_predictors_and_what_is_composed_of_them_are_one_kind_of_thing(tiny_models):
+    """A composed predictor has all that a plain one has for those who segment, so it can itself be a part."""
+    plain = Predictor.load(tiny_models / "split1.safetensors", "cpu")
+    photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    whole: Segmenter = ComposedPredictor({"split1": plain}, plain.roles)
+    again: Segmenter = ComposedPredictor({"composed": whole}, whole.roles)
+    expected = plain.segment(photo, threshold=0.1)
+    for segmenter in (whole, again):
+        assert (segmenter.classes, segmenter.roles, segmenter.device) == (plain.classes, plain.roles, plain.device)
+        np.testing.assert_array_equal(segmenter.segment(photo, threshold=0.1).labels, expected.labels)
+    assert (whole.name, again.name) == ("split1", "composed")
 
 
 def test_models_of_different_classes_do_not_mix():

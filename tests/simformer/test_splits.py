@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from simformer.errors import ConfigError, UnknownClassError
-from simformer.splits import class_index, custom_split, dataset_classes, datasets, load_split, split_names
+from simformer.splits import Roles, class_index, custom_split, dataset_classes, datasets, load_split, split_names
 
 SPLITS = [(dataset, name) for dataset in datasets() for name in split_names(dataset)]
 
@@ -92,3 +92,21 @@ def test_class_index():
     assert class_index(("a", "b"), "b") == 1
     with pytest.raises(UnknownClassError, match="no class 'zzz'; the classes are a, b"):
         class_index(("a", "b"), "zzz")
+
+
+def test_roles_as_text_and_back():
+    roles = load_split("msrc21", "s1").roles
+    assert Roles.parse(str(roles)) == roles and hash(Roles.parse(str(roles))) == hash(roles)
+    assert str(Roles(("base", "novel"))) == "roles-bn" and Roles(("base", "novel")) == ("base", "novel")
+
+
+@pytest.mark.parametrize("text", [None, "", "s1", "bn", "roles-", "roles-bx", "roles-b n"])
+def test_texts_that_hold_no_roles(text):
+    assert Roles.parse(text) is None
+
+
+def test_roles_by_the_names_of_the_base_classes():
+    roles = Roles.with_base(("sky", "cow", "cat"), ["cat", "sky"])
+    assert roles == ("base", "novel", "base") and roles.base_of(("sky", "cow", "cat")) == ["sky", "cat"]
+    with pytest.raises(ConfigError, match="base or novel, not 'maybe'"):
+        Roles(("base", "maybe"))

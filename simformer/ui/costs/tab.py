@@ -26,7 +26,7 @@ from simformer.costs.plan import (
 )
 from simformer.errors import SimFormerError
 from simformer.results import RESULTS_FOLDER, read_results
-from simformer.splits import ALL_BASE, split_names
+from simformer.splits import ALL_BASE, Roles, split_names
 from simformer.ui.costs.html import (
     KIND_LABELS,
     best_html,
@@ -170,7 +170,7 @@ def send_roles(
         roles = roles_for(model_classes, [row[0] for row in classes if row[0]], masked or ())
     except SimFormerError as error:
         raise failure(error) from error
-    return Sent(roles, time.monotonic_ns()), gr.Tabs(selected=SEGMENT_TAB)
+    return Sent(Roles(roles), time.monotonic_ns()), gr.Tabs(selected=SEGMENT_TAB)
 
 
 # ------------------------------------------------------------------------------------------- the page

@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from simformer.errors import CheckpointError, ConfigError
+from simformer.errors import CheckpointError
+from simformer.splits import Roles
 from simformer.ui.parts.cache import Cache
 from simformer.ui.parts.photos import Photo, Shown, show
 from simformer.ui.parts.zerogpu import on_gpu, on_zerogpu
 from simformer.weights import available_models, readable_cards
 
 if TYPE_CHECKING:
-    from simformer.composition import Assignment
+    from simformer.composition import ComposedPredictor, Segmenter
     from simformer.predictor import Predictor
     from simformer.segmentation import Segmentation
 
 CAM, ORACLE = "cam", "oracle"
 # Not a model but a kind: the one of the chosen split.
 SIMFORMER = "simformer"
-# What `roles_model` puts before the roles.
-ROLES = "roles-"
+# A model by its name, or roles for which several are composed.
+Choice = str | Roles
 # Answers for about ten photos. Losing one costs a tenth of a second, so more memory would be wasted.
 CACHE_BYTES = 96 * 2**20
 WAITING_SECONDS = 0.3
@@ -38,25 +39,13 @@ TRAINING = {
 }
 
 
-def title(name: str) -> str:
+def title(choice: Choice) -> str:
     """What people call a model: "split1" is "SimFormer, split 1"."""
-    if name.startswith(ROLES):
+    if isinstance(choice, Roles):
         return "SimFormer, your roles"
     known = {CAM: "CAM", ORACLE: "FullyOracle", SIMFORMER: "SimFormer"}
-    number = name.removeprefix("split")
-    return known.get(name) or (f"SimFormer, split {number}" if number.isdecimal() else name)
-
-
-def roles_of_model(name: str | None) -> tuple[str, ...] | None:
-    """The roles in a name that `roles_model` made; None for any other name."""
-    letters = name.removeprefix(ROLES) if name and name.startswith(ROLES) else ""
-    known = {"b": "base", "n": "novel"}
-    return tuple(known[letter] for letter in letters) if letters and set(letters) <= set(known) else None
-
-
-def roles_model(roles: Sequence[str]) -> str:
-    """Name of the model that is composed for these roles ("base" or "novel" for each class)."""
-    return ROLES + "".join(role[0] for role in roles)
+    number = choice.removeprefix("split")
+    return known.get(choice) or (f"SimFormer, split {number}" if number.isdecimal() else choice)
 
 
 class Models:
@@ -94,16 +83,24 @@ class Models:
         """The classes of the SimFormers, the same of all; empty if there is none."""
         return tuple(next((self._roles[name] for name in self.simformers if self._roles.get(name)), {}))
 
-    def roles_of(self, name: str | None) -> tuple[str, ...]:
-        """Role of each of `classes` in a SimFormer or in what `roles_model` named; all base for other models."""
-        composed = roles_of_model(name)
-        known = self._roles.get(name, {}) if name in self.simformers else {}
-        return composed or tuple(known.get(each, "base") for each in self.classes)
+    def find(self, text: str | None) -> Choice | None:
+        """The model of that name, or the roles in a text that can be composed; None if there is neither."""
+        roles = Roles.parse(text)
+        if roles is not None and self._parts and len(roles) == len(self.classes):
+            return roles
+        return text if text in self.names else None
 
-    def with_roles(self, roles: Sequence[str]) -> str:
-        """The SimFormer that was trained with these roles; the name of a composed one if there is none."""
-        fitting = (name for name in self.simformers if self._roles.get(name) and self.roles_of(name) == tuple(roles))
-        return next(fitting, roles_model(roles))
+    def roles_of(self, choice: Choice | None) -> Roles:
+        """Role of each of `classes` in a SimFormer; all base for other models."""
+        if isinstance(choice, Roles):
+            return choice
+        known = self._roles.get(choice or "", {}) if choice in self.simformers else {}
+        return Roles(known.get(each, "base") for each in self.classes)
+
+    def with_roles(self, roles: Roles) -> Choice:
+        """The SimFormer that was trained with these roles; if there is none, the roles, to be composed."""
+        fitting = (name for name in self.simformers if self._roles.get(name) and self.roles_of(name) == roles)
+        return next(fitting, roles)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -111,29 +108,23 @@ class Models:
         wanted = (() if self.simformers else ("split1",)) + (CAM, ORACLE)
         return tuple(name for name in wanted if name not in (*self.names, *self.damaged))
 
-    def has(self, name: str | None) -> bool:
-        """Whether there is a model of that name, or one can be composed."""
-        roles = roles_of_model(name)
-        return name in self.names or (roles is not None and bool(self._parts) and len(roles) == len(self.classes))
-
-    def assignment(self, name: str) -> Assignment:
-        """Which model serves which class for a name that `roles_model` made; waits for the models.
-
-        A model that cannot be used serves none.
+    def segmenter(self, choice: Choice) -> Segmenter:
+        """What segments photos of the page (`Photo`) and remembers its answers; waits for the models.
 
         Raises:
-            ConfigError: not as many roles as classes, or the name holds none.
+            CheckpointError: the model cannot be used. ConfigError: no model had any class in the wanted role.
         """
-        from simformer.composition import assign_models
+        return self.composed(choice) if isinstance(choice, Roles) else PageModel(self, choice)
 
-        wanted = roles_of_model(name)
-        if wanted is None:
-            raise ConfigError(f"{name!r} names no roles")
+    def composed(self, roles: Roles) -> ComposedPredictor[PageModel]:
+        """The same for roles of one's own. A model that cannot be used serves no class."""
+        from simformer.composition import ComposedPredictor
+
         parts = {}
-        for part in self._parts:
+        for name in self._parts:
             with suppress(CheckpointError):
-                parts[part] = self.predictor(part).roles
-        return assign_models(self.classes, wanted, parts)
+                parts[name] = PageModel(self, name)
+        return ComposedPredictor(parts, roles)
 
     @property
     def _parts(self) -> tuple[str, ...]:
@@ -156,9 +147,9 @@ class Models:
             self._loading[name] = pool.submit(_load, name)
         pool.shutdown(wait=on_zerogpu())
 
-    def waiting(self, name: str) -> Iterator[str]:
+    def waiting(self, choice: Choice) -> Iterator[str]:
         """Progress in words, again and again until the model is loaded or has failed to load."""
-        needed = [self._future(part) for part in (self._parts if name.startswith(ROLES) else (name,))]
+        needed = [self._future(name) for name in self._needed(choice)]
         while not all(future.done() for future in needed):
             ready = sum(future.done() for future in self._loading.values())
             yield f"The models are being loaded: {ready} of {len(self._loading)} are ready."
@@ -181,14 +172,14 @@ class Models:
             self._shown.put(photo.key, known, len(known.uri))
         return known
 
-    def knows(self, name: str, photo: Photo) -> bool:
-        """Whether `segment` would answer without running the network."""
-        if name.startswith(ROLES):
-            loaded = all(self._future(part).done() for part in self._parts)
-            return loaded and all(self.knows(part, photo) for part in self.assignment(name).used)
-        return self._segmentations.get((name, photo.key)) is not None
+    def knows(self, choice: Choice, photo: Photo) -> bool:
+        """Whether `segment` would answer without running a network, or waiting for one."""
+        if not all(self._future(name).done() for name in self._needed(choice)):
+            return False
+        used = self.composed(choice).predictors if isinstance(choice, Roles) else (choice,)
+        return all(self._segmentations.get((name, photo.key)) is not None for name in used)
 
-    def segment(self, name: str, photo: Photo, threshold: float = 0.0) -> Segmentation:
+    def segment(self, choice: Choice, photo: Photo, threshold: float = 0.0) -> Segmentation:
         """One model's segmentation; its label map has the size of the picture on the page.
 
         The score maps are those that `Predictor.segment` gives of the whole photo.
@@ -200,13 +191,14 @@ class Models:
             CheckpointError: the model cannot be used. ImageError: the photo cannot be read.
             ConfigError: no model had any class in the wanted role.
         """
-        if name.startswith(ROLES):
-            from simformer.composition import compose
+        return self.segmenter(choice).segment(photo, threshold=threshold)
 
-            assignment = self.assignment(name)
-            return compose({part: self.segment(part, photo) for part in assignment.used}, assignment, threshold)
-        key = (name, photo.key)
-        known = self._segmentations.get(key)
+    def _needed(self, choice: Choice) -> tuple[str, ...]:
+        return self._parts if isinstance(choice, Roles) else (choice,)
+
+    def _remembered(self, name: str, photo: Photo) -> Segmentation:
+        """A model's segmentation of a photo, without a threshold."""
+        known = self._segmentations.get((name, photo.key))
         if known is None:
             from simformer.inference.resampling import labels_from_scores
             from simformer.predictor import input_size
@@ -215,8 +207,8 @@ class Models:
             # At the network's input size already: no label map of many megapixels that nobody looks at.
             found = self._predict(name, photo.image.resize(size, Image.Resampling.BILINEAR))
             known = replace(found, labels=labels_from_scores(found.score_maps, self.shown(photo).size))
-            self._segmentations.put(key, known, _bytes(known))
-        return known.with_threshold(threshold) if threshold else known
+            self._segmentations.put((name, photo.key), known, _bytes(known))
+        return known
 
     def _predict_here(self, name: str, image: Image.Image) -> Segmentation:
         return self.predictor(name).segment(image)
@@ -229,6 +221,25 @@ class Models:
             there = ", ".join(self.names) or "none"
             raise CheckpointError(f"there is no model {name!r} here; there is {there}")
         return self._loading[name]
+
+
+class PageModel:
+    """One model as a `Segmenter` of the page's photos; what it has answered is remembered.
+
+    Raises:
+        CheckpointError: the model cannot be used.
+    """
+
+    def __init__(self, models: Models, name: str):
+        predictor = models.predictor(name)
+        self.name, self.device = name, predictor.device
+        self.classes, self.roles = predictor.classes, predictor.roles
+        self._models = models
+
+    def segment(self, image: Photo, *, threshold: float = 0.0) -> Segmentation:
+        """As `Models.segment`."""
+        known = self._models._remembered(self.name, image)
+        return known.with_threshold(threshold) if threshold else known
 
 
 def _load(name: str) -> Predictor:

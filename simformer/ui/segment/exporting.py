@@ -29,7 +29,7 @@ def export_map(
 
     Args:
         path: the photo's file.
-        split: the SimFormer that "simformer" means.
+        split: the SimFormer that "simformer" means, as `Models.find` reads it.
         which: "simformer", or the name of a model.
         file_format: a name in `simformer.export.FORMATS`.
         threshold: pixels whose best score is below it are unsure.
@@ -47,8 +47,8 @@ def export_map(
         if path is None:
             raise SimFormerError("There is no photo yet: choose one, then download its label map")
         photo = Photo(path)
-        model = split if which == SIMFORMER else which
-        segmentation = models.segment(model or SIMFORMER, photo)
+        wanted = split if which == SIMFORMER else which
+        segmentation = models.segment(models.find(wanted) or wanted or SIMFORMER, photo)
         labels = labels_from_scores(segmentation.score_maps, models.shown(photo).full_size, threshold)
         target = find_format(file_format)
         file = new_folder() / f"{photo.path.stem}-{segmentation.model}{target.extension}"

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simformer.errors import SimFormerError
+from simformer.splits import Roles
 from simformer.ui.parts.class_table import percent
 from simformer.ui.parts.html import hint
-from simformer.ui.parts.models import ROLES, Models, title
+from simformer.ui.parts.models import Models, title
 from simformer.ui.parts.photos import Photo, Shown, data_uri
 from simformer.utils.palette import class_colors, hex_colors
 
@@ -73,18 +74,17 @@ def proposals(models: Models, path: str | None, split: str | None, visible: bool
     """The strongest queries of the chosen SimFormer on a photo, as HTML; nothing is computed while nobody looks.
 
     Args:
-        path: the photo's file, None if there is none. split: the SimFormer's name.
+        path: the photo's file, None if there is none. split: the chosen SimFormer, as `Models.find` reads it.
     """
     if not visible:
         return ""
-    if path is None or not models.has(split):
+    choice = models.find(split)
+    if path is None or choice is None:
         return hint(WAITING)
     try:
         photo = Photo(path)
-        parts = models.assignment(split).used if split.startswith(ROLES) else (split,)
-        if not parts:
-            return hint("No model had any class in the wanted role, so there are no queries to show.")
-        name = parts[0]
+        # Of several the one that serves most classes.
+        name = next(iter(models.composed(choice).predictors)) if isinstance(choice, Roles) else choice
         segmentation = models.segment(name, photo)
         shown = models.shown(photo)
     except SimFormerError as error:
@@ -92,7 +92,7 @@ def proposals(models: Models, path: str | None, split: str | None, visible: bool
     if segmentation.queries is None:
         return hint(f"{escape(title(name))} shows no queries: it is no SimFormer, or it averages over several views.")
     note = ""
-    if name != split:
+    if name != choice:
         note = hint(f"Roles of your own are put together from several models: these are the queries of {title(name)}.")
     return note + proposals_html(shown, strongest(segmentation.queries), segmentation.classes)
 

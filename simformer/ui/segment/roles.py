@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from simformer.errors import ConfigError
+from simformer.splits import Roles
 from simformer.ui.parts.inputs import failure
-from simformer.ui.parts.models import Models, roles_of_model, title
+from simformer.ui.parts.models import Choice, Models, title
 
 SEGMENT_TAB = "segment"
 # Writes a setting into the page's address, so that the address can be sent to somebody.
@@ -24,47 +25,46 @@ ADDRESS_WAS_READ = "() => { window.addressWasRead = true; }"
 
 
 class Sent(NamedTuple):
-    """Roles from another tab, "base" or "novel" a class; `number` makes the same roles sent again something new."""
+    """Roles from another tab; `number` makes the same roles sent again something new."""
 
-    roles: tuple[str, ...]
+    roles: Roles
     number: int
 
 
 class RoleControls(NamedTuple):
-    """`split` holds the name of a model, as `Models.segment` takes it; `masked` the classes that are base in it."""
+    """`split` holds what `Models.find` reads; `masked` the classes that are base in it."""
 
     split: gr.Radio
     masked: gr.CheckboxGroup
 
 
-def short_title(name: str) -> str:
+def short_title(choice: Choice) -> str:
     """A SimFormer among SimFormers: "Split 2", "Your roles"."""
-    text = title(name).removeprefix("SimFormer, ")
+    text = title(choice).removeprefix("SimFormer, ")
     return text[:1].upper() + text[1:]
 
 
-def masked_classes(models: Models, model: str | None) -> list[str]:
-    """Classes that are base in a SimFormer, or in what `roles_model` has named."""
-    roles = models.roles_of(model)
-    return [name for name, role in zip(models.classes, roles, strict=True) if role == "base"]
+def masked_classes(models: Models, choice: Choice | None) -> list[str]:
+    """Classes that are base in the chosen SimFormer."""
+    return models.roles_of(choice).base_of(models.classes)
 
 
-def split_choice(models: Models, model: str | None) -> dict[str, Any]:
+def split_choice(models: Models, choice: Choice | None) -> dict[str, Any]:
     """What the choice of SimFormer shows: the shipped ones, and the composed one if it is the chosen one."""
     choices = [(short_title(name), name) for name in models.simformers]
-    if model and model not in models.simformers:
-        choices.append((short_title(model), model))
-    return {"choices": choices, "value": model, "visible": len(choices) > 1}
+    if choice and choice not in models.simformers:
+        choices.append((short_title(choice), str(choice)))
+    return {"choices": choices, "value": choice and str(choice), "visible": len(choices) > 1}
 
 
 def set_masked(models: Models, masked: Sequence[str]) -> gr.Radio:
     """The SimFormer with masks for just these classes: a shipped one if there is one, else one composed of several."""
-    return gr.Radio(**split_choice(models, models.with_roles(_roles(models, masked))))
+    return gr.Radio(**split_choice(models, models.with_roles(Roles.with_base(models.classes, masked))))
 
 
-def set_split(models: Models, model: str | None) -> gr.CheckboxGroup:
+def set_split(models: Models, split: str | None) -> gr.CheckboxGroup:
     """The classes one by one, as the chosen SimFormer has them."""
-    return gr.CheckboxGroup(value=masked_classes(models, model))
+    return gr.CheckboxGroup(value=masked_classes(models, models.find(split)))
 
 
 def take_roles(models: Models, sent: Sent | None) -> tuple[gr.Radio, gr.CheckboxGroup]:
@@ -79,8 +79,12 @@ def take_roles(models: Models, sent: Sent | None) -> tuple[gr.Radio, gr.Checkbox
     if len(roles) != len(models.classes):
         known = len(models.classes)
         raise failure(ConfigError(f"The plan is for {len(roles)} classes, but the models here know {known} others"))
-    model = models.with_roles(roles)
-    return gr.Radio(**split_choice(models, model)), gr.CheckboxGroup(value=masked_classes(models, model))
+    return both_controls(models, models.with_roles(roles))
+
+
+def both_controls(models: Models, choice: Choice) -> tuple[gr.Radio, gr.CheckboxGroup]:
+    """The two controls with this choice."""
+    return gr.Radio(**split_choice(models, choice)), gr.CheckboxGroup(value=masked_classes(models, choice))
 
 
 def read_address(
@@ -88,14 +92,13 @@ def read_address(
 ) -> tuple[gr.Tabs, gr.Radio, gr.CheckboxGroup]:
     """The tab and the roles that the page's address asks for; what it does not ask for, or wrongly, stays."""
     asked = dict(request.query_params) if request else {}
-    tab, model = asked.get("tab"), asked.get("roles")
+    tab, choice = asked.get("tab"), models.find(asked.get("roles"))
     shown = gr.Tabs(selected=tab) if tab in tabs else gr.skip()
-    if model not in models.simformers:
-        roles = roles_of_model(model)
-        model = models.with_roles(roles) if roles and len(roles) == len(models.classes) else None
-    if model is None:
+    if isinstance(choice, Roles):
+        choice = models.with_roles(choice)
+    elif choice not in models.simformers:
         return shown, gr.skip(), gr.skip()
-    return shown, gr.Radio(**split_choice(models, model)), gr.CheckboxGroup(value=masked_classes(models, model))
+    return shown, *both_controls(models, choice)
 
 
 def build(models: Models) -> RoleControls:
@@ -154,7 +157,3 @@ def connect_address(page: gr.Blocks, models: Models, controls: RoleControls, swi
         return read_address(models, list(tabs), request)
 
     page.load(restore, None, [switch, controls.split, controls.masked], **quiet).then(None, js=ADDRESS_WAS_READ)
-
-
-def _roles(models: Models, masked: Sequence[str]) -> tuple[str, ...]:
-    return tuple("base" if name in masked else "novel" for name in models.classes)

@@ -12,9 +12,10 @@ import gradio as gr
 
 from simformer.errors import SimFormerError
 from simformer.paths import STATIC
+from simformer.splits import Roles
 from simformer.ui.parts.class_table import class_rows, table_html
 from simformer.ui.parts.inputs import MODEL_QUEUE, PhotoInput, failure
-from simformer.ui.parts.models import CAM, ORACLE, ROLES, SIMFORMER, TRAINING, Models, title
+from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, TRAINING, Choice, Models, title
 from simformer.ui.parts.photos import Photo, Shown
 from simformer.ui.segment import roles
 from simformer.ui.segment.draw import View, class_overlay, describe, role_overlay, views_html
@@ -24,7 +25,6 @@ from simformer.ui.segment.proposals import proposals
 from simformer.weights import weights_folder
 
 if TYPE_CHECKING:
-    from simformer.composition import Assignment
     from simformer.segmentation import Segmentation
 
 VIEWS_SCRIPT = STATIC / "views.js"
@@ -44,7 +44,7 @@ def segment_photo(models: Models, path: str | None, split: str | None, threshold
 
     Args:
         path: the photo's file, None if there is none.
-        split: name of the SimFormer to use, None if none is shipped.
+        split: the SimFormer to use, as `Models.find` reads it; None if none is shipped.
         threshold: pixels whose best score is below it are unsure.
 
     Yields:
@@ -64,22 +64,23 @@ def segment_photo(models: Models, path: str | None, split: str | None, threshold
 
 
 def _segment(models: Models, photo: Photo, split: str | None, threshold: float) -> Iterator[Panels]:
-    names = [name for name in (CAM, split, ORACLE) if name and models.has(name)]
-    if split is not None and split not in names:
+    chosen = models.find(split)
+    names = [choice for choice in map(models.find, (CAM, split, ORACLE)) if choice is not None]
+    if split is not None and chosen is None:
         unknown = f"there is no model {split!r} here, nor can one be composed of those that are"
         raise SimFormerError(models.damaged.get(split, unknown))
     if not names:
         raise SimFormerError(missing_sentence(models))
     shown = models.shown(photo)
-    found: dict[str, Segmentation] = {}
-    problems: dict[str, str] = {}
+    found: dict[Choice, Segmentation] = {}
+    problems: dict[Choice, str] = {}
     todo = [name for name in names if not known(models, name, photo)]
     seconds = 0.0
 
     def panels(status: str) -> Panels:
-        views = [photo_view(shown), *model_views(names, split, found, problems)]
-        in_order = [found[name] for name in (split, ORACLE, CAM) if name in found]
-        return views_html(shown, views, in_order), class_table(split, found, served_by(models, split, found)), status
+        views = [photo_view(shown), *model_views(names, chosen, found, problems)]
+        in_order = [found[name] for name in (chosen, ORACLE, CAM) if name in found]
+        return views_html(shown, views, in_order), class_table(chosen, found, served_by(models, chosen, found)), status
 
     for name in names:
         if name not in todo:
@@ -94,11 +95,11 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float) 
         except SimFormerError as error:
             problems[name] = str(error)
         seconds += time.perf_counter() - started
-    served = served_sentence(models, models.assignment(split)) if split in found and split.startswith(ROLES) else ""
+    served = served_sentence(models, chosen) if isinstance(chosen, Roles) and chosen in found else ""
     yield panels(f"{summary(shown, found, problems, seconds)} {served}".strip())
 
 
-def known(models: Models, name: str, photo: Photo) -> bool:
+def known(models: Models, name: Choice, photo: Photo) -> bool:
     """Whether a model's answer is remembered; not if it cannot be had, which asking for it says in a sentence."""
     try:
         return models.knows(name, photo)
@@ -113,17 +114,16 @@ def photo_view(shown: Shown) -> View:
 
 
 def model_views(
-    names: list[str], split: str | None, found: dict[str, Segmentation], problems: dict[str, str]
+    names: list[Choice], split: Choice | None, found: dict[Choice, Segmentation], problems: dict[Choice, str]
 ) -> list[View]:
     """The base/novel map, where there is a SimFormer, and one view for each model in `names`.
 
     Args:
         found: segmentations by model. problems: why a model has none; the others are still to come.
     """
-    notes = {CAM: "image labels only", ORACLE: "masks for every class"}
-    keys = {split: SIMFORMER} if split else {}
+    notes: dict[Choice, str] = {CAM: "image labels only", ORACLE: "masks for every class"}
 
-    def view(key: str, heading: str, note: str, model: str, *, names_from: str) -> View:
+    def view(key: str, heading: str, note: str, model: Choice, *, names_from: str) -> View:
         if model not in found:
             return View(key, heading, note, message=problems.get(model, "on its way …"))
         segmentation = found[model]
@@ -131,34 +131,34 @@ def model_views(
         return View(key, heading, note, overlay, describe(segmentation), names_from)
 
     views = []
-    if split in names:
+    if split is not None:
         views.append(view("roles", "Base and novel", "red: masks, blue: labels", split, names_from=SIMFORMER))
     for name in names:
         note = notes.get(name, "masks for base, labels for novel")
-        key = keys.get(name, name)
+        key = SIMFORMER if name == split else str(name)
         views.append(view(key, title(name), note, name, names_from=key))
     return views
 
 
-def served_by(models: Models, split: str | None, found: dict[str, Segmentation]) -> dict[str, str]:
+def served_by(models: Models, split: Choice | None, found: dict[Choice, Segmentation]) -> dict[str, str]:
     """For roles that no single model had: class -> title of the model it came from."""
-    if split not in found or not split.startswith(ROLES):
+    if split not in found or not isinstance(split, Roles):
         return {}
-    assignment = models.assignment(split)
+    assignment = models.composed(split).assignment
     served = zip(assignment.classes, assignment.models, strict=True)
     return {name: "no model" if model is None else roles.short_title(model) for name, model in served}
 
 
-def class_table(split: str | None, found: dict[str, Segmentation], served: dict[str, str]) -> str:
+def class_table(split: Choice | None, found: dict[Choice, Segmentation], served: dict[str, str]) -> str:
     """The table of SimFormer, compared with CAM; without a SimFormer that of the first model there is."""
     if not found:
         return ""
-    main = split if split in found else next(iter(found))
+    main = split if split is not None and split in found else next(iter(found))
     other = found.get(CAM) if main != CAM else None
     return table_html(class_rows(found[main], other), title(main), title(CAM) if other else None, served)
 
 
-def summary(shown: Shown, found: dict[str, Segmentation], problems: dict[str, str], seconds: float) -> str:
+def summary(shown: Shown, found: dict[Choice, Segmentation], problems: dict[Choice, str], seconds: float) -> str:
     """The last status: which models answered, and how long those took that had to run."""
     height, width = shown.full_size
     text = f"{' · '.join(title(name) for name in found) or 'No model'} on {width} × {height} pixels"
@@ -167,8 +167,9 @@ def summary(shown: Shown, found: dict[str, Segmentation], problems: dict[str, st
     return text + "." + "".join(f" {escape(title(name))}: {escape(problem)}" for name, problem in problems.items())
 
 
-def served_sentence(models: Models, assignment: Assignment) -> str:
+def served_sentence(models: Models, wanted: Roles) -> str:
     """Which model each class came from, which classes no model had in the wanted role, and what could not be used."""
+    assignment = models.composed(wanted).assignment
     parts = []
     for model in assignment.used:
         served = [c for c, m in zip(assignment.classes, assignment.models, strict=True) if m == model]

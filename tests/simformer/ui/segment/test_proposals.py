@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from simformer.segmentation import Queries
-from simformer.ui.parts.models import Models, roles_model
+from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.proposals import WAITING, proposals, proposals_html, strongest
 
@@ -51,21 +51,19 @@ def test_of_the_chosen_simformer(models, photo_file):
     queries = models.segment("split1", Photo(photo_file)).queries
     shown = min(8, len(queries.class_scores))
     assert html.count("<strong>Query ") == shown and len(images(html)) == 2 * shown
-    composed = proposals(models, str(photo_file), roles_model(("novel", "base", "novel")), True)
+    composed = proposals(models, str(photo_file), "roles-nbn", True)
     assert "put together from several models" in composed and "<strong>Query " in composed
 
 
 def test_without_queries_there_is_a_sentence(models, page_weights, tmp_path, monkeypatch, photo_file):
-    none_served = roles_model(("base", "novel", "base"))
     (tmp_path / "split1.safetensors").write_bytes((page_weights / "split1.safetensors").read_bytes())
     (tmp_path / "mine.safetensors").write_bytes((page_weights / "cam.safetensors").read_bytes())
     monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
     own = Models(["mine"])
     assert "shows no queries" in proposals(own, str(photo_file), "mine", True)
     alone = Models(["split1"])
-    inverted = roles_model(("novel", "novel", "base"))
-    assert "No model had any class" in proposals(alone, str(photo_file), inverted, True)
-    assert "<strong>Query " in proposals(alone, str(photo_file), none_served, True)
+    assert "no model had any class" in proposals(alone, str(photo_file), "roles-nnb", True)
+    assert "<strong>Query " in proposals(alone, str(photo_file), "roles-bnb", True)
 
 
 def test_a_broken_photo_is_one_sentence(models, tmp_path):

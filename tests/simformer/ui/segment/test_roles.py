@@ -8,26 +8,27 @@ import pytest
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import ConfigError
-from simformer.ui.parts.models import Models, roles_model, roles_of_model
+from simformer.splits import Roles
+from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.roles import Sent, read_address, set_masked, set_split, short_title, take_roles
 from simformer.ui.segment.tab import segment_photo
 
 # The fixture's models: split1 has cat novel, split2 has sky novel, oracle has none.
-BOTH_NOVEL = roles_model(("novel", "base", "novel"))
-NONE_NOVEL = roles_model(("base", "base", "base"))
-GRASS_NOVEL = roles_model(("base", "novel", "base"))
+BOTH_NOVEL = Roles(("novel", "base", "novel"))
+NONE_NOVEL = Roles(("base", "base", "base"))
+GRASS_NOVEL = Roles(("base", "novel", "base"))
 
 
 def last(models, photo_file, model):
-    return list(segment_photo(models, str(photo_file), model, 0.0))[-1]
+    return list(segment_photo(models, str(photo_file), str(model), 0.0))[-1]
 
 
 def test_the_picture_is_that_of_the_models_which_had_the_roles(models, photo_file):
     photo = Photo(str(photo_file))
     composed = models.segment(BOTH_NOVEL, photo)
-    assert models.assignment(BOTH_NOVEL).models[0] == "split2"
-    assert models.assignment(BOTH_NOVEL).models[2] == "split1"
+    assert models.composed(BOTH_NOVEL).assignment.models[0] == "split2"
+    assert models.composed(BOTH_NOVEL).assignment.models[2] == "split1"
     np.testing.assert_array_equal(composed.score_maps[0], models.segment("split2", photo).score_maps[0])
     np.testing.assert_array_equal(composed.score_maps[2], models.segment("split1", photo).score_maps[2])
     assert composed.roles == ("novel", "base", "novel")
@@ -58,7 +59,7 @@ def test_a_second_look_runs_no_network(models, photo_file):
 
 def test_roles_for_another_number_of_classes_are_refused(models):
     with pytest.raises(ConfigError, match="3 classes need as many roles"):
-        models.assignment(roles_model(("base",) * 21))
+        models.composed(Roles(("base",) * 21))
 
 
 def test_roles_are_read_from_the_weights_without_loading_them(page_weights, monkeypatch):
@@ -67,20 +68,21 @@ def test_roles_are_read_from_the_weights_without_loading_them(page_weights, monk
     assert models.classes == ("sky", "grass", "cat")
     assert models.roles_of("split2") == ("novel", "base", "base")
     assert models.roles_of(BOTH_NOVEL) == ("novel", "base", "novel")
-    assert models.with_roles(("base", "base", "novel")) == "split1"
-    assert models.with_roles(("novel", "base", "novel")) == BOTH_NOVEL
+    assert models.with_roles(Roles(("base", "base", "novel"))) == "split1"
+    assert models.with_roles(BOTH_NOVEL) == BOTH_NOVEL
     assert not models._loading
 
 
-@pytest.mark.parametrize("name", [None, "", "split1", "roles-", "roles-bx", "cam"])
-def test_names_that_hold_no_roles(name):
-    assert roles_of_model(name) is None
+@pytest.mark.parametrize("text", [None, "", "split9", "roles-", "roles-bx", "roles-bb"])
+def test_texts_that_name_no_model(models, text):
+    assert models.find(text) is None
+    assert models.find("split1") == "split1" and models.find(str(BOTH_NOVEL)) == BOTH_NOVEL
 
 
 def test_one_class_switched_is_a_composed_model_and_back_is_the_shipped_one(models):
     choice = set_masked(models, ["grass"])
-    assert choice.value == BOTH_NOVEL
-    assert [value for _, value in choice.choices] == ["split1", "split2", BOTH_NOVEL]
+    assert choice.value == "roles-nbn"
+    assert [value for _, value in choice.choices] == ["split1", "split2", "roles-nbn"]
     choice = set_masked(models, ["cat", "grass"])  # in whatever order they were clicked
     assert choice.value == "split2" and [value for _, value in choice.choices] == ["split1", "split2"]
 
@@ -91,13 +93,13 @@ def test_a_split_sets_the_classes(models):
 
 
 def test_sent_roles_set_both(models):
-    split, masked = take_roles(models, Sent(("novel", "base", "novel"), 1))
-    assert split.value == BOTH_NOVEL and masked.value == ["grass"]
-    split, masked = take_roles(models, Sent(("novel", "base", "base"), 2))
+    split, masked = take_roles(models, Sent(BOTH_NOVEL, 1))
+    assert split.value == "roles-nbn" and masked.value == ["grass"]
+    split, masked = take_roles(models, Sent(Roles(("novel", "base", "base")), 2))
     assert split.value == "split2" and masked.value == ["grass", "cat"]
     assert all(update["__type__"] == "update" and len(update) == 1 for update in take_roles(models, None))
     with pytest.raises(gr.Error, match="for 21 classes, but the models here know 3"):
-        take_roles(models, Sent(("base",) * 21, 3))
+        take_roles(models, Sent(Roles(("base",) * 21), 3))
 
 
 def test_titles_among_simformers():
@@ -137,8 +139,8 @@ class Request:
 
 @pytest.mark.parametrize("asked, tab, model", [
     ({"tab": "results", "roles": "split2"}, "results", "split2"),
-    ({"roles": BOTH_NOVEL}, None, BOTH_NOVEL),
-    ({"roles": roles_model(("novel", "base", "base"))}, None, "split2"),
+    ({"roles": "roles-nbn"}, None, "roles-nbn"),
+    ({"roles": "roles-nbb"}, None, "split2"),
     ({"tab": "nowhere", "roles": "split77"}, None, None),
     ({"roles": "roles-bb"}, None, None),
     ({}, None, None),
@@ -161,4 +163,4 @@ def test_the_table_says_which_model_served_a_class(models, photo_file):
 
 def test_without_models_nothing_can_be_composed(monkeypatch, tmp_path):
     monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
-    assert not Models().has(BOTH_NOVEL)
+    assert Models().find("roles-nbn") is None
