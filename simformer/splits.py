@@ -145,6 +145,12 @@ def custom_split(classes: Sequence[str], novel_names: Iterable[str], name: str =
     return Split("custom", name, classes, tuple(sorted(novel)))
 
 
+def split_order(name: str) -> tuple[bool, int, str]:
+    """Key that sorts splits: s2 before s10, names of one's own behind the numbered ones."""
+    numbered = name[:1] == "s" and name[1:].isdecimal()
+    return (not numbered, int(name[1:]) if numbered else 0, name)
+
+
 def class_lines(text: str, path: Path) -> list[str]:
     """Class names of a text file, one a line; the line's number is the index, so that no line but the last is blank.
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from simformer.errors import ConfigError
 from simformer.results.cells import ALL, ResultCell, cell_split, mean_iou, result_name
 from simformer.results.methods import ROLE_OF_METHOD
-from simformer.splits import Role, Split, load_split
+from simformer.splits import Role, Split, load_split, split_order
 
 Group = Literal["all", "base", "novel"]
 GROUPS: tuple[Group, ...] = ("all", "base", "novel")
@@ -236,7 +236,7 @@ def _grid(
         tables[cell.dataset, cell.schedule].append(cell)
     for (dataset, schedule), table in sorted(tables.items()):
         trained = {cell.split: cell_split(cell) for cell in table}
-        names = splits or sorted(trained.keys() - {ALL}, key=_natural) or [ALL]
+        names = splits or sorted(trained.keys() - {ALL}, key=split_order) or [ALL]
         for method in methods or sorted({cell.method for cell in table}):
             variants: dict[tuple, list[ResultCell]] = defaultdict(list)
             for cell in table:
@@ -253,11 +253,6 @@ def _grid(
                 for name in names:
                     found = [cell for cell in same if cell.split in (name, ALL)]
                     yield {**fields, "split": name}, trained.get(name) or load_split(dataset, name), found
-
-
-def _natural(name: str) -> tuple[int, str]:
-    """Order s2 before s10."""
-    return (int(name[1:]) if name[1:].isdecimal() else 0, name)
 
 
 def to_csv(rows: Sequence[Any]) -> str:

@@ -7,7 +7,16 @@ from itertools import pairwise
 import pytest
 
 from simformer.errors import ConfigError, UnknownClassError
-from simformer.splits import Roles, class_index, custom_split, dataset_classes, datasets, load_split, split_names
+from simformer.splits import (
+    Roles,
+    class_index,
+    custom_split,
+    dataset_classes,
+    datasets,
+    load_split,
+    split_names,
+    split_order,
+)
 
 SPLITS = [(dataset, name) for dataset in datasets() for name in split_names(dataset)]
 
@@ -110,3 +119,8 @@ def test_roles_by_the_names_of_the_base_classes():
     assert roles == ("base", "novel", "base") and roles.base_of(("sky", "cow", "cat")) == ["sky", "cat"]
     with pytest.raises(ConfigError, match="base or novel, not 'maybe'"):
         Roles(("base", "maybe"))
+
+
+def test_numbered_splits_come_in_order_and_others_behind():
+    names = ["r01-ab12", "s10", "all_base", "s2", "s²", "custom", "s100", "s1"]
+    assert sorted(names, key=split_order) == ["s1", "s2", "s10", "s100", "all_base", "custom", "r01-ab12", "s²"]

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from simformer.errors import ConfigError
+from simformer.paths import ROOT
 from simformer.results import (
     GROUPS,
     METHOD_ORDER,
@@ -125,8 +126,7 @@ def insert(text: str, tables: str) -> str:
 
 
 def main(
-    readme: Annotated[Path, typer.Option(help="the file that holds the markers")] = RESULTS_FOLDER.parents[1]
-    / "README.md",
+    readme: Annotated[Path, typer.Option(help="the file that holds the markers")] = ROOT / "README.md",
     results: Annotated[Path, typer.Option(help="folder of result JSONs")] = RESULTS_FOLDER,
 ) -> None:
     """Rewrite the results section of README.md."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from html import escape
 
 from simformer.results import ClassRow, MiouRow, ResultCell
+from simformer.splits import split_order
 from simformer.ui.parts.html import download_link, html_table, percent
-from simformer.ui.results.plots import Series, series, split_label, split_order
+from simformer.ui.results.plots import Series, series, split_label
 
 
 def miou_html(rows: Sequence[MiouRow], *, by: Series = "method") -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from simformer.results import METHOD_ORDER, METHODS, ClassRow, MiouRow
-from simformer.splits import ALL_BASE
+from simformer.splits import ALL_BASE, split_order
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR
 
 METHOD_COLORS = {method.name: method.color for method in METHODS}
@@ -247,11 +247,6 @@ def split_label(name: str) -> str:
     if name[:1] == "s" and name[1:].isdecimal():
         return name[1:]
     return "all base" if name == ALL_BASE else name
-
-
-def split_order(name: str) -> tuple[int, str]:
-    """Sorts s2 before s10."""
-    return (int(name[1:]) if name[1:].isdecimal() else 99, name)
 
 
 def _seed_range(rows: Sequence[MiouRow | None]) -> dict[str, Any]:

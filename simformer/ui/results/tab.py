@@ -28,7 +28,7 @@ from simformer.results import (
     read_results,
     to_csv,
 )
-from simformer.splits import DATASET_TITLES, datasets
+from simformer.splits import DATASET_TITLES, datasets, split_order
 from simformer.ui.parts.html import download_link, hint
 from simformer.ui.results.html import class_table, miou_html, runs_html
 from simformer.ui.results.plots import (
@@ -37,7 +37,6 @@ from simformer.ui.results.plots import (
     miou_bars,
     novel_share_lines,
     split_label,
-    split_order,
     variant_name,
 )
 

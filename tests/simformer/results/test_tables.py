@@ -155,3 +155,10 @@ def test_csv_leaves_missing_values_empty():
     assert missing["miou"] == "" and missing["points"] == ""
     assert next(row for row in table if row["method"] == "SimFormer")["files"].endswith("points100.json")
     assert to_csv([]) == ""
+
+
+def test_tables_and_plots_order_splits_alike():
+    # Names of one's own have novel classes of one's own.
+    own = make_cell(split="s1").model_copy(update={"split": "animals", "novel": ["cow", "sheep"]})
+    rows = miou_table([own, make_cell(split="s2"), make_cell(split="s1")])
+    assert list(dict.fromkeys(row.split for row in rows)) == ["s1", "s2", "animals"]

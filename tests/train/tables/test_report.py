@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from simformer.errors import ConfigError
+from simformer.paths import ROOT
 from simformer.results import CellScores, MiouRow, ResultCell, published, write_result
 from simformer.splits import dataset_classes, load_split
 from train.tables.report import BEGIN, END, grid, insert, main, report, show
@@ -109,6 +113,14 @@ def test_no_result_replaces_no_table(tmp_path):
         outcome = CliRunner().invoke(command, options)
         assert outcome.exit_code == 1 and isinstance(outcome.exception, SystemExit), outcome.output
     assert readme.read_text() == f"{BEGIN}\nmeasured\n{END}\n"
+
+
+@pytest.mark.parametrize("folder", ["results", "/", "elsewhere/results"])
+def test_where_the_results_lie_does_not_decide_where_the_tables_go(tmp_path, folder):
+    command = [sys.executable, "-m", "train.tables.report", "--help"]
+    env = {**os.environ, "SIMFORMER_RESULTS": folder, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and "markers" in done.stdout, done.stderr
 
 
 def test_a_pipe_in_a_name_does_not_break_the_table():

@@ -16,7 +16,6 @@ from simformer.ui.results.plots import (
     novel_share_lines,
     series_names,
     split_label,
-    split_order,
 )
 
 SPLITS = ["s1", "s2", "s3"]
@@ -209,7 +208,16 @@ def test_sensitivity_lines(inputs):
     assert len(set(lines["Image labels only"].y)) == 1
 
 
-def test_splits_in_words_and_in_order():
+def test_splits_in_words():
     assert [split_label(name) for name in ("s1", "s12", "all_base", "custom")] == ["1", "12", "all base", "custom"]
     assert [split_label(name) for name in ("a_b", "a b", "s²")] == ["a_b", "a b", "s²"]
-    assert sorted(["s10", "s2", "custom", "s1"], key=split_order) == ["s1", "s2", "s10", "custom"]
+
+
+def test_a_method_of_no_row_is_drawn_in_a_color_of_its_own(main_cells):
+    other = [cell.model_copy(update={"method": "Somebody's"}) for cell in main_cells if cell.method == "SimFormer"]
+    rows = rows_of([*main_cells, *other])
+    assert series_names(rows)[-1] == "Somebody's (measured)"
+    figures = [miou_bars(rows), novel_share_lines(rows), class_heat_map(per_class_table(other))]
+    bar = traces(figures[0], "bar")["Somebody's (measured)"]
+    assert bar["marker"]["color"] not in METHOD_COLORS.values() and 31.0 < max(value or 0 for value in bar["y"])
+    assert "Somebody's (measured)" in traces(figures[1], "scatter") and traces(figures[2], "heatmap")
