@@ -114,6 +114,13 @@ def split_names(dataset: str) -> tuple[str, ...]:
     return (*_entry(dataset)["novel"], ALL_BASE)
 
 
+def split_label(name: str) -> str:
+    """What people call a split, after the word: "1" is s1, other names stay."""
+    if name[:1] == "s" and name[1:].isdecimal():
+        return name[1:]
+    return "all base" if name == ALL_BASE else name
+
+
 def load_split(dataset: str, name: str) -> Split:
     """Read one of the shipped splits.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from simformer.paths import STATIC
+from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.html import html_table, wrapped
 
 DIAGRAM = STATIC / "weak_shot.svg"
@@ -66,7 +67,7 @@ def diagram() -> str:
     return DIAGRAM.read_text(encoding="utf-8")
 
 
-def build() -> None:
+def build(context: PageContext) -> None:
     """Put the tab into the context that is open."""
     with gr.Row():
         with gr.Column(scale=3, min_width=300):

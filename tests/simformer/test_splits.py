@@ -14,6 +14,7 @@ from simformer.splits import (
     dataset_classes,
     datasets,
     load_split,
+    split_label,
     split_names,
     split_order,
 )
@@ -124,3 +125,8 @@ def test_roles_by_the_names_of_the_base_classes():
 def test_numbered_splits_come_in_order_and_others_behind():
     names = ["r01-ab12", "s10", "all_base", "s2", "s²", "custom", "s100", "s1"]
     assert sorted(names, key=split_order) == ["s1", "s2", "s10", "s100", "all_base", "custom", "r01-ab12", "s²"]
+
+
+def test_splits_in_words():
+    assert [split_label(name) for name in ("s1", "s12", "all_base", "custom")] == ["1", "12", "all base", "custom"]
+    assert [split_label(name) for name in ("a_b", "a b", "s²")] == ["a_b", "a b", "s²"]

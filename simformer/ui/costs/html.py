@@ -8,7 +8,7 @@ from html import escape
 from simformer.costs import KindCost, PlanRow, Scenario, Sensitivity, annotation_costs
 from simformer.costs.plan import Plan
 from simformer.results import to_csv
-from simformer.ui.parts.html import download_link, hint, html_table, percent, wrapped
+from simformer.ui.parts.html import chip, download_link, hint, html_table, iou_text, swatch, wrapped
 from simformer.utils.palette import hex_colors
 
 KIND_LABELS = {
@@ -27,7 +27,7 @@ def scenarios_html(scenarios: Sequence[Scenario], currency: str) -> str:
             escape(scenario.name),
             money(scenario.money, currency),
             f"{scenario.hours:,.1f}",
-            percent(scenario.expected.miou),
+            iou_text(scenario.expected.miou),
             _group(scenario.expected.base, len(scenario.masked)),
             _group(scenario.expected.novel, scenario.expected.counted - len(scenario.masked)),
             str(len(scenario.masked)),
@@ -52,17 +52,19 @@ def best_html(plan: Plan, budget: float | None, currency: str) -> str:
         return hint(escape(f"No answer for this budget: {plan.problem}."))
     best = plan.best
     counted = f"over the {best.expected.counted} classes measured in both roles"
+    colors = hex_colors(best.masked)
+    chips = "".join(chip(name, colors[name]) for name in best.masked)
     lines = [
         f"<p><strong>For {money(budget, currency)}: masks for {len(best.masked)} of {len(plan.rows)} classes.</strong> "
         f"They cost {money(best.money, currency)} ({best.hours:,.1f} hours) with the image labels of the others; "
-        f"expected mIoU {percent(best.expected.miou)} % {counted}.</p>",
-        f'<ul class="masked">{chips(best.masked)}</ul>' if best.masked else hint("Image labels for every class."),
+        f"expected mIoU {iou_text(best.expected.miou)} % {counted}.</p>",
+        f'<ul class="masked">{chips}</ul>' if best.masked else hint("Image labels for every class."),
     ]
     if plan.present is not None:
         lines.append(
             hint(
                 f"The present roles cost {money(plan.present.money, currency)}; expected mIoU "
-                f"{percent(plan.present.expected.miou)} % over the same classes."
+                f"{iou_text(plan.present.expected.miou)} % over the same classes."
             )
         )
     lines.append(hint(escape(best.expected.note)))
@@ -81,7 +83,7 @@ def sensitivity_html(rows: Sequence[Sensitivity], currency: str) -> str:
             money(row.all_masks, currency),
             money(row.weak_shot, currency),
             money(row.labels_only, currency),
-            *([str(len(row.best_masked or ())), percent(row.best_miou)] if with_best else []),
+            *([str(len(row.best_masked or ())), iou_text(row.best_miou)] if with_best else []),
         ]
         for row in rows
     ]
@@ -135,21 +137,13 @@ def sources_html() -> str:
     )
 
 
-def chips(names: Sequence[str]) -> str:
-    """Class names with their colors, as list items."""
-    colors = hex_colors(list(names))
-    return "".join(
-        f'<li><span class="swatch" style="background:{colors[name]}"></span>{escape(name)}</li>' for name in names
-    )
-
-
 def money(amount: float, currency: str) -> str:
     """An amount with its currency: cents only where it is small."""
     return f"{amount:,.0f} {escape(currency)}" if amount >= 100 else f"{amount:,.2f} {escape(currency)}"
 
 
 def _group(value: float | None, members: int) -> str:
-    return percent(value) if members else "–"
+    return iou_text(value) if members else "–"
 
 
 def _missing(scenario: Scenario) -> str:
@@ -163,13 +157,13 @@ def _missing(scenario: Scenario) -> str:
 def _plan_line(row: PlanRow, currency: str) -> list[str]:
     gain = '<span class="missing">missing</span>' if row.mask_gain is None else f"{row.mask_gain:+.1f}"
     return [
-        chips([row.class_name]).removeprefix("<li>").removesuffix("</li>"),
+        swatch(hex_colors([row.class_name])[row.class_name]) + escape(row.class_name),
         f'<span class="{row.role}">{row.role}</span>',
         row.annotation,
         f"{row.photos_with_class:,.0f}",
         f"{row.masks:,.0f}",
         f"{row.hours:,.1f}",
         money(row.money, currency),
-        percent(row.expected_iou),
+        iou_text(row.expected_iou),
         gain,
     ]

@@ -25,8 +25,8 @@ from simformer.costs.plan import (
     uploaded_rows,
 )
 from simformer.errors import SimFormerError
-from simformer.results import RESULTS_FOLDER, read_results
-from simformer.splits import ALL_BASE, Roles, split_names
+from simformer.results import read_results
+from simformer.splits import ALL_BASE, Roles, split_label, split_names
 from simformer.ui.costs.html import (
     KIND_LABELS,
     best_html,
@@ -37,9 +37,9 @@ from simformer.ui.costs.html import (
     sources_html,
 )
 from simformer.ui.costs.plots import frontier_figure, sensitivity_figure
+from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.html import hint
 from simformer.ui.parts.inputs import failure
-from simformer.ui.results.plots import split_label
 from simformer.ui.segment.roles import SEGMENT_TAB, Sent
 
 DATASET = "msrc21"
@@ -176,25 +176,9 @@ def send_roles(
 # ------------------------------------------------------------------------------------------- the page
 
 
-def build(
-    page: gr.Blocks,
-    model_classes: Sequence[str],
-    *,
-    tabs: gr.Tabs,
-    roles_state: gr.State,
-    results_folder: str | Path = RESULTS_FOLDER,
-    local_folders: bool = False,
-) -> None:
-    """Lay out the tab in the context that is open.
-
-    Args:
-        page: its load event brings the first answer.
-        model_classes: those of the Segment tab's models.
-        tabs: hold the tab with the id "segment", which "send these roles" opens.
-        roles_state: receives the roles, "base" or "novel" for each of the models' classes in their order.
-        local_folders: let visitors name folders of this machine; only where they are its owners.
-    """
-    folder = Path(results_folder)
+def build(context: PageContext) -> None:
+    """Lay out the tab in the context that is open."""
+    folder = context.results_folder
     defaults = annotation_costs()
     first_rows = frequency_rows(shipped_frequency(DATASET))
     names = [row[0] for row in first_rows]
@@ -241,7 +225,7 @@ def build(
                     height=120,
                     elem_id="cost-upload",
                 )
-                if local_folders:
+                if context.local_folders:
                     with gr.Row(equal_height=True):
                         path = gr.Textbox(label="Or a folder with label maps on this machine", elem_id="cost-folder")
                         count = gr.Button("Count its classes", elem_id="cost-count")
@@ -293,7 +277,7 @@ def build(
     typed = [
         item.input for item in (images, classes, rate, currency, control, instances, budget, expected_from, *seconds)
     ]
-    gr.on([*typed, page.load], update, inputs, outputs, trigger_mode="always_last", **quiet)
+    gr.on([*typed, context.page.load], update, inputs, outputs, trigger_mode="always_last", **quiet)
     masked.change(update, inputs, outputs, trigger_mode="always_last", **quiet)
     masked.input(lambda: OWN_CHOICE, outputs=split, **quiet)
     split.input(take_split, split, masked, **quiet)
@@ -302,16 +286,16 @@ def build(
     # A file that replaces another one arrives while the answer to the clearing is still under way.
     last = {"trigger_mode": "always_last", **quiet}
     changes = [gr.on([upload.upload, upload.clear], upload_classes, [upload, masked], changed_classes, **last)]
-    if local_folders:
+    if context.local_folders:
         changes.append(
             gr.on([count.click, path.submit], count_folder, [path, masked], changed_classes, api_visibility="private")
         )
     for change in changes:
         expected = change.success(partial(take_expectation, folder), classes, expected_from, **quiet)
         expected.success(update, inputs, outputs, **quiet)
-    send = partial(send_roles, model_classes)
-    send_present.click(send, [classes, masked], [roles_state, tabs], **quiet)
-    send_best.click(send, [classes, best_masked], [roles_state, tabs], **quiet)
+    send = partial(send_roles, context.models.classes)
+    send_present.click(send, [classes, masked], [context.sent, context.tabs], **quiet)
+    send_best.click(send, [classes, best_masked], [context.sent, context.tabs], **quiet)
 
 
 def _seconds_input(kind: str, entry: dict[str, Any]) -> gr.Number:

@@ -8,7 +8,7 @@ from html import escape
 from simformer.batch.gallery import DIFFERENCE_COLORS, RIGHT, WRONG, Evaluation, PhotoScore, difference
 from simformer.labels import VOID
 from simformer.ui.data.photos import Card, Labels, OwnData, Small, difference_overlay
-from simformer.ui.parts.html import hint, html_table
+from simformer.ui.parts.html import chip, empty, hint, html_table, legend, role_mark, share_text, swatch
 from simformer.ui.segment.draw import View, describe, views_html
 from simformer.utils.palette import hex_colors
 
@@ -50,10 +50,10 @@ def class_table_html(own: OwnData, evaluation: Evaluation, roles: Sequence[str])
     colors = hex_colors(own.dataset.classes)
     rows = [
         [
-            f'{swatch(colors[name])}{escape(name)} <span class="role {role}">{role}</span>',
+            f"{swatch(colors[name])}{escape(name)} {role_mark(role)}",
             "–" if iou is None else f"{iou:.1f}",
-            _share(truth[index] / total),
-            _share(predicted[index] / total),
+            share_text(truth[index] / total),
+            share_text(predicted[index] / total),
         ]
         for index, (name, role, iou) in enumerate(zip(own.dataset.classes, roles, scores.per_class, strict=True))
     ]
@@ -73,17 +73,15 @@ def cards_html(
     """
     if not cards:
         name = "" if class_index is None else own.dataset.classes[class_index]
-        return f'<p class="empty">No photo shows {escape(name)}, in its truth or in a prediction made so far.</p>'
+        return empty(f"No photo shows {name}, in its truth or in a prediction made so far.")
     items = "".join(_card(own, evaluation, index, card, class_index) for index, card in cards)
     return f'<p class="hint">{_photos(total)}</p><ul class="cards">{items}</ul>{difference_legend()}'
 
 
 def difference_legend() -> str:
     """The three colors of difference maps."""
-    items = "".join(
-        f"<li>{swatch(_hex(DIFFERENCE_COLORS[value]))}{escape(name)}</li>" for value, name in DIFFERENCE_NAMES.items()
-    )
-    return f'<section class="legend" aria-label="Colors of the difference map"><ul>{items}</ul></section>'
+    chips = [chip(name, _hex(DIFFERENCE_COLORS[value])) for value, name in DIFFERENCE_NAMES.items()]
+    return legend("Colors of the difference map", chips)
 
 
 def photo_html(
@@ -122,10 +120,10 @@ def photo_html(
             text_of = describe(segmentation, unlabelled)
             view = View(key, key.capitalize(), "", own.overlay(labels), text_of, key, unlabelled=unlabelled)
         views.append(view)
-    state, legend = ("compared", difference_legend()) if len(found) == 2 else ("", "")
+    state, colors = ("compared", difference_legend()) if len(found) == 2 else ("", "")
     return (
         f'<div class="{state}"><h3 class="own-name">{escape(own.dataset.names[index])}</h3>{text}'
-        f"{views_html(small.shown, views, found)}{legend}</div>"
+        f"{views_html(small.shown, views, found)}{colors}</div>"
     )
 
 
@@ -136,24 +134,16 @@ def score_text(own: OwnData, score: PhotoScore | None) -> str:
     if score.problem:
         return hint(escape(score.problem))
     colors = hex_colors(own.dataset.classes)
-    classes = "".join(
-        f"<li>{swatch(colors[own.dataset.classes[index]])}{escape(own.dataset.classes[index])} {iou:.1f}</li>"
-        for index, iou in sorted(score.ious.items(), key=lambda item: item[1])
-    )
-    return (
-        f'<p class="own-score">mIoU {number(score.miou)} · pixels right {number(score.accuracy)}</p>'
-        f'<section class="legend" aria-label="IoU of each class in percent"><ul>{classes}</ul></section>'
+    names = own.dataset.classes
+    ious = sorted(score.ious.items(), key=lambda item: item[1])
+    return f'<p class="own-score">mIoU {number(score.miou)} · pixels right {number(score.accuracy)}</p>' + legend(
+        "IoU of each class in percent", [chip(names[i], colors[names[i]], f"{iou:.1f}") for i, iou in ious]
     )
 
 
 def number(value: float | None) -> str:
     """A percentage, or a dash."""
     return "–" if value is None else f"{value:.1f} %"
-
-
-def swatch(color: str) -> str:
-    """A small square of a color."""
-    return f'<span class="swatch" style="background:{color}"></span>'
 
 
 def _card(own: OwnData, evaluation: Evaluation, index: int, card: Card, class_index: int | None) -> str:
@@ -178,10 +168,6 @@ def _picture(kind: str, uri: str) -> str:
         return '<span class="mini" data-kind="photo"></span>'
     state, inside = ("mini", f'<img src="{uri}" alt="">') if uri else ("mini none", "")
     return f'<span class="{state}" data-kind="{kind}">{inside}<span class="tag">{kind}</span></span>'
-
-
-def _share(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _photos(count: int) -> str:

@@ -14,7 +14,8 @@ from simformer.errors import SimFormerError
 from simformer.paths import STATIC
 from simformer.ui.data.html import cards_html, class_table_html, photo_html, progress_html, score_text, scores_html
 from simformer.ui.data.photos import OwnData
-from simformer.ui.parts.html import hint
+from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.html import empty, hint
 from simformer.ui.parts.inputs import MODEL_QUEUE, failure
 from simformer.ui.parts.models import Models, title
 from simformer.ui.segment.tab import SET_OPACITY, VIEWS_SCRIPT, missing_sentence
@@ -31,7 +32,7 @@ PAGE_SIZE = 12
 NO_ROLE = "no role"
 # The page is told of progress at most this often, in seconds: each time costs it a new table.
 PROGRESS_SECONDS = 0.5
-NO_PHOTO = '<p class="empty">Choose a photo below: its truth, prediction and difference map appear here, large.</p>'
+NO_PHOTO = empty("Choose a photo below: its truth, prediction and difference map appear here, large.")
 
 
 def overview(own: OwnData, models: Models, model: str | None, seconds_left: float | None = None) -> tuple[str, str]:
@@ -144,8 +145,15 @@ def class_index_of(own: OwnData, class_name: str) -> int | None:
     return own.dataset.classes.index(class_name) if class_name in own.dataset.classes else None
 
 
-def build(page: gr.Blocks, models: Models, own: OwnData) -> None:
-    """Put the tab's controls and events into the page, in the context that is open."""
+def build(context: PageContext) -> None:
+    """Put the tab's controls and events into the page, in the context that is open.
+
+    Raises:
+        DatasetError: the context's data set cannot be used.
+    """
+    if context.data is None:
+        raise ValueError("the context names no data set")
+    models, own = context.models, OwnData(context.data, context.list_file)
     classes = [("any class", ANY_CLASS), *((name, name) for name in own.dataset.classes)]
     which = f"those in {own.list_file}" if own.list_file else "all of them"
     text = f"**{escape(own.name)}**: {len(own.dataset)} photos ({which}), {len(own.dataset.classes)} classes."
@@ -220,8 +228,8 @@ def build(page: gr.Blocks, models: Models, own: OwnData) -> None:
     running.then(first_page, chosen_order, shown, show_progress="hidden", **quiet)
     gr.on([order.input, class_name.input], first_page, chosen_order, shown, **quiet)
     stop.click(show_overview, model, scored, cancels=[running], **quiet).then(first_page, chosen_order, shown, **quiet)
-    gr.on([page.load, model.input], show_overview, model, scored, show_progress="hidden", **quiet)
-    gr.on([page.load, model.input], first_page, chosen_order, shown, show_progress="minimal", **quiet)
+    gr.on([context.page.load, model.input], show_overview, model, scored, show_progress="hidden", **quiet)
+    gr.on([context.page.load, model.input], first_page, chosen_order, shown, show_progress="minimal", **quiet)
     open_after(model.input(lambda index: index, current, current, show_progress="hidden", **quiet))
     number.input(turn, [*chosen_order, number], shown, trigger_mode="always_last", **quiet)
     opacity.change(None, opacity, js=SET_OPACITY)

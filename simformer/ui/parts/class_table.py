@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simformer.ui.parts.html import hint, share_text, swatch
 from simformer.utils.palette import hex_colors
 
 if TYPE_CHECKING:
@@ -78,20 +79,19 @@ def table_html(
 ) -> str:
     """The rows as an HTML table; without rows, a sentence. `served`: class -> the model it came from."""
     if not rows:
-        return '<p class="hint">No class was found: every pixel is below the unsure threshold.</p>'
+        return hint("No class was found: every pixel is below the unsure threshold.")
     colors = hex_colors([row.name for row in rows])
     head = ["Class", "Role", "Area", "Mean score"] + ([f"Agrees with {other_title}"] if other_title else [])
     head += ["Served by"] if served else []
     lines = []
     for row in rows:
-        cells = [row.role, percent(row.area), "–" if row.score is None else f"{row.score:.2f}"]
+        cells = [row.role, share_text(row.area), "–" if row.score is None else f"{row.score:.2f}"]
         if other_title:
-            cells.append("–" if row.agreement is None else percent(row.agreement))
+            cells.append("–" if row.agreement is None else share_text(row.agreement))
         if served:
             cells.append(escape(served.get(row.name, "–")))
-        swatch = f'<span class="swatch" style="background:{colors[row.name]}"></span>'
         lines.append(
-            f'<tr><th scope="row">{swatch}{escape(row.name)}</th>'
+            f'<tr><th scope="row">{swatch(colors[row.name])}{escape(row.name)}</th>'
             f'<td class="{row.role}">{cells[0]}</td>' + "".join(f"<td>{cell}</td>" for cell in cells[1:]) + "</tr>"
         )
     return (
@@ -99,9 +99,3 @@ def table_html(
         + "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
         + f"</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     )
-
-
-def percent(share: float) -> str:
-    """0.314 -> "31 %"; small shares keep a decimal, so that nothing that is there reads as zero."""
-    value = 100 * share
-    return f"{value:.0f} %" if value >= 10 or value == 0 else "< 0.1 %" if value < 0.1 else f"{value:.1f} %"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 
@@ -48,6 +48,38 @@ def wrapped(text: str) -> str:
     return f'<span class="wrap">{escape(text)}</span>'
 
 
-def percent(value: float | None) -> str:
-    """An IoU in percent, or "missing"."""
+def empty(sentence: str) -> str:
+    """What stands where something will be: what to do for it, as plain text."""
+    return f'<p class="empty">{escape(sentence)}</p>'
+
+
+def swatch(color: str) -> str:
+    """A small square of a color (CSS)."""
+    return f'<span class="swatch" style="background:{color}"></span>'
+
+
+def chip(name: str, color: str, more: str = "") -> str:
+    """A list item: the class's color, its name (plain text) and `more` (HTML)."""
+    return f"<li>{swatch(color)}{escape(name)}{more and ' ' + more}</li>"
+
+
+def legend(label: str, chips: Iterable[str], heading: str = "") -> str:
+    """Chips in a row that wraps. `label` tells screen readers what they are, `heading` (plain text) everybody."""
+    above = f"<strong>{escape(heading)}</strong>" if heading else ""
+    return f'<section class="legend" aria-label="{escape(label)}">{above}<ul>{"".join(chips)}</ul></section>'
+
+
+def role_mark(role: str) -> str:
+    """A role in small letters beside a class."""
+    return f'<span class="role {role}">{role}</span>'
+
+
+def share_text(share: float) -> str:
+    """0.314 -> "31 %"; small shares keep a decimal, so that nothing that is there reads as zero."""
+    value = 100 * share
+    return f"{value:.0f} %" if value >= 10 or value == 0 else "< 0.1 %" if value < 0.1 else f"{value:.1f} %"
+
+
+def iou_text(value: float | None) -> str:
+    """An IoU, which is in percent, for a column that says so; or "missing"."""
     return '<span class="missing">missing</span>' if value is None else f"{value:.1f}"

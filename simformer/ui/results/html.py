@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from html import escape
 
 from simformer.results import ClassRow, MiouRow, ResultCell
-from simformer.splits import split_order
-from simformer.ui.parts.html import download_link, html_table, percent
-from simformer.ui.results.plots import Series, series, split_label
+from simformer.splits import split_label, split_order
+from simformer.ui.parts.html import download_link, html_table, iou_text, role_mark
+from simformer.ui.results.plots import Series, series
 
 
 def miou_html(rows: Sequence[MiouRow], *, by: Series = "method") -> str:
@@ -31,7 +31,7 @@ def _number(row: MiouRow | None) -> str:
     """One mIoU: a link to its run, or to the first of several with their range; a dash where none is expected."""
     if row is None:
         return "–"
-    number = percent(row.miou)
+    number = iou_text(row.miou)
     if row.miou is None or not row.files:
         return number
     title = f"mean of {row.seeds} seeds, {row.lowest:.1f} to {row.highest:.1f}" if row.seeds > 1 else "its run"
@@ -49,8 +49,8 @@ def class_table(rows: Sequence[ClassRow], name: str) -> str:
         line = [escape(class_name)]
         for split in splits:
             row = cell.get((class_name, split))
-            mark = f' <span class="role {row.role}">{row.role}</span>' if row else ""
-            line.append(percent(row.iou if row else None) + mark)
+            mark = f" {role_mark(row.role)}" if row else ""
+            line.append(iou_text(row.iou if row else None) + mark)
         lines.append(line)
     head = ["Class", *(f"Split {split_label(split)}" for split in splits)]
     return html_table(f"IoU in % of {name} (measured)", head, lines, numbers=range(1, len(head)))
@@ -72,7 +72,7 @@ def _run(cell: ResultCell) -> str:
     trained = f"{cell.steps:,} steps in {_duration(cell.wall_seconds)}" if cell.steps is not None else "not trained"
     facts = {
         "mIoU": " · ".join(
-            f"{name} {percent(value)}"
+            f"{name} {iou_text(value)}"
             for name, value in (("all", cell.scores.miou), ("base", cell.scores.base), ("novel", cell.scores.novel))
             if value is not None
         ),

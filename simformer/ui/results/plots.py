@@ -15,7 +15,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from simformer.results import METHOD_ORDER, METHODS, ClassRow, MiouRow
-from simformer.splits import ALL_BASE, split_order
+from simformer.splits import split_label, split_order
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR
 
 METHOD_COLORS = {method.name: method.color for method in METHODS}
@@ -240,13 +240,6 @@ def styled(figure: go.Figure, *, x: str | None, y: str | None) -> go.Figure:
     figure.update_xaxes(title={"text": x, "standoff": 10}, showgrid=False, **axis)
     figure.update_yaxes(title={"text": y, "standoff": 10}, **axis)
     return figure
-
-
-def split_label(name: str) -> str:
-    """ "1" for the split s1, other names as they are."""
-    if name[:1] == "s" and name[1:].isdecimal():
-        return name[1:]
-    return "all base" if name == ALL_BASE else name
 
 
 def _seed_range(rows: Sequence[MiouRow | None]) -> dict[str, Any]:

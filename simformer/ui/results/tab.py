@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,7 +14,6 @@ import plotly.graph_objects as go
 
 from simformer.paths import STATIC
 from simformer.results import (
-    RESULTS_FOLDER,
     ClassRow,
     Group,
     MiouRow,
@@ -28,7 +26,8 @@ from simformer.results import (
     read_results,
     to_csv,
 )
-from simformer.splits import DATASET_TITLES, datasets, split_order
+from simformer.splits import DATASET_TITLES, datasets, split_label, split_order
+from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.html import download_link, hint
 from simformer.ui.results.html import class_table, miou_html, runs_html
 from simformer.ui.results.plots import (
@@ -36,7 +35,6 @@ from simformer.ui.results.plots import (
     class_heat_map,
     miou_bars,
     novel_share_lines,
-    split_label,
     variant_name,
 )
 
@@ -235,17 +233,12 @@ def _split_wanted(row: MiouRow | ClassRow, chosen: Selection) -> bool:
 # ------------------------------------------------------------------------------------------- the page
 
 
-def build(page: gr.Blocks, results_folder: str | Path = RESULTS_FOLDER) -> None:
-    """Put the tab's controls and events into the page, in the context that is open.
-
-    Args:
-        page: its load event brings the first answer.
-        results_folder: read at every request, so that a new result needs no restart.
-    """
+def build(context: PageContext) -> None:
+    """Put the tab's controls and events into the page, in the context that is open."""
 
     def read() -> tuple[list[ResultCell], list[str]]:
         problems: list[str] = []
-        return read_results(results_folder, report=problems.append), problems
+        return read_results(context.results_folder, report=problems.append), problems
 
     def update(
         view: str, dataset: str, origins: list[str], group: Group, methods: list[str], splits: list[str], variant: str
@@ -309,6 +302,6 @@ def build(page: gr.Blocks, results_folder: str | Path = RESULTS_FOLDER) -> None:
     shared = {"api_visibility": "private", "show_progress": "minimal"}
     gr.on([view.input, origins.input, group.input, methods.input, splits.input, variant.input], update, inputs, outputs,
           trigger_mode="always_last", **shared)  # fmt: skip
-    gr.on([dataset.input, page.load], filters, dataset, [methods, splits], **shared).then(
+    gr.on([dataset.input, context.page.load], filters, dataset, [methods, splits], **shared).then(
         update, inputs, outputs, **shared
     )

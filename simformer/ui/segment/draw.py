@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from simformer.labels import VOID
-from simformer.ui.parts.class_table import class_areas, percent
+from simformer.ui.parts.class_table import class_areas
+from simformer.ui.parts.html import chip, legend, role_mark, share_text
 from simformer.ui.parts.photos import Shown, data_uri
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR, hex_colors
 
@@ -66,9 +67,9 @@ def role_overlay(segmentation: Segmentation) -> str:
 def describe(segmentation: Segmentation, unlabelled: str = "unsure") -> str:
     """The largest classes in words: "cat 61 %, grass 20 %"."""
     largest = list(class_areas(segmentation).items())[:NAMED_IN_TEXT]
-    parts = [f"{name} {percent(area)}" for name, area in largest]
+    parts = [f"{name} {share_text(area)}" for name, area in largest]
     if segmentation.unsure:
-        parts.append(f"{unlabelled} {percent(segmentation.unsure)}")
+        parts.append(f"{unlabelled} {share_text(segmentation.unsure)}")
     return ", ".join(parts)
 
 
@@ -120,10 +121,5 @@ def _legend(found: Sequence[Segmentation], roles: dict[str, str], colors: dict[s
     present = dict.fromkeys(name for segmentation in found for name in class_areas(segmentation))
     if not present:
         return ""
-    items = "".join(
-        f'<li><span class="swatch" style="background:{colors[name]}"></span>{escape(name)} '
-        f'<span class="role {roles[name]}">{roles[name]}</span></li>'
-        for name in present
-    )
-    heading = "<strong>Classes in this photo</strong>"
-    return f'<section class="legend" aria-label="Legend">{heading}<ul>{items}</ul></section>'
+    chips = [chip(name, colors[name], role_mark(roles[name])) for name in present]
+    return legend("Legend", chips, "Classes in this photo")

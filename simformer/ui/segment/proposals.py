@@ -16,8 +16,7 @@ from PIL import Image
 
 from simformer.errors import SimFormerError
 from simformer.splits import Roles
-from simformer.ui.parts.class_table import percent
-from simformer.ui.parts.html import hint
+from simformer.ui.parts.html import hint, share_text, swatch
 from simformer.ui.parts.models import Models, title
 from simformer.ui.parts.photos import Photo, Shown, data_uri
 from simformer.utils.palette import class_colors, hex_colors
@@ -116,7 +115,7 @@ def _row(proposal: Proposal, classes: tuple[str, ...], colors: NDArray[np.uint8]
     color, named = colors[proposal.classes[0]], hex_colors(classes)
     name = escape(classes[proposal.classes[0]])
     scores = "".join(
-        f'<li><span class="swatch" style="background:{named[classes[index]]}"></span>{escape(classes[index])}'
+        f"<li>{swatch(named[classes[index]])}{escape(classes[index])}"
         f'<meter min="0" max="1" value="{score:.3f}" aria-label="{escape(classes[index])}"></meter>{score:.2f}</li>'
         for index, score in zip(proposal.classes, proposal.scores, strict=True)
     )
@@ -124,7 +123,7 @@ def _row(proposal: Proposal, classes: tuple[str, ...], colors: NDArray[np.uint8]
     product = proposal.mask * proposal.scores[0] / most
     return (
         f"<li><div><strong>Query {proposal.number}</strong><ul>{scores}</ul></div>"
-        + _picture(inside, color, f"Binary mask: {percent(proposal.area)} of the photo", f"mask of {name}")
+        + _picture(inside, color, f"Binary mask: {share_text(proposal.area)} of the photo", f"mask of {name}")
         + _picture(product, color, f"Class score × mask: {proposal.strength:.4f} on average", f"score of {name}")
         + "</li>"
     )

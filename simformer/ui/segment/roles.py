@@ -10,18 +10,11 @@ import gradio as gr
 
 from simformer.errors import ConfigError
 from simformer.splits import Roles
+from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.inputs import failure
 from simformer.ui.parts.models import Choice, Models, title
 
 SEGMENT_TAB = "segment"
-# Writes a setting into the page's address, so that the address can be sent to somebody.
-SET_ADDRESS = """(value) => {
-  if (!window.addressWasRead) return;  // a page that opens shows its first tab before it has read its address
-  const address = new URL(window.location);
-  address.searchParams.set("%s", value);
-  window.history.replaceState(null, "", address);
-}"""
-ADDRESS_WAS_READ = "() => { window.addressWasRead = true; }"
 
 
 class Sent(NamedTuple):
@@ -87,18 +80,12 @@ def both_controls(models: Models, choice: Choice) -> tuple[gr.Radio, gr.Checkbox
     return gr.Radio(**split_choice(models, choice)), gr.CheckboxGroup(value=masked_classes(models, choice))
 
 
-def read_address(
-    models: Models, tabs: Sequence[str], request: gr.Request
-) -> tuple[gr.Tabs, gr.Radio, gr.CheckboxGroup]:
-    """The tab and the roles that the page's address asks for; what it does not ask for, or wrongly, stays."""
-    asked = dict(request.query_params) if request else {}
-    tab, choice = asked.get("tab"), models.find(asked.get("roles"))
-    shown = gr.Tabs(selected=tab) if tab in tabs else gr.skip()
+def read_roles(models: Models, text: str) -> tuple[gr.Radio, gr.CheckboxGroup] | None:
+    """Both controls for what the page's address asks for: a shipped SimFormer's name, or roles; None for neither."""
+    choice = models.find(text)
     if isinstance(choice, Roles):
-        choice = models.with_roles(choice)
-    elif choice not in models.simformers:
-        return shown, gr.skip(), gr.skip()
-    return shown, *both_controls(models, choice)
+        return both_controls(models, models.with_roles(choice))
+    return both_controls(models, choice) if choice in models.simformers else None
 
 
 def build(models: Models) -> RoleControls:
@@ -123,37 +110,21 @@ def build(models: Models) -> RoleControls:
     return RoleControls(split, masked)
 
 
-def connect(models: Models, controls: RoleControls, sent: gr.State, run: Callable[[Any], Any]) -> list[Any]:
-    """Events between the controls.
+def connect(context: PageContext, controls: RoleControls, run: Callable[[Any], Any]) -> list[Any]:
+    """Events between the controls, and from the address and other tabs to them.
 
     Args:
-        sent: roles that another tab sends.
         run: makes an event's end, given as what can be followed up by `.then`, segment the photo again.
 
     Returns:
         What `run` made.
     """
+    models, sent = context.models, context.sent
     split, masked = controls
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    split.change(None, split, js=SET_ADDRESS % "roles")
+    context.address.hold("roles", split, [split, masked], partial(read_roles, models))
     return [
         run(masked.input(partial(set_masked, models), masked, split, trigger_mode="always_last", **quiet)),
         run(split.input(partial(set_split, models), split, masked, **quiet)),
         run(sent.change(partial(take_roles, models), sent, [split, masked], **quiet)),
     ]
-
-
-def connect_address(page: gr.Blocks, models: Models, controls: RoleControls, switch: gr.Tabs, tabs: dict[str, gr.Tab]):
-    """The address follows the tab that is shown, and a page opened at such an address shows it again.
-
-    Args:
-        switch: holds the tabs. tabs: by their names in links.
-    """
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    for name, tab in tabs.items():
-        tab.select(None, js=f'() => ({SET_ADDRESS % "tab"})("{name}")')
-
-    def restore(request: gr.Request):
-        return read_address(models, list(tabs), request)
-
-    page.load(restore, None, [switch, controls.split, controls.masked], **quiet).then(None, js=ADDRESS_WAS_READ)

@@ -14,6 +14,8 @@ from simformer.errors import SimFormerError
 from simformer.paths import STATIC
 from simformer.splits import Roles
 from simformer.ui.parts.class_table import class_rows, table_html
+from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.html import empty, hint
 from simformer.ui.parts.inputs import MODEL_QUEUE, PhotoInput, failure
 from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, TRAINING, Choice, Models, title
 from simformer.ui.parts.photos import Photo, Shown
@@ -28,9 +30,8 @@ if TYPE_CHECKING:
     from simformer.segmentation import Segmentation
 
 VIEWS_SCRIPT = STATIC / "views.js"
-EMPTY = (
-    '<p class="empty">Choose a photo: upload one, paste it, take it with the camera, or click an example. '
-    "Its views appear here.</p>"
+EMPTY = empty(
+    "Choose a photo: upload one, paste it, take it with the camera, or click an example. Its views appear here."
 )
 SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--overlay-opacity', percent / 100); }"
 # What a handler gives the page: views, table and status, each HTML.
@@ -59,7 +60,7 @@ def segment_photo(models: Models, path: str | None, split: str | None, threshold
     try:
         yield from _segment(models, Photo(path), split, threshold)
     except SimFormerError as error:
-        yield f'<p class="empty">{escape(str(error))}</p>', "", ""
+        yield empty(str(error)), "", ""
         raise failure(error) from error
 
 
@@ -194,15 +195,9 @@ def missing_sentence(models: Models) -> str:
     return " ".join(sentences)
 
 
-def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls:
-    """Put the tab's controls and events into the page, in the context that is open.
-
-    Args:
-        sent: roles that another tab sends: "base" or "novel" for each of the models' classes.
-
-    Returns:
-        The controls of the class roles.
-    """
+def build(context: PageContext) -> None:
+    """Put the tab's controls and events into the page, in the context that is open."""
+    models = context.models
     with gr.Row(elem_classes="segment"):
         with gr.Column(scale=1, min_width=300):
             photo = PhotoInput(
@@ -228,7 +223,7 @@ def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls
                 stop = gr.Button("Stop", elem_id="stop", min_width=120)
             status = gr.HTML(elem_id="status", elem_classes="status")
             if lacking := missing_sentence(models):
-                gr.HTML(f'<p class="hint">{escape(lacking)}</p>', elem_id="missing")
+                gr.HTML(hint(escape(lacking)), elem_id="missing")
             controls = roles.build(models)
             split = controls.split
         with gr.Column(scale=3, min_width=300):
@@ -244,7 +239,7 @@ def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls
                     min_width=260, elem_id="threshold",
                 )  # fmt: skip
             table = gr.HTML(elem_id="table", apply_default_css=False)
-            download_controls(page, models, photo, split, threshold)
+            download_controls(context.page, models, photo, split, threshold)
             with gr.Accordion("Proposals: what each query says", open=False, elem_id="proposals-section") as more:
                 queries = gr.HTML(elem_id="proposals", apply_default_css=False)
                 looking = gr.State(False)
@@ -262,7 +257,7 @@ def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls
     running = [
         gr.on([photo.input, run.click, threshold.change], handler, **options),
         clickable.load_input_event.then(handler, **options),
-        *roles.connect(models, controls, sent, lambda event: event.then(handler, **options)),
+        *roles.connect(context, controls, lambda event: event.then(handler, **options)),
     ]
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     more.collapse(lambda: False, outputs=looking, **quiet)
@@ -273,4 +268,3 @@ def build(page: gr.Blocks, models: Models, sent: gr.State) -> roles.RoleControls
         )  # fmt: skip
     stop.click(lambda: "Stopped.", outputs=status, cancels=running, api_visibility="private")
     opacity.change(None, opacity, js=SET_OPACITY)
-    return controls

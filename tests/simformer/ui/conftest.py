@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from simformer.checkpoint import build_network, save_checkpoint
+from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.models import Models
 
 
@@ -47,3 +51,17 @@ def photo_file(tmp_path) -> Path:
     path = tmp_path / "holiday.png"
     Image.fromarray(pixels).save(path)
     return path
+
+
+@pytest.fixture
+def lay_out() -> Callable[..., gr.Blocks]:
+    """lay_out(build, models=, **shared) -> a page whose only tab `build` has laid out."""
+
+    def lay_out(build: Callable[[PageContext], None], models: Models | None = None, **shared: Any) -> gr.Blocks:
+        with gr.Blocks(analytics_enabled=False) as page:
+            sent = gr.State(None)
+            with gr.Tabs() as tabs, gr.Tab("One"):
+                build(PageContext(page, models or Models(()), tabs, sent, **shared))
+        return page
+
+    return lay_out

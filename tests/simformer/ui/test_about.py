@@ -4,8 +4,6 @@ import re
 from html import escape
 from xml.etree import ElementTree
 
-import gradio as gr
-
 from simformer.paths import ROOT
 from simformer.ui import about
 
@@ -38,9 +36,8 @@ def test_commands_and_layout_are_those_of_the_readme():
     assert [line for line in lines if line not in readme] == []
 
 
-def test_the_tab_has_drawing_links_and_licences():
-    with gr.Blocks() as page:
-        about.build()
+def test_the_tab_has_drawing_links_and_licences(lay_out):
+    page = lay_out(about.build)
     text = "".join(str(block.value) for block in page.blocks.values() if hasattr(block, "value"))
     assert about.diagram() in text
     assert "arxiv.org/abs/2210.02270" in text

@@ -346,12 +346,9 @@ def test_own_classes_from_a_folder(tmp_path):
         count_folder(str(tmp_path / "nowhere"), [])
 
 
-def test_folders_are_read_only_where_the_app_was_told_so(synthetic_results):
+def test_folders_are_read_only_where_the_app_was_told_so(lay_out, synthetic_results):
     for allowed in (False, True):
-        with gr.Blocks() as page:
-            roles = gr.State()
-            tabs = gr.Tabs()
-            costs.build(page, (), tabs=tabs, roles_state=roles, results_folder=synthetic_results, local_folders=allowed)
+        page = lay_out(costs.build, results_folder=synthetic_results, local_folders=allowed)
         names = {function.name for function in page.fns.values()}
         assert ("count_folder" in names) is allowed
         assert all(function.api_visibility == "private" for function in page.fns.values())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simformer.segmentation import Segmentation
-from simformer.ui.parts.class_table import Row, class_areas, class_rows, mask_agreement, percent, table_html
+from simformer.ui.parts.class_table import Row, class_areas, class_rows, mask_agreement, table_html
 
 CLASSES, ROLES = ("sky", "grass", "cat"), ("base", "base", "novel")
 
@@ -52,9 +52,3 @@ def test_table_in_html():
     assert "a&lt;b" in html and "<td>0.25</td>" in html and "Agrees with CAM" in html
     assert "Agrees" not in table_html([Row("sky", "base", 1.0, 0.5, None)], "SimFormer", None)
     assert "unsure" in table_html([], "SimFormer", "CAM")
-
-
-def test_percent_never_reads_zero_for_something():
-    assert [percent(share) for share in (0, 0.0001, 0.004, 0.0949, 0.314, 1)] == [
-        "0 %", "< 0.1 %", "0.4 %", "9.5 %", "31 %", "100 %",
-    ]  # fmt: skip

@@ -15,7 +15,6 @@ from simformer.ui.results.plots import (
     miou_bars,
     novel_share_lines,
     series_names,
-    split_label,
 )
 
 SPLITS = ["s1", "s2", "s3"]
@@ -206,11 +205,6 @@ def test_sensitivity_lines(inputs):
     assert list(lines["Weak-shot"].y) == [row.weak_shot for row in rows]
     assert list(lines["All masks"].x) == [39.5, 79.0, 158.0]
     assert len(set(lines["Image labels only"].y)) == 1
-
-
-def test_splits_in_words():
-    assert [split_label(name) for name in ("s1", "s12", "all_base", "custom")] == ["1", "12", "all base", "custom"]
-    assert [split_label(name) for name in ("a_b", "a b", "s²")] == ["a_b", "a b", "s²"]
 
 
 def test_a_method_of_no_row_is_drawn_in_a_color_of_its_own(main_cells):

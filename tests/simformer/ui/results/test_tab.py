@@ -6,7 +6,6 @@ import io
 import re
 from html import unescape
 
-import gradio as gr
 import pytest
 
 from simformer.paths import ROOT
@@ -222,11 +221,10 @@ def test_role_sets_are_shown_where_they_are_chosen(cells, role_sets, view):
         assert chosen.figure is not None and "other sets of roles" not in chosen.notes
 
 
-def test_role_sets_can_be_chosen(tmp_path, make_result, role_sets):
+def test_role_sets_can_be_chosen(lay_out, tmp_path, make_result, role_sets):
     for cell in (make_result("SimFormer", "s1", points=50), *role_sets):
         write_result(cell, tmp_path)
-    with gr.Blocks() as page:
-        results.build(page, tmp_path)
+    page = lay_out(results.build, results_folder=tmp_path)
     filters = next(fn.fn for fn in page.fns.values() if fn.name == "filters")
     labels = dict(filters("msrc21")[1].choices)
     assert {labels["Roles r02-abcd"], labels["Roles r12-0123"]} == {"r02-abcd", "r12-0123"}
@@ -255,16 +253,14 @@ def test_names_from_files_are_escaped(make_result):
     assert miou_html(select_rows([cell], Selection())).count("<table") == 1
 
 
-def test_the_tab_is_built_with_private_events(synthetic_results):
-    with gr.Blocks() as page:
-        results.build(page, synthetic_results)
+def test_the_tab_is_built_with_private_events(lay_out, synthetic_results):
+    page = lay_out(results.build, results_folder=synthetic_results)
     assert all(function.api_visibility == "private" for function in page.fns.values())
     assert page.get_api_info()["named_endpoints"] == {}
 
 
-def test_a_new_result_needs_no_restart(tmp_path, make_result):
-    with gr.Blocks() as page:
-        results.build(page, tmp_path)
+def test_a_new_result_needs_no_restart(lay_out, tmp_path, make_result):
+    page = lay_out(results.build, results_folder=tmp_path)
     update = next(fn.fn for fn in page.fns.values() if fn.name == "update")
     arguments = (BY_SPLIT, "msrc21", ["measured"], "novel", [], [], None)
     assert "Nothing has been measured" in update(*arguments)[1]

@@ -11,7 +11,7 @@ from simformer.errors import ConfigError
 from simformer.splits import Roles
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
-from simformer.ui.segment.roles import Sent, read_address, set_masked, set_split, short_title, take_roles
+from simformer.ui.segment.roles import Sent, masked_classes, read_roles, set_masked, set_split, short_title, take_roles
 from simformer.ui.segment.tab import segment_photo
 
 # The fixture's models: split1 has cat novel, split2 has sky novel, oracle has none.
@@ -132,24 +132,21 @@ def test_a_damaged_model_leaves_the_others_standing(damage, page_weights, tmp_pa
     assert "split2.safetensors" in status
 
 
-class Request:
-    def __init__(self, **asked):
-        self.query_params = asked
-
-
-@pytest.mark.parametrize("asked, tab, model", [
-    ({"tab": "results", "roles": "split2"}, "results", "split2"),
-    ({"roles": "roles-nbn"}, None, "roles-nbn"),
-    ({"roles": "roles-nbb"}, None, "split2"),
-    ({"tab": "nowhere", "roles": "split77"}, None, None),
-    ({"roles": "roles-bb"}, None, None),
-    ({}, None, None),
+@pytest.mark.parametrize("asked, model", [
+    ("split2", "split2"),
+    ("roles-nbn", BOTH_NOVEL),
+    ("roles-nbb", "split2"),
+    ("split77", None),
+    ("oracle", None),
+    ("roles-bb", None),
 ])  # fmt: skip
-def test_an_address_brings_tab_and_roles_back(models, asked, tab, model):
-    shown, split, masked = read_address(models, ["segment", "results"], Request(**asked))
-    assert (shown.selected if isinstance(shown, gr.Tabs) else None) == tab
-    assert (split.value if isinstance(split, gr.Radio) else None) == model
-    assert isinstance(masked, gr.CheckboxGroup) == (model is not None)
+def test_an_address_brings_roles_back(models, asked, model):
+    if model is None:
+        assert read_roles(models, asked) is None
+    else:
+        split, masked = read_roles(models, asked)
+        assert split.value == str(model)
+        assert masked.value == masked_classes(models, model)
 
 
 def test_the_table_says_which_model_served_a_class(models, photo_file):

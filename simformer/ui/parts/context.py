@@ -1,0 +1,38 @@
+"""What every tab is given to lay itself out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gradio as gr
+
+from simformer.results import RESULTS_FOLDER
+from simformer.ui.parts.address import Address
+from simformer.ui.parts.models import Models
+
+
+@dataclass(frozen=True)
+class PageContext:
+    """The page that is being built, and what its tabs share.
+
+    Attributes:
+        page: its load event brings a tab's first answer.
+        models: the models that the whole page asks.
+        tabs: hold the tabs; `gr.Tabs(selected=name)` as an event's output opens one.
+        sent: roles that one tab sends to the Segment tab, a `simformer.ui.segment.roles.Sent`, at first None.
+        address: what links to the page hold.
+        results_folder: measured cells; read at every request, so that a new result needs no restart.
+        data, list_file: a folder data set to show, and the file in it that names its photos; None if there is none.
+        local_folders: visitors may name folders of this machine; only where they are its owners.
+    """
+
+    page: gr.Blocks
+    models: Models
+    tabs: gr.Tabs
+    sent: gr.State
+    address: Address = field(default_factory=Address)
+    results_folder: Path = RESULTS_FOLDER
+    data: Path | None = None
+    list_file: str | None = None
+    local_folders: bool = False
