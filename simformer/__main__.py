@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from simformer.cli import bench, convert, cost, evaluate, export, onnx, segment
+from simformer.cli import bench, convert, cost, evaluate, examples, export, onnx, segment
 from simformer.errors import SimFormerError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 commands = (
     segment.segment,
     evaluate.evaluate,
+    examples.examples,
     bench.bench,
     convert.convert,
     onnx.onnx,

@@ -12,7 +12,7 @@ ROOT = PACKAGE.parent
 """The checkout."""
 
 DATA = PACKAGE / "data"
-"""Splits, class frequencies, published numbers and costs of annotation."""
+"""Splits, class frequencies, published numbers, costs of annotation and outlines of the example photos."""
 
 STATIC = PACKAGE / "ui" / "static"
 """Style sheets, scripts and drawings of the page."""

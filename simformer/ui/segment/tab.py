@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from simformer.datasets.examples import list_examples
 from simformer.errors import SimFormerError
 from simformer.paths import STATIC
 from simformer.splits import Roles
@@ -21,7 +22,6 @@ from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, TRAINING, Choice, 
 from simformer.ui.parts.photos import Photo, Shown
 from simformer.ui.segment import roles
 from simformer.ui.segment.draw import View, class_overlay, describe, role_overlay, views_html
-from simformer.ui.segment.examples import example_photos
 from simformer.ui.segment.exporting import download_controls
 from simformer.ui.segment.proposals import proposals
 from simformer.weights import weights_folder
@@ -208,12 +208,12 @@ def build(context: PageContext) -> None:
                 buttons=["fullscreen"],
                 elem_id="photo",
             )
-            examples = example_photos()
+            examples = list_examples()
             clickable = gr.Examples(
-                [[str(path)] for path in examples.values()],
+                [[str(example.path)] for example in examples],
                 inputs=photo,
                 label="Examples",
-                example_labels=list(examples),
+                example_labels=[example.name for example in examples],
                 examples_per_page=12,
                 visible=bool(examples),
                 api_visibility="private",
