@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from simformer.backbones import Backbone
+from simformer.model import Targets
 
 # A class whose strongest activation is below this is never active.
-SILENT = 1e-5
+EPS_ACTIVATION = 1e-5
 
 
 class CamConfig(BaseModel):
@@ -85,12 +86,20 @@ class CamNetwork(nn.Module):
                 maps = maps.flip(-1) if mirrored else maps
                 total = total + resize(maps.relu(), size)
         maximum = total.amax((-2, -1), keepdim=True)
-        return total / maximum.clamp(min=SILENT), torch.stack(probabilities).mean(0)
+        return total / maximum.clamp(min=EPS_ACTIVATION), torch.stack(probabilities).mean(0)
 
 
-def multilabel_loss(logits: Tensor, present: Tensor) -> Tensor:
-    """Multi-label soft margin loss, mean over classes and images: B x K logits, B x K targets in {0, 1}."""
-    return F.multilabel_soft_margin_loss(logits.float(), present.float())
+def multilabel_loss(logits: Tensor, targets: Targets) -> Tensor:
+    """Multi-label soft margin loss, mean over classes and images.
+
+    Args:
+        logits: B x K.
+        targets: `novel` holds all image-level labels, for every class counts as novel; nothing else is read.
+    """
+    present = torch.zeros(logits.shape)
+    for row, classes in zip(present, targets.novel, strict=True):
+        row[classes] = 1
+    return F.multilabel_soft_margin_loss(logits.float(), present.to(logits.device))
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

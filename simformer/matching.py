@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from simformer.errors import SimFormerError
+from simformer.model import Targets
 
 FOCAL_COST, DICE_COST = 20.0, 1.0
 FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
@@ -22,15 +23,12 @@ Match = tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
-def match(
-    layers: list[tuple[Tensor, Tensor]], base_labels: Tensor, base: list[Tensor], novel: list[Tensor]
-) -> list[list[Match]]:
+def match(layers: list[tuple[Tensor, Tensor]], targets: Targets) -> list[list[Match]]:
     """The cheapest assignment of queries to each image's classes, for every decoder layer.
 
     Args:
         layers: (class logits B x N x (K + 1), mask logits B x N x h x w) of each layer.
-        base_labels: B x H x W int64, the base class of each pixel, 255 elsewhere; resized to h x w by nearest.
-        base, novel: per image the class indices present, int64 on the CPU. Base classes come first as targets.
+        targets: of B images; labels are resized to h x w by nearest.
 
     Returns:
         For each layer, for each image, a `Match`. All layers cross to the CPU in one transfer.
@@ -38,31 +36,30 @@ def match(
     Raises:
         SimFormerError: predictions are not finite, the training has diverged.
     """
-    targets = [torch.cat(pair) for pair in zip(base, novel, strict=True)]
-    most = max(map(len, targets), default=0)
+    wanted = [torch.cat(pair) for pair in zip(targets.base, targets.novel, strict=True)]  # base classes come first
+    most = max(map(len, wanted), default=0)
     if most == 0:
         nothing = torch.empty(0, dtype=torch.int64)
-        return [[(nothing, nothing) for _ in targets] for _ in layers]
-    device = base_labels.device
-    classes = torch.stack([F.pad(t, (0, most - len(t))) for t in targets]).to(device)
-    is_base = torch.stack([torch.arange(most) < len(b) for b in base]).to(device)
-    costs = torch.stack([cost_matrix(*layer, base_labels, classes, is_base) for layer in layers]).cpu().numpy()
+        return [[(nothing, nothing) for _ in wanted] for _ in layers]
+    device = targets.labels.device
+    classes = torch.stack([F.pad(t, (0, most - len(t))) for t in wanted]).to(device)
+    is_base = torch.stack([torch.arange(most) < len(b) for b in targets.base]).to(device)
+    costs = torch.stack([cost_matrix(*layer, targets.labels, classes, is_base) for layer in layers]).cpu().numpy()
     if not np.isfinite(costs).all():
         raise SimFormerError("the predictions are no longer numbers: lower the learning rate, or train without bf16")
-    return [[assign(cost[:, : len(t)]) for cost, t in zip(layer_costs, targets, strict=True)] for layer_costs in costs]
+    return [[assign(cost[:, : len(t)]) for cost, t in zip(layer_costs, wanted, strict=True)] for layer_costs in costs]
 
 
-def cost_matrix(
-    class_logits: Tensor, mask_logits: Tensor, base_labels: Tensor, classes: Tensor, is_base: Tensor
-) -> Tensor:
+def cost_matrix(class_logits: Tensor, mask_logits: Tensor, labels: Tensor, classes: Tensor, is_base: Tensor) -> Tensor:
     """Matching cost B x N x T: -p(class), for base classes + 20 x focal + 1 x dice.
 
     Args:
+        labels: B x H x W as of `Targets`.
         classes: B x T int64 target classes; is_base: B x T bool, False also for the padding of short lists.
     """
     size = mask_logits.shape[-2:]
-    labels = F.interpolate(base_labels[:, None].float(), size=size, mode="nearest").long().flatten(1)
-    masks = ((labels[:, None] == classes[:, :, None]) & is_base[:, :, None]).float()
+    small = F.interpolate(labels[:, None].float(), size=size, mode="nearest").long().flatten(1)
+    masks = ((small[:, None] == classes[:, :, None]) & is_base[:, :, None]).float()
     logits = mask_logits.float().flatten(2)
     p = class_logits.float().softmax(-1)
     class_cost = -p.gather(2, classes[:, None].expand(-1, p.shape[1], -1))

@@ -74,6 +74,23 @@ class Output:
     auxiliary: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
 
+@dataclass
+class Targets:
+    """What losses compare an `Output` with: masks of base classes, labels alone of novel ones.
+
+    labels: int64, B x H x W, class index where a mask is given, 255 elsewhere. padding: bool, B x H x W, True where the
+    photo ended. base: for each image the classes that `labels` shows, novel: those that are known from its image-level
+    labels; int64 of any length, on the CPU. teacher: float32, B x (novel classes of the split) x h x w, probabilities
+    of the novel classes (their sum is at most 1, the rest is "none of them"); None without a teacher of pixels.
+    """
+
+    labels: Tensor
+    padding: Tensor
+    base: list[Tensor]
+    novel: list[Tensor]
+    teacher: Tensor | None = None
+
+
 class SimFormer(nn.Module):
     """Pixels in, queries with class and mask out.
 

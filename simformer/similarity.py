@@ -6,8 +6,9 @@ base masks teaches the novel class scores. Symbols: P pairs of images, J points 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from math import ceil
 from typing import Literal
 
@@ -15,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from simformer.criterion import AcrossWorkers, alone
+from simformer.criterion import AcrossWorkers, no_reduce
 from simformer.labels import VOID
+from simformer.model import Output, Targets
 
 IN_REGION_SHARE = 0.8
 COUNT_HISTORY = 25  # image pairs
@@ -96,6 +98,7 @@ class PixelSimilarity(nn.Module):
 
     Args:
         channels: C. points: J. hidden: SimNet's width.
+        novel_classes: indices of all novel classes of the split, in the order of a teacher's maps.
         distillation_weight: 0.1 on COCO-Stuff-10K, 0.5 on ADE20K; 0 switches the loss off.
         distillation: `cce` (paper) or `ce`.
         simnet: without it there is no similarity loss, and the teacher is what a batch holds (beyond the paper).
@@ -111,6 +114,7 @@ class PixelSimilarity(nn.Module):
         self,
         channels: int,
         *,
+        novel_classes: Sequence[int],
         distillation_weight: float,
         points: int = 100,
         hidden: int = 256,
@@ -131,64 +135,48 @@ class PixelSimilarity(nn.Module):
         self.padding = padding
         # The last batches that are counted, as many as hold 25 image pairs.
         self.recent = ceil(COUNT_HISTORY / pairs)
+        self.register_buffer("novel_classes", torch.tensor(novel_classes, dtype=torch.int64), persistent=False)
         # (different, same) pairs of points in the last batches, the latest at the end: the classes' weights.
         self.register_buffer("counts", torch.zeros(COUNT_HISTORY, 2))
 
-    def forward(
-        self,
-        class_logits: Tensor,
-        mask_logits: Tensor,
-        embeddings: Tensor,
-        base_labels: Tensor,
-        padding: Tensor,
-        base: list[Tensor],
-        novel: list[Tensor],
-        novel_classes: Tensor,
-        across_workers: AcrossWorkers = alone,
-        teacher: Tensor | None = None,
-    ) -> dict[str, Tensor]:
+    def forward(self, output: Output, targets: Targets, across_workers: AcrossWorkers = no_reduce) -> dict[str, Tensor]:
         """Weighted losses `similarity` and `distillation` of P pairs; images i and P + i are a pair.
 
         Both are means over pairs, so that the mean over processes with as many pairs each is that of the whole batch.
 
         Args:
-            class_logits: 2P x N x (K + 1); mask_logits: 2P x N x h x w; embeddings: 2P x C x h x w.
-            base_labels, padding: 2P x H x W (resized to h x w by nearest). base, novel: classes per image (CPU).
-            novel_classes: all novel classes of the split, int64.
+            output: of 2P images; its predictions are at the embeddings' size.
+            targets: of the same; labels and padding are resized to that size by nearest. A teacher's maps, of any size,
+                stand in SimNet's place.
             across_workers: mean of counts over processes; called equally often by each.
-            teacher: 2P x (novel classes) x h' x w', see `WeakShotBatch`; in SimNet's place.
         """
-        labels, padding = shrink_labels(base_labels, padding, embeddings.shape[-2:])
-        inside = ~padding
+        size = output.pixel_embeddings.shape[-2:]
+        labels, padding = shrink_labels(targets.labels, targets.padding, size)
+        targets = replace(targets, labels=labels, padding=padding)
         region = labels == VOID
-        asked = embeddings.detach()
+        asked = output.pixel_embeddings.detach().float()
         losses = {}
         if self.simnet is not None:
-            losses["similarity"] = self.similarity_loss(asked, labels, inside, base, across_workers)
+            losses["similarity"] = self.similarity_loss(asked, targets, across_workers)
             if not self.padding:
-                region &= inside
+                region &= ~padding
         else:
-            asked = resize(teacher, embeddings.shape[-2:])
-            region &= inside & (asked.sum(1) > 0.5)  # where it sees one of them rather than none
+            asked = resize(targets.teacher, size)
+            region &= ~padding & (asked.sum(1) > 0.5)  # where it sees one of them rather than none
         if self.distillation_weight:
-            loss = self.distillation_loss(class_logits, mask_logits, asked, region, novel, novel_classes)
+            loss = self.distillation_loss(output, targets, asked, region)
             losses["distillation"] = self.distillation_weight * loss
         return losses
 
-    def similarity_loss(
-        self,
-        embeddings: Tensor,
-        labels: Tensor,
-        inside: Tensor,
-        base: list[Tensor],
-        across_workers: AcrossWorkers,
-    ) -> Tensor:
+    def similarity_loss(self, embeddings: Tensor, targets: Targets, across_workers: AcrossWorkers) -> Tensor:
         """Class-balanced cross entropy of SimNet on pairs of points of which at least one is of a base class.
 
         Mean over image pairs of the mean over each one's pairs of points, in both orders.
+        embeddings: 2P x C x h x w, and targets of this size.
         """
+        labels, inside = targets.labels, ~targets.padding
         regions = (labels != VOID) & inside
-        focus = torch.tensor(shared_base_class(base), device=labels.device).repeat(2)[:, None, None]
+        focus = torch.tensor(shared_base_class(targets.base), device=labels.device).repeat(2)[:, None, None]
         regions = torch.where(focus >= 0, labels == focus, regions)
         in_region = round(self.points * IN_REGION_SHARE)
         points = torch.cat(
@@ -220,30 +208,27 @@ class PixelSimilarity(nn.Module):
         recent = self.counts[-self.recent :].sum(0)
         return recent.flip(0) / recent.sum().clamp(min=1)
 
-    def distillation_loss(
-        self,
-        class_logits: Tensor,
-        mask_logits: Tensor,
-        embeddings: Tensor,
-        region: Tensor,
-        novel: list[Tensor],
-        novel_classes: Tensor,
-    ) -> Tensor:
+    def distillation_loss(self, output: Output, targets: Targets, asked: Tensor, region: Tensor) -> Tensor:
         """Novel class scores of two pixels must agree as much as the teacher says.
 
-        embeddings: what the teacher is asked about: SimNet's input, or probabilities of novel classes.
-        Mean over all P pairs; 0 of those that share no novel class or have no pixels in the region (2P x h x w).
+        Mean over all P pairs; 0 of those that share no novel class or have no pixels in the region.
+
+        Args:
+            asked: what the teacher is asked about: SimNet's input, or probabilities of novel classes, 2P x ... x h x w.
+            region: where, bool, 2P x h x w.
         """
+        novel = targets.novel
         half = len(novel) // 2
         shares = [bool(set(a.tolist()) & set(b.tolist())) for a, b in zip(novel[:half], novel[half:], strict=True)]
         pairs = [i for i, yes in enumerate(shares) if yes]
         if not pairs:
-            return mask_logits.sum() * 0
+            return output.mask_logits.float().sum() * 0
         chosen = torch.tensor(pairs + [i + half for i in pairs], device=region.device)
         region = region[chosen]
         points = sample_points(region, region, self.points)
-        asked = gather(embeddings, points, chosen).chunk(2)
-        scores = class_scores(class_logits[chosen], gather(mask_logits, points, chosen), novel_classes)
+        asked = gather(asked, points, chosen).chunk(2)
+        masks = gather(output.mask_logits.float(), points, chosen)
+        scores = class_scores(output.class_logits[chosen].float(), masks, self.novel_classes)
         if self.student == "across":
             losses = distillation_losses(cosine(*scores.chunk(2)), self.teacher(*asked), self.distillation)
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from simformer.cam import CamConfig, CamNetwork, multilabel_loss
-from simformer.criterion import AcrossWorkers, Criterion, alone
+from simformer.criterion import AcrossWorkers, Criterion, no_reduce
 from simformer.datasets.weakshot import WeakShotBatch
 from simformer.errors import ConfigError
 from simformer.labels import VOID
@@ -41,6 +43,7 @@ class SegmentationTask(nn.Module):
         if config.pairing != "none" and split.novel:
             self.similarity = PixelSimilarity(
                 self.network.config.width,
+                novel_classes=split.novel,
                 distillation_weight=config.distillation_weight,
                 points=config.points,
                 hidden=config.simnet_width,
@@ -53,35 +56,29 @@ class SegmentationTask(nn.Module):
             )
         self.register_buffer("novel_classes", torch.tensor(split.novel, dtype=torch.int64), persistent=False)
 
-    def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone) -> dict[str, Tensor]:
+    def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = no_reduce) -> dict[str, Tensor]:
         """Weighted losses of one batch."""
         with products("no"):  # precision.py says why
             output = self.network(batch.images)
         # Matching and mask losses sum over thousands of pixels: full precision whatever the network ran in.
         with torch.autocast(batch.images.device.type, enabled=False):
-            labels, padding = batch.base_labels, batch.padding
+            targets = batch.targets
             if self.loss_resolution != "image":
                 centers = self.loss_resolution == "prediction_centers"
-                labels, padding = shrink_labels(labels, padding, output.mask_logits.shape[-2:], centers)
-            # Where every class has masks, none is to be matched by its label alone.
-            by_label = [novel[:0] for novel in batch.novel] if self.all_masked else batch.novel
+                size = output.mask_logits.shape[-2:]
+                labels, padding = shrink_labels(targets.labels, targets.padding, size, centers)
+                targets = replace(targets, labels=labels, padding=padding)
+            to_match = to_compare = targets
+            if self.all_masked:
+                # Where every class has masks, none is to be matched by its label alone.
+                to_match = replace(targets, novel=[novel[:0] for novel in targets.novel])
+                # Pseudo masks are no truth to learn similarity from.
+                is_pseudo = torch.isin(targets.labels, self.novel_classes)
+                to_compare = replace(targets, labels=targets.labels.masked_fill(is_pseudo, VOID))
             with products("no"):
-                losses = self.criterion(output, labels, padding, batch.base, by_label, across_workers)
+                losses = self.criterion(output, to_match, across_workers)
             if self.similarity is not None:
-                if self.all_masked:  # pseudo masks are no truth to learn similarity from
-                    labels = labels.masked_fill(torch.isin(labels, self.novel_classes), VOID)
-                losses |= self.similarity(
-                    output.class_logits.float(),
-                    output.mask_logits.float(),
-                    output.pixel_embeddings.float(),
-                    labels,
-                    padding,
-                    batch.base,
-                    batch.novel,
-                    self.novel_classes,
-                    across_workers,
-                    batch.teacher,
-                )
+                losses |= self.similarity(output, to_compare, across_workers)
         return losses
 
 
@@ -93,16 +90,12 @@ class ClassificationTask(nn.Module):
     def __init__(self, config: TrainConfig, split: Split):
         super().__init__()
         self.network = CamNetwork(options(CamConfig, config, split), pretrained=config.init is None)
-        self.num_classes = len(split.classes)
 
-    def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = alone) -> dict[str, Tensor]:
-        """The multi-label loss; `batch.novel` holds all image-level labels, for every class counts as novel."""
-        present = torch.zeros(len(batch.novel), self.num_classes)
-        for row, classes in zip(present, batch.novel, strict=True):
-            row[classes] = 1
+    def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = no_reduce) -> dict[str, Tensor]:
+        """The multi-label loss of one batch."""
         with products("no"):  # precision.py says why
             logits = self.network(batch.images)
-        return {"classification": multilabel_loss(logits, present.to(batch.images.device))}
+        return {"classification": multilabel_loss(logits, batch.targets)}
 
 
 def make_task(config: TrainConfig, split: Split) -> SegmentationTask | ClassificationTask:

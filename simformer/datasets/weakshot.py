@@ -16,6 +16,7 @@ from simformer.datasets.pairs import Pairing, ReferenceChooser
 from simformer.datasets.transforms import TrainTransform
 from simformer.errors import ConfigError, DatasetError
 from simformer.labels import VOID
+from simformer.model import Targets
 from simformer.splits import Split
 
 CropLabels = Literal["strict", "crop"]
@@ -50,6 +51,11 @@ class WeakShotBatch:
     novel: list[Tensor]
     pairs: int
     teacher: Tensor | None = None
+
+    @property
+    def targets(self) -> Targets:
+        """What losses compare predictions with."""
+        return Targets(self.base_labels, self.padding, self.base, self.novel, self.teacher)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> WeakShotBatch:
         """Pixels on another device. Class lists stay on the CPU, where matching and pairing read them."""

@@ -37,7 +37,7 @@ class Says(nn.Module):
 
 def opinionated(same: float, less: float | None = None, **options) -> PixelSimilarity:
     """Five points, and SimNet `Says`."""
-    module = PixelSimilarity(32, **{"distillation_weight": 1.0, "points": 5, **options})
+    module = PixelSimilarity(32, **{"novel_classes": (1, 2), "distillation_weight": 1.0, "points": 5, **options})
     module.simnet = Says(same, less)
     return module
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from simformer.cam import CamConfig, CamNetwork, multilabel_loss
+from simformer.model import Targets
 from simformer.predictor import Predictor
 from simformer.weights import Inference
 
@@ -119,9 +120,9 @@ def test_normalization_and_dropout():
 def test_multilabel_loss_by_hand():
     # Means over classes and images of -log p where present, -log (1 - p) where not.
     logits = torch.tensor([[0.0, math.log(3)], [0.0, -math.log(3)]])
-    present = torch.tensor([[1, 0], [0, 1]])
+    targets = Targets(torch.zeros(0), torch.zeros(0), [], [torch.tensor([0]), torch.tensor([1])])
     expected = (math.log(2) + math.log(4) + math.log(2) + math.log(4)) / 4
-    assert float(multilabel_loss(logits, present)) == pytest.approx(expected)
+    assert float(multilabel_loss(logits, targets)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("bad", [{"num_classes": 0}, {"num_classes": 2, "dropout": 1}, {"num_classes": 2, "width": 64}])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from simformer.criterion import SILENT_LOGIT, Criterion, complementary_loss, dice_loss, focal_loss, mask_losses
-from simformer.model import Output
+from simformer.model import Output, Targets
 
 LN2, LN3 = math.log(2), math.log(3)
 FAR = 50.0  # a logit whose sigmoid is 1
@@ -32,6 +32,16 @@ def by_hand(p: list[float], target: list[int]) -> tuple[float, float]:
     return focal, 1 - (2 * overlap + 1) / (sum(p) + sum(target) + 1)
 
 
+def base_only(labels: torch.Tensor, base: list[torch.Tensor]) -> Targets:
+    """Targets of images without padding and novel classes."""
+    return Targets(labels, torch.zeros_like(labels, dtype=torch.bool), base, classes(*[[]] * len(base)))
+
+
+def labels_only(base: list[torch.Tensor], novel: list[torch.Tensor]) -> Targets:
+    """Targets whose pixels nobody reads."""
+    return Targets(torch.zeros(0), torch.zeros(0), base, novel)
+
+
 def logit(p: float) -> float:
     return math.log(p / (1 - p))
 
@@ -43,11 +53,10 @@ def test_classification_by_hand():
     # Query 0 is matched to class 0, of probability 1/2; query 1 to nothing, "no object" has 1/3.
     class_logits = torch.tensor([[[2.0, 1.0, 1.0], [1.0, 1.0, 1.0]]]).log()
     criterion = Criterion(2, 0.0)
-    loss = criterion.classification_loss(class_logits, pairs([(0, 0)]), classes([0]), classes([]))
+    loss = criterion.classification_loss(class_logits, pairs([(0, 0)]), labels_only(classes([0]), classes([])))
     assert float(loss) == pytest.approx(1 * LN2 + 0.1 * LN3)
     output = Output(class_logits, torch.tensor([[[[FAR]], [[-FAR]]]]), torch.zeros(0))
-    nothing_padded = torch.zeros(1, 1, 1, dtype=torch.bool)
-    losses = criterion(output, torch.zeros(1, 1, 1, dtype=torch.int64), nothing_padded, classes([0]), classes([]))
+    losses = criterion(output, base_only(torch.zeros(1, 1, 1, dtype=torch.int64), classes([0])))
     assert float(losses["classification"]) == pytest.approx((1 * LN2 + 0.1 * LN3) / 1.1)  # the weighted mean
 
 
@@ -55,7 +64,8 @@ def test_novel_classes_are_classified_like_base_ones():
     class_logits = torch.tensor([[[1.0, 2.0, 5.0], [4.0, 3.0, 1.0]], [[1.0, 1.0, 2.0], [1.0, 7.0, 2.0]]]).log()
     # First image: query 0 is novel class 1, query 1 base class 0; second: query 1 novel class 1, query 0 nothing.
     matches = pairs([(0, 1), (1, 0)], [(1, 0)])
-    loss = Criterion(2, 0.0).classification_loss(class_logits, matches, classes([0], []), classes([1], [1]))
+    targets = labels_only(classes([0], []), classes([1], [1]))
+    loss = Criterion(2, 0.0).classification_loss(class_logits, matches, targets)
     assert float(loss) == pytest.approx(-math.log(2 / 8) - math.log(4 / 8) - math.log(7 / 10) - 0.1 * math.log(2 / 4))
 
 
@@ -79,14 +89,14 @@ def test_masks_of_base_classes_only():
     mask_logits = torch.full((1, 3, 1, 2), 7.0)
     mask_logits[0, 2] = torch.tensor([logit(0.8), logit(0.4)])
     base_labels = torch.tensor([[[3, 255]]])
-    found = mask_losses(mask_logits, pairs([(0, 1), (2, 0)]), base_labels, classes([3]))
+    found = mask_losses(mask_logits, pairs([(0, 1), (2, 0)]), base_only(base_labels, classes([3])))
     assert [float(loss) for loss in found] == pytest.approx(by_hand([0.8, 0.4], [1, 0]))
 
 
 def test_masks_are_upsampled_to_the_label_map():
     # Bilinear from 1 x 2 to 1 x 4: logits -2, -1, 1, 2.
     base_labels = torch.tensor([[[255, 255, 0, 0]]])
-    found = mask_losses(torch.tensor([[[[-2.0, 2.0]]]]), pairs([(0, 0)]), base_labels, classes([0]))
+    found = mask_losses(torch.tensor([[[[-2.0, 2.0]]]]), pairs([(0, 0)]), base_only(base_labels, classes([0])))
     p = torch.tensor([-2.0, -1.0, 1.0, 2.0]).sigmoid().tolist()
     assert [float(loss) for loss in found] == pytest.approx(by_hand(p, [0, 0, 1, 1]))
 
@@ -97,13 +107,13 @@ def test_mask_losses_are_divided_by_the_number_of_base_masks():
     base_labels = torch.tensor([[[0, 1]], [[1, 255]]])
     no_padding = torch.zeros(2, 1, 2, dtype=torch.bool)
     focal, dice = by_hand([0.5, 0.5], [1, 0])
-    arguments = base_labels, no_padding, classes([0, 1], [1]), classes([], [2])
-    losses = Criterion(3, 0.0)(output, *arguments)
+    targets = Targets(base_labels, no_padding, classes([0, 1], [1]), classes([], [2]))
+    losses = Criterion(3, 0.0)(output, targets)
     assert float(losses["focal"]) == pytest.approx(20 * focal)
     assert float(losses["dice"]) == pytest.approx(dice)
-    halved = Criterion(3, 0.0)(output, *arguments, across_workers=lambda counts: 2 * counts)
+    halved = Criterion(3, 0.0)(output, targets, across_workers=lambda counts: 2 * counts)
     assert float(halved["dice"]) == pytest.approx(dice / 2)
-    shared = Criterion(3, 0.0)(output, *arguments, across_workers=lambda counts: counts / 100)
+    shared = Criterion(3, 0.0)(output, targets, across_workers=lambda counts: counts / 100)
     assert float(shared["dice"]) == pytest.approx(3 * dice)  # at least one mask
 
 
@@ -123,7 +133,8 @@ def test_complementary_by_hand():
     mask_logits[0, 2, 0] = torch.tensor([logit(0.2), logit(0.3), -9.0, logit(0.6)])
     base_labels = torch.tensor([[[0, 255, 255, 255]]])
     padding = torch.tensor([[[False, False, False, True]]])
-    loss = complementary_loss(mask_logits, pairs([(0, 0), (1, 1), (2, 2)]), base_labels, padding, classes([0]))
+    targets = Targets(base_labels, padding, classes([0]), classes([1, 2]))
+    loss = complementary_loss(mask_logits, pairs([(0, 0), (1, 1), (2, 2)]), targets)
     focal, dice = by_hand([0.2, 0.7, 0.05, 0.6], [0, 1, 1, 0])
     assert float(loss) == pytest.approx(20 * focal + dice, rel=1e-4)
 
@@ -133,17 +144,17 @@ def test_complementary_is_a_mean_over_images_with_a_novel_class():
     output = Output(torch.zeros(3, 1, 3), torch.tensor([[[[7.0]]], [[[0.0]]], [[[-FAR]]]]), torch.zeros(0))
     base_labels = torch.full((3, 1, 1), 255)
     no_padding = torch.zeros(3, 1, 1, dtype=torch.bool)
-    arguments = base_labels, no_padding, classes([], [], []), classes([], [1], [1])
+    targets = Targets(base_labels, no_padding, classes([], [], []), classes([], [1], [1]))
     first, second = by_hand([0.5], [1]), by_hand([0.05], [1])
     expected = (20 * first[0] + first[1] + 20 * second[0] + second[1]) / 2
-    assert float(Criterion(2, 0.3)(output, *arguments)["complementary"]) == pytest.approx(0.3 * expected, rel=1e-4)
-    assert "complementary" not in Criterion(2, 0.0)(output, *arguments)
+    assert float(Criterion(2, 0.3)(output, targets)["complementary"]) == pytest.approx(0.3 * expected, rel=1e-4)
+    assert "complementary" not in Criterion(2, 0.0)(output, targets)
 
 
 def test_no_gradient_where_every_novel_query_is_silent():
     mask_logits = torch.full((1, 1, 1, 2), -9.0, requires_grad=True)
-    base_labels, padding = torch.full((1, 1, 2), 255), torch.zeros(1, 1, 2, dtype=torch.bool)
-    complementary_loss(mask_logits, pairs([(0, 0)]), base_labels, padding, classes([])).backward()
+    targets = base_only(torch.full((1, 1, 2), 255), classes([]))
+    complementary_loss(mask_logits, pairs([(0, 0)]), targets).backward()
     assert (mask_logits.grad == 0).all()
 
 
@@ -159,14 +170,14 @@ def random_batch(seed=0):
     padding = torch.zeros(2, 16, 24, dtype=torch.bool)
     padding[1, :, 20:] = True
     base_labels[padding] = 255
-    return layers, (base_labels, padding, classes([0, 1], [0, 1]), classes([2], [2, 3]))
+    return layers, Targets(base_labels, padding, classes([0, 1], [0, 1]), classes([2], [2, 3]))
 
 
 def test_layers_add_up():
-    layers, arguments = random_batch()
+    layers, targets = random_batch()
     criterion = Criterion(4, 0.15)
-    alone = [criterion(Output(*layer, torch.zeros(0)), *arguments) for layer in layers]
-    together = criterion(Output(*layers[2], torch.zeros(0), layers[:2]), *arguments)
+    alone = [criterion(Output(*layer, torch.zeros(0)), targets) for layer in layers]
+    together = criterion(Output(*layers[2], torch.zeros(0), layers[:2]), targets)
     assert set(together) == {"classification", "focal", "dice", "complementary"}
     for name, loss in together.items():
         assert float(loss) == pytest.approx(sum(float(losses[name]) for losses in alone), rel=1e-5)
@@ -174,18 +185,19 @@ def test_layers_add_up():
 
 def test_what_processes_share_adds_up_to_the_whole_batch():
     """The mean over two workers, each with an image and the averaged counts, is the loss of both images."""
-    layers, (labels, padding, base, novel) = random_batch()
-    base[1] = torch.tensor([0])  # unequal numbers of masks
-    novel[0] = torch.tensor([], dtype=torch.int64)
+    layers, targets = random_batch()
+    targets.base[1] = torch.tensor([0])  # unequal numbers of masks
+    targets.novel[0] = torch.tensor([], dtype=torch.int64)
     criterion = Criterion(4, 0.15)
     layer = layers[0]
-    whole = criterion(Output(*layer, torch.zeros(0)), labels, padding, base, novel)
+    whole = criterion(Output(*layer, torch.zeros(0)), targets)
     counts = []
 
     def run(image: int, across_workers) -> dict[str, torch.Tensor]:
         one = slice(image, image + 1)
         output = Output(layer[0][one], layer[1][one], torch.zeros(0))
-        return criterion(output, labels[one], padding[one], base[one], novel[one], across_workers)
+        parts = targets.labels, targets.padding, targets.base, targets.novel
+        return criterion(output, Targets(*(part[one] for part in parts)), across_workers)
 
     for image in range(2):
         run(image, lambda own: (counts.append(own), own)[1])
@@ -202,7 +214,7 @@ def test_images_that_lack_a_role_still_have_gradients(base, novel):
     labels = torch.full((1, 2, 2), base[0] if base else 255)
     padding = torch.zeros(1, 2, 2, dtype=torch.bool)
     output = Output(class_logits, mask_logits, torch.zeros(0))
-    losses = Criterion(3, 0.15)(output, labels, padding, classes(base), classes(novel))
+    losses = Criterion(3, 0.15)(output, Targets(labels, padding, classes(base), classes(novel)))
     assert all(loss.isfinite() for loss in losses.values())
     assert (losses["focal"] > 0) == (losses["dice"] > 0) == bool(base)
     assert (losses["complementary"] > 0) == bool(novel)

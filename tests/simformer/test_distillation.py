@@ -6,8 +6,9 @@ import math
 
 import pytest
 import torch
-from opinions import VOID, classes, opinionated
+from opinions import VOID, classes, no_padding, opinionated
 
+from simformer.model import Output, Targets
 from simformer.similarity import PixelSimilarity, distillation_losses
 
 LN2 = math.log(2)
@@ -31,13 +32,12 @@ def novel_scores(*logits: list[float], pixels: int = 3) -> tuple[torch.Tensor, t
     return torch.tensor(logits)[:, None], torch.full((len(logits), 1, 1, pixels), 40.0)
 
 
-def distill(module: PixelSimilarity, scores, novel, labels=None, novel_classes=(1, 2), embeddings=None) -> torch.Tensor:
+def distill(module: PixelSimilarity, scores, novel, labels=None, embeddings=None) -> torch.Tensor:
     class_logits, mask_logits = scores
     labels = torch.full((len(novel), 1, mask_logits.shape[-1]), VOID) if labels is None else labels
     embeddings = torch.randn(len(novel), 32, *labels.shape[1:]) if embeddings is None else embeddings
-    return module.distillation_loss(
-        class_logits, mask_logits, embeddings, labels == VOID, novel, torch.tensor(novel_classes)
-    )
+    output, targets = Output(class_logits, mask_logits, embeddings), Targets(labels, no_padding(labels), [], novel)
+    return module.distillation_loss(output, targets, embeddings, labels == VOID)
 
 
 def test_the_student_compares_pixels_across_the_pair():
@@ -123,14 +123,14 @@ def test_a_pair_without_pixels_outside_the_base_masks_has_a_loss_of_0():
     assert float(distill(opinionated(0.9), scores, classes([1], [1], [1], [1]), labels)) == 0
 
 
-def losses_beside_padding(module: PixelSimilarity, **options) -> dict[str, torch.Tensor]:
+def losses_beside_padding(module: PixelSimilarity, teacher=None) -> dict[str, torch.Tensor]:
     """Of a pair of two pixels that agree, and two of padding that disagree with these."""
     class_logits = torch.tensor([[[0.0, 40.0, -40.0, 0.0], [0.0, -40.0, 40.0, 0.0]]] * 2)
     mask_logits = torch.tensor([[[[9.0, 9.0, -40.0, -40.0]], [[-40.0, -40.0, 9.0, 9.0]]]] * 2)
     labels = torch.full((2, 1, 4), VOID)
     padding = torch.tensor([[[False, False, True, True]]] * 2)
-    lists = classes([], []), classes([1], [1]), torch.tensor([1, 2])
-    return module(class_logits, mask_logits, torch.randn(2, 32, 1, 4), labels, padding, *lists, **options)
+    targets = Targets(labels, padding, classes([], []), classes([1], [1]), teacher)
+    return module(Output(class_logits, mask_logits, torch.randn(2, 32, 1, 4)), targets)
 
 
 def test_padding_is_outside_of_everything():
@@ -157,7 +157,9 @@ def test_a_teacher_of_pixels():
     # Its word for two pixels is the cosine of their probabilities, 4/5 here; the student's is 1.
     maps = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]], [[[0.8, 0.0]], [[0.6, 1.0]]]]).repeat_interleave(2, -1)
     for padding in (False, True):  # it has no say in the padding
-        module = PixelSimilarity(32, distillation_weight=0.5, points=5, simnet=False, padding=padding)
+        module = PixelSimilarity(
+            32, novel_classes=(1, 2), distillation_weight=0.5, points=5, simnet=False, padding=padding
+        )
         losses = losses_beside_padding(module, teacher=maps)
         assert losses.keys() == {"distillation"} and not list(module.parameters())
         assert float(losses["distillation"]) == pytest.approx(0.5 * -0.3 * LN2, rel=1e-4)
@@ -166,7 +168,7 @@ def test_a_teacher_of_pixels():
 def test_a_teacher_of_pixels_is_asked_where_it_sees_a_class():
     maps = torch.zeros(2, 2, 1, 4)
     maps[:, 0] = 0.4
-    module = PixelSimilarity(32, distillation_weight=0.5, points=5, simnet=False)
+    module = PixelSimilarity(32, novel_classes=(1, 2), distillation_weight=0.5, points=5, simnet=False)
     assert losses_beside_padding(module, teacher=maps)["distillation"] == 0
     maps[:, 1] = 0.3
     assert float(losses_beside_padding(module, teacher=maps)["distillation"]) == pytest.approx(0.5 * -0.5 * LN2)
@@ -179,7 +181,7 @@ def test_a_teacher_of_pixels_is_asked_where_it_sees_a_class():
 def learnt() -> PixelSimilarity:
     """With a SimNet whose running statistics are those of no batch."""
     torch.manual_seed(2)
-    module = PixelSimilarity(8, distillation_weight=1.0, points=6, hidden=16).train()
+    module = PixelSimilarity(8, novel_classes=(1, 2), distillation_weight=1.0, points=6, hidden=16).train()
     for _ in range(3):
         module.simnet(torch.randn(50, 8), torch.randn(50, 8) + 1)
     return module
@@ -208,7 +210,9 @@ def test_statistics_of_the_batch_are_those_of_one_image_pair_in_both_orders(lear
 
 @pytest.mark.parametrize("statistics", ["running", "batch"])
 def test_the_teacher_does_not_learn(statistics):
-    module = PixelSimilarity(32, distillation_weight=0.1, points=10, hidden=32, statistics=statistics).train()
+    module = PixelSimilarity(
+        32, novel_classes=(1, 2), distillation_weight=0.1, points=10, hidden=32, statistics=statistics
+    ).train()
     before = {name: value.clone() for name, value in module.simnet.state_dict().items()}
     class_logits = torch.randn(2, 3, 4, requires_grad=True)
     mask_logits = torch.randn(2, 3, 4, 4, requires_grad=True)

@@ -14,12 +14,18 @@ from hypothesis import strategies as st
 from simformer.criterion import dice_loss, focal_loss
 from simformer.errors import SimFormerError
 from simformer.matching import assign, cost_matrix, match, pairwise_dice, pairwise_focal
+from simformer.model import Targets
 
 LN2 = math.log(2)
 
 
 def classes(*lists: list[int]) -> list[torch.Tensor]:
     return [torch.tensor(values, dtype=torch.int64) for values in lists]
+
+
+def wanted(labels: torch.Tensor, base: list[list[int]], novel: list[list[int]]) -> Targets:
+    """Targets of images without padding."""
+    return Targets(labels, torch.zeros_like(labels, dtype=torch.bool), classes(*base), classes(*novel))
 
 
 def random_layer(images: int, queries: int, num_classes: int, size=(4, 6), seed=0):
@@ -115,7 +121,7 @@ def test_base_classes_come_first_and_each_query_finds_its_own():
     mask_logits = torch.full((1, 4, 2, 2), -9.0)
     mask_logits[0, 2, 0] = 9
     base_labels = torch.tensor([[[5, 5], [255, 255]]])
-    [[(queries, targets)]] = match([(class_logits, mask_logits)], base_labels, classes([5]), classes([1, 4]))
+    [[(queries, targets)]] = match([(class_logits, mask_logits)], wanted(base_labels, [[5]], [[1, 4]]))
     assert dict(zip(queries.tolist(), targets.tolist(), strict=True)) == {2: 0, 0: 1, 3: 2}
     assert queries.dtype == targets.dtype == torch.int64
 
@@ -124,33 +130,34 @@ def test_images_with_fewer_classes_than_others():
     layer = random_layer(3, 6, 5)
     labels = torch.tensor([0, 1, 255])[torch.randint(3, (3, 4, 6))]
     base, novel = classes([0, 1], [], [1]), classes([2, 3, 4], [3], [])
-    together = match([layer], labels, base, novel)[0]
+    together = match([layer], Targets(labels, labels < 0, base, novel))[0]
     assert [len(queries) for queries, _ in together] == [5, 1, 1]
     for image, (queries, targets) in enumerate(together):
         alone = [values[image : image + 1] for values in layer]
-        single = match([alone], labels[image : image + 1], base[image : image + 1], novel[image : image + 1])[0][0]
+        one = slice(image, image + 1)
+        single = match([alone], Targets(labels[one], labels[one] < 0, base[one], novel[one]))[0][0]
         assert torch.equal(queries, single[0]) and torch.equal(targets, single[1])
 
 
 def test_layers_are_matched_each_for_itself():
     first, second = random_layer(2, 4, 3, seed=1), random_layer(2, 4, 3, seed=2)
     labels = torch.randint(0, 2, (2, 4, 6))
-    arguments = labels, classes([0, 1], [0, 1]), classes([2], [2])
-    both = match([first, second], *arguments)
+    shared = wanted(labels, [[0, 1], [0, 1]], [[2], [2]])
+    both = match([first, second], shared)
     for found, layer in zip(both, (first, second), strict=True):
-        for (queries, targets), (q, t) in zip(found, match([layer], *arguments)[0], strict=True):
+        for (queries, targets), (q, t) in zip(found, match([layer], shared)[0], strict=True):
             assert torch.equal(queries, q) and torch.equal(targets, t)
 
 
 def test_more_classes_than_queries():
     [[(queries, targets)]] = match(
-        [random_layer(1, 2, 5)], torch.zeros(1, 4, 6, dtype=torch.int64), classes([0]), classes([1, 2, 3, 4])
+        [random_layer(1, 2, 5)], wanted(torch.zeros(1, 4, 6, dtype=torch.int64), [[0]], [[1, 2, 3, 4]])
     )
     assert queries.tolist() == [0, 1] and len(set(targets.tolist())) == 2
 
 
 def test_images_without_any_class():
-    found = match([random_layer(2, 3, 5)] * 2, torch.full((2, 4, 6), 255), classes([], []), classes([], []))
+    found = match([random_layer(2, 3, 5)] * 2, wanted(torch.full((2, 4, 6), 255), [[], []], [[], []]))
     assert [len(queries) for layer in found for queries, _ in layer] == [0, 0, 0, 0]
 
 
@@ -158,4 +165,4 @@ def test_predictions_that_are_not_numbers():
     class_logits, mask_logits = random_layer(1, 3, 2)
     class_logits[0, 1, 0] = math.nan
     with pytest.raises(SimFormerError, match="learning rate"):
-        match([(class_logits, mask_logits)], torch.zeros(1, 4, 6, dtype=torch.int64), classes([0]), classes([1]))
+        match([(class_logits, mask_logits)], wanted(torch.zeros(1, 4, 6, dtype=torch.int64), [[0]], [[1]]))

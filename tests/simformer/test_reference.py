@@ -17,7 +17,7 @@ from recorded import CLASSES, recorded_network, recorded_simnet
 
 from simformer.criterion import Criterion
 from simformer.matching import match
-from simformer.model import Output, SimFormer, compose_score_maps
+from simformer.model import Output, SimFormer, Targets, compose_score_maps
 from simformer.paths import ROOT
 from simformer.similarity import SimNet
 
@@ -47,10 +47,10 @@ def same_or_not(simnet: SimNet, pairs: torch.Tensor) -> torch.Tensor:
     return simnet(a, b).softmax(-1)[..., 1]
 
 
-def losses(output: Output, labels: torch.Tensor, base: list[torch.Tensor], novel: list[torch.Tensor]) -> list[float]:
+def losses(output: Output, targets: Targets) -> list[float]:
     """Unweighted classification, focal, dice and complementary loss of the last layer."""
     output.auxiliary = []
-    found = Criterion(output.class_logits.shape[-1] - 1, 1.0)(output, labels, labels < 0, base, novel)
+    found = Criterion(output.class_logits.shape[-1] - 1, 1.0)(output, targets)
     return [float(found[name]) for name in ("classification", "focal", "dice", "complementary")]
 
 
@@ -86,11 +86,12 @@ def test_everything_recorded(network, simnet):
     base = [classes[flag] for classes, flag in zip(shown, is_base, strict=True)]
     novel = [classes[~flag] for classes, flag in zip(shown, is_base, strict=True)]
     labels[~torch.isin(labels, torch.from_numpy(record["base"]))] = 255
-    matches = match([(output.class_logits, output.mask_logits)], labels, base, novel)[0]
+    known = Targets(labels, labels < 0, base, novel)
+    matches = match([(output.class_logits, output.mask_logits)], known)[0]
     for image, (queries, targets) in enumerate(matches):
         assert queries.tolist() == record[f"match_query_{image}"].tolist()
         assert targets.tolist() == record[f"match_target_{image}"].tolist()
-    found = losses(output, labels, base, novel)
+    found = losses(output, known)
     found[1] /= 20  # the record has the focal loss without its weight
     recorded = [float(record[name]) for name in ("loss_cls_a", "loss_mask_m", "loss_mask_d", "loss_comp")]
     assert found == pytest.approx(recorded, rel=1e-4)
@@ -152,7 +153,8 @@ def test_numbers_of_matching_and_losses():
     labels = torch.full((2, 32, 40), 255)
     labels[:, :20, :15], labels[0, 8:, 20:], labels[1, 25:] = 2, 5, 7
     base, novel = [torch.tensor([2, 5]), torch.tensor([2, 7])], [torch.tensor([0, 8]), torch.tensor([4])]
-    matches = match([(class_logits, mask_logits)], labels, base, novel)[0]
+    targets = Targets(labels, labels < 0, base, novel)
+    matches = match([(class_logits, mask_logits)], targets)[0]
     assert [(queries.tolist(), targets.tolist()) for queries, targets in matches] == MATCHES
     output = Output(class_logits, mask_logits, torch.zeros(0))
-    assert losses(output, labels, base, novel) == pytest.approx(LOSSES, rel=1e-4)
+    assert losses(output, targets) == pytest.approx(LOSSES, rel=1e-4)

@@ -13,6 +13,8 @@ from opinions import VOID, classes, cross_entropy, no_padding, opinionated
 from torch import nn
 
 from simformer import similarity
+from simformer.criterion import no_reduce
+from simformer.model import Output, Targets
 from simformer.similarity import (
     PixelSimilarity,
     SimNet,
@@ -25,6 +27,11 @@ from simformer.similarity import (
 )
 
 LN2 = math.log(2)
+
+
+def of_base(labels: torch.Tensor, base: list[torch.Tensor], padding: torch.Tensor | None = None) -> Targets:
+    """Targets of images without novel classes."""
+    return Targets(labels, no_padding(labels) if padding is None else padding, base, classes(*[[]] * len(base)))
 
 
 # --- SimNet -----------------------------------------------------------------------------------------------
@@ -175,12 +182,12 @@ def captured_points(monkeypatch, module, labels, padding, base) -> torch.Tensor:
 
     monkeypatch.setattr(similarity, "gather", spy)
     embeddings = torch.randn(len(labels), 32, *labels.shape[1:])
-    module.similarity_loss(embeddings, labels, ~padding, base, lambda counts: counts)
+    module.similarity_loss(embeddings, of_base(labels, base, padding), no_reduce)
     return labels.masked_fill(padding, -1).flatten(1).gather(1, taken[0])
 
 
 def test_four_fifths_of_the_points_lie_in_the_shared_class(monkeypatch):
-    module = PixelSimilarity(32, distillation_weight=0.1, points=100, hidden=32)
+    module = PixelSimilarity(32, novel_classes=(1, 2), distillation_weight=0.1, points=100, hidden=32)
     labels = torch.randint(0, 4, (4, 8, 8))
     labels[labels == 3] = VOID
     padding = no_padding(labels)
@@ -195,7 +202,7 @@ def test_four_fifths_of_the_points_lie_in_the_shared_class(monkeypatch):
 
 
 def test_without_a_shared_class_the_points_lie_in_the_whole_base_region(monkeypatch):
-    module = PixelSimilarity(32, distillation_weight=0.1, points=100, hidden=32)
+    module = PixelSimilarity(32, novel_classes=(1, 2), distillation_weight=0.1, points=100, hidden=32)
     labels = torch.tensor([0, 1, VOID])[torch.randint(0, 3, (2, 8, 8))]
     sampled = captured_points(monkeypatch, module, labels, no_padding(labels), classes([0, 1], []))
     assert set(sampled[:, :80].flatten().tolist()) == {0, 1}
@@ -209,10 +216,10 @@ HALF_BASE = torch.tensor([[[0, VOID]], [[0, VOID]]])  # a pair; each image shows
 
 
 def similarity_of(
-    module: PixelSimilarity, labels: torch.Tensor = HALF_BASE, base=None, across_workers=lambda counts: counts
+    module: PixelSimilarity, labels: torch.Tensor = HALF_BASE, base=None, across_workers=no_reduce
 ) -> torch.Tensor:
     embeddings = torch.randn(len(labels), 32, *labels.shape[1:])
-    loss = module.similarity_loss(embeddings, labels, ~no_padding(labels), base or classes([0], [0]), across_workers)
+    loss = module.similarity_loss(embeddings, of_base(labels, base or classes([0], [0])), across_workers)
     return loss.detach()
 
 
@@ -261,8 +268,8 @@ def test_every_image_pair_counts_alike_in_both_orders():
     embeddings = torch.zeros(4, 32, 1, 2)
     embeddings[2:] = 1
     module = opinionated(3 / 4, 1 / 4, pairs=2)
-    arguments = embeddings, labels, ~no_padding(labels), classes([0], [], [0], []), lambda counts: counts
-    found = float(module.similarity_loss(*arguments).detach())
+    targets = of_base(labels, classes([0], [], [0], []))
+    found = float(module.similarity_loss(embeddings, targets, no_reduce).detach())
     orders = [
         (16 * 8 / 24 * same + 8 * 16 / 24 * different) / 24 for same, different in map(cross_entropy, (0.25, 0.75))
     ]
@@ -280,12 +287,12 @@ def test_an_image_pair_weighs_as_much_as_another_whatever_its_points():
 
 
 def test_simnet_sees_one_image_pair_at_a_time():
-    module = PixelSimilarity(32, distillation_weight=0.1, points=10, hidden=32, pairs=3)
+    module = PixelSimilarity(32, novel_classes=(1, 2), distillation_weight=0.1, points=10, hidden=32, pairs=3)
     calls = []
     module.simnet.register_forward_hook(lambda net, given, logits: calls.append((given, logits)))
     labels = torch.randint(0, 3, (6, 8, 8))
     embeddings = torch.randn(6, 32, 8, 8)
-    module.similarity_loss(embeddings, labels, ~no_padding(labels), classes(*[[0, 1, 2]] * 6), lambda counts: counts)
+    module.similarity_loss(embeddings, of_base(labels, classes(*[[0, 1, 2]] * 6)), no_reduce)
     assert len(calls) == 3 and module.simnet.blocks[0].inner_norm.num_batches_tracked == 3
     for (a, b), logits in calls:
         assert a.shape == (2, 10, 1, 32) and b.shape == (2, 1, 10, 32) and logits.shape == (2, 10, 10, 2)
@@ -318,12 +325,11 @@ def test_counts_are_saved_with_the_module():
 
 
 def test_only_simnet_learns_from_the_similarity_loss():
-    module = PixelSimilarity(32, distillation_weight=0.1, points=10, hidden=32)
+    module = PixelSimilarity(32, novel_classes=(1, 2), distillation_weight=0.1, points=10, hidden=32)
     embeddings = torch.randn(2, 32, 4, 4, requires_grad=True)
     logits = torch.randn(2, 3, 4, requires_grad=True), torch.randn(2, 3, 4, 4, requires_grad=True)
     labels = torch.tensor([0, VOID])[torch.randint(0, 2, (2, 4, 4))]
-    arguments = labels, no_padding(labels), classes([0], [0]), classes([], []), torch.tensor([1, 2])
-    losses = module(*logits, embeddings, *arguments)
+    losses = module(Output(*logits, embeddings), of_base(labels, classes([0], [0])))
     assert losses["similarity"] > 0 and losses["distillation"] == 0
     sum(losses.values()).backward()
     assert embeddings.grad is None

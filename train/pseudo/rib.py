@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 
 from simformer.backbones import BATCH_NORM, Backbone
-from simformer.cam import SILENT, CamNetwork, resize
+from simformer.cam import EPS_ACTIVATION, CamNetwork, resize
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import ConfigError
 from simformer.splits import Split
@@ -163,7 +163,7 @@ class RibMaps:
             self._tail.load_state_dict(self._start)
             views = [self._view(pixels, scale) for scale in self.settings.scales]
             total = collect(self._tail, views, self._others(index), present, size, self.settings).maps
-            maps[present] = (total / total.amax((-2, -1), keepdim=True).clamp(min=SILENT)).cpu()
+            maps[present] = (total / total.amax((-2, -1), keepdim=True).clamp(min=EPS_ACTIVATION)).cpu()
         return maps
 
     def _view(self, pixels: Tensor, scale: float) -> View:
@@ -272,7 +272,7 @@ def merged_views(evidence: Tensor, size: tuple[int, int]) -> Tensor:
 
 def active_area(maps: Tensor, activation: float) -> Tensor:
     """Share of the pixels (0 to 1) at which each of P maps, P x h x w, is above `activation` times its maximum."""
-    maximum = maps.amax((-2, -1), keepdim=True).clamp(min=SILENT)
+    maximum = maps.amax((-2, -1), keepdim=True).clamp(min=EPS_ACTIVATION)
     return (maps > activation * maximum).float().mean((-2, -1))
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from simformer.cam import SILENT, CamNetwork
+from simformer.cam import EPS_ACTIVATION, CamNetwork
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
 from simformer.labels import VOID
@@ -144,7 +144,7 @@ class RetabMaps:
             self.settings.steps,
         )
         maps[present] = torch.from_numpy(spread).view(-1, *labels.shape)
-        maps[novel] /= maps[novel].amax((-2, -1), keepdim=True).clamp(min=SILENT)
+        maps[novel] /= maps[novel].amax((-2, -1), keepdim=True).clamp(min=EPS_ACTIVATION)
         return maps
 
     def novel_classes(self, index: int) -> list[int]:
