@@ -34,16 +34,14 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 options = arguments(sys.argv[1:] if __name__ == "__main__" else [])
 
-from simformer.errors import SimFormerError  # noqa: E402  (--help need not wait for gradio)
+from simformer.errors import exit_on_error  # noqa: E402  (--help need not wait for gradio)
 from simformer.ui.page import build_page  # noqa: E402
 from simformer.ui.parts.models import Models  # noqa: E402
 from simformer.ui.theme import STYLES, theme  # noqa: E402
 
-try:
+with exit_on_error():
     models = Models()
     demo = build_page(models, data=options.data, list_file=options.list, local_folders=options.local_folders)
-except SimFormerError as error:
-    sys.exit(f"Error: {error}")
 
 if __name__ == "__main__":
     try:

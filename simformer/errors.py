@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SimFormerError(ValueError):
     """A problem that the user can solve; its text says what is wrong and where."""
@@ -25,3 +29,16 @@ class ConfigError(SimFormerError):
 
 class UnknownClassError(SimFormerError):
     """A class name or index that the model or data set does not have."""
+
+
+@contextmanager
+def exit_on_error() -> Iterator[None]:
+    """How every command ends when its user has something to mend.
+
+    A SimFormerError inside ends the process with exit status 1 and its sentence, no traceback, on stderr.
+    """
+    try:
+        yield
+    except SimFormerError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from simformer.errors import exit_on_error
 from simformer.results import write_result
-from train.runtime.console import one_sentence
 
 app = typer.Typer(add_completion=False)
 
@@ -24,7 +24,7 @@ def main(
     from train.engine import describe, train
     from train.tables.provenance import command_line, result_cell
 
-    with one_sentence():
+    with exit_on_error():
         settings = load_config(config, overrides)
         outcome = train(settings, resume=resume)
         if outcome is None:  # one of several processes; the first reports

@@ -13,7 +13,7 @@ IMAGE_SIZES = {"coco_stuff_10k": 640, "ade20k": 512}
 
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A released SimFormer .pth, or MaskFormer .pkl or .pth.")],
-    to: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     dataset: Annotated[str, typer.Option(help="Whose classes it knows: coco_stuff_10k or ade20k.")] = "coco_stuff_10k",
     split: Annotated[str, typer.Option(help="Its base and novel classes: s1, s2 ...; all_base for MaskFormer.")] = "s1",
     image_size: Annotated[
@@ -29,10 +29,10 @@ def convert(
     size = image_size or IMAGE_SIZES.get(dataset)
     if size is None:
         raise ConfigError(f"say with --image-size how large the photos of {dataset} are at test time")
-    card, released = convert_file(checkpoint, to, roles, size)
+    card, released = convert_file(checkpoint, out, roles, size)
     network = card.architecture
     typer.echo(
-        f"{to}: {len(released.network)} tensors of a {network['backbone']} network with {network['queries']} queries "
+        f"{out}: {len(released.network)} tensors of a {network['backbone']} network with {network['queries']} queries "
         f"for {len(card.classes)} classes, {len(card.novel)} of them novel ({dataset} {split})"
     )
     if released.simnet:

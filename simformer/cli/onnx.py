@@ -9,7 +9,7 @@ import typer
 
 
 def onnx(
-    to: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    out: Annotated[Path, typer.Option(help="The .onnx file to write.")],
     weights: Annotated[str, typer.Option(help="A shipped model (split1, oracle) or a weights file.")] = "split1",
     height: Annotated[int, typer.Option(min=4, max=4096, help="Of the input, a multiple of 4.")] = 240,
     width: Annotated[int, typer.Option(min=4, max=4096, help="Of the input, a multiple of 4.")] = 320,
@@ -21,5 +21,7 @@ def onnx(
     """
     from simformer.interop.onnx import write_onnx
 
-    card = write_onnx(weights, to, (height, width))
-    typer.echo(f"{to}: {len(card.classes)} classes, input 1 x 3 x {height} x {width}, {to.stat().st_size / 1e6:.1f} MB")
+    card = write_onnx(weights, out, (height, width))
+    typer.echo(
+        f"{out}: {len(card.classes)} classes, input 1 x 3 x {height} x {width}, {out.stat().st_size / 1e6:.1f} MB"
+    )

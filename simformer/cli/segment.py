@@ -38,7 +38,7 @@ def segment(
     ] = None,
     min_area: Annotated[int, typer.Option(min=1, help="With --format: leave out regions of fewer pixels.")] = 1,
     again: Annotated[bool, typer.Option("--again", help="Redo photos whose results are there.")] = False,
-    model: Annotated[str, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file.")] = "split1",
+    weights: Annotated[str, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file.")] = "split1",
     threshold: Annotated[float, typer.Option(min=0, help="Pixels whose best score is below it are unsure.")] = 0.0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")] = None,
     batch: Annotated[
@@ -71,16 +71,16 @@ def segment(
         report.failure(path, "was not segmented", sentence)
     if found:
         make_folder(out)
-        weights = find_weights(model)
+        file = find_weights(weights)
         with ExitStack() as stack:
             if ray_address is None:
-                run = Run(Predictor.load(weights, device), digest(weights), threshold, out, report, batch)
+                run = Run(Predictor.load(file, device), digest(file), threshold, out, report, batch)
             else:
                 from simformer.batch.cluster import connected
 
-                predictor = Predictor.load(weights, "cpu")  # for its classes, and to see that the weights are good
+                predictor = Predictor.load(file, "cpu")  # for its classes, and to see that the weights are good
                 cluster = stack.enter_context(connected(ray_address, device))
-                run = ClusterRun(predictor, digest(weights), threshold, out, report, batch, cluster, weights, device)
+                run = ClusterRun(predictor, digest(file), threshold, out, report, batch, cluster, file, device)
             finished = run.segment(found, again=again, export=export)
         if export is not None and finished:
             export.write(finished, run.predictor.classes, out, report)

@@ -66,7 +66,7 @@ class CostInputs(Model):
         classes: every class with its frequency.
         seconds: per annotation.
         hourly_rate: money for an hour of annotation, in `currency`.
-        quality_control: share of the annotation time that checking adds; 0.2 = 20% more.
+        quality_control: share of the annotation time that checking adds, 0 to 10; 0.2 = 20 % more.
         instances: in a photo that shows the class, for a class whose own instances were not counted.
         currency: shown beside every amount; nothing is converted.
     """
@@ -75,7 +75,7 @@ class CostInputs(Model):
     classes: tuple[ClassFrequency, ...] = Field(min_length=1)
     seconds: AnnotationSeconds = Field(default_factory=AnnotationSeconds)
     hourly_rate: float = Field(ge=0, le=1_000_000)
-    quality_control: float = Field(0.0, ge=0, le=100)
+    quality_control: float = Field(0.0, ge=0, le=10)
     instances: float = Field(
         default_factory=lambda: annotation_costs()["instances_per_class"]["value"], ge=1, le=10_000
     )

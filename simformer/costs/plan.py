@@ -1,4 +1,8 @@
-"""The planner: from what somebody typed to a plan. No page, no HTML."""
+"""The planner: from what somebody typed to a plan. No page, no HTML.
+
+The Annotation cost tab, the endpoint `/costs` and `python -m simformer cost` all ask here, so that they answer alike:
+`read_inputs`, then `plan_for`. What they call a share is 0 to 1; quality control and IoU are in percent.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from simformer import costs
 from simformer.costs.expected import COCO_STUFF
 from simformer.errors import ConfigError
 from simformer.results import ResultCell, of_table
-from simformer.splits import DATASET_TITLES, Role, class_index, datasets, load_split
+from simformer.splits import DATASET_TITLES, Role, class_index, dataset_classes, datasets, load_split
 from simformer.utils.validation import first_problem
 
 PAPER = "paper"
@@ -22,6 +26,8 @@ NOT_MEASURED = "none"
 MOST_CLASSES = 500
 """More classes than any data set has, few enough for one page."""
 FRONTIER_POINTS = 80
+FIRST_SPLIT = "s1"
+"""Whose base classes get masks until somebody says which."""
 
 # A row of the table of classes: name, share of the photos in percent, instances in a photo that shows the class.
 FrequencyRow = Sequence[Any]
@@ -32,6 +38,7 @@ class Plan:
     """All answers to one set of inputs.
 
     Attributes:
+        inputs, expected_from: what it is made for, and the key (`expectation_choices`) of what mIoU is expected from.
         scenarios: all masks, weak-shot with the present roles, image labels only.
         efficient: the frontier of expected mIoU against money; empty without measurements.
         present: the present roles over the same classes as the frontier.
@@ -39,6 +46,8 @@ class Plan:
         rows, best_rows: class by class, with the present roles and with the best.
     """
 
+    inputs: costs.CostInputs
+    expected_from: str
     scenarios: list[costs.Scenario]
     efficient: list[costs.Scenario]
     present: costs.Scenario | None
@@ -49,9 +58,70 @@ class Plan:
     rows: list[costs.PlanRow]
     best_rows: list[costs.PlanRow]
 
+    def answer(self) -> dict[str, Any]:
+        """All of it as JSON values, for programs.
+
+        Raises:
+            ConfigError: why there is no best set of classes for the budget that was set.
+        """
+        if self.problem:
+            raise ConfigError(self.problem)
+        parts = {
+            "inputs": self.inputs,
+            "scenarios": self.scenarios,
+            "best_for_budget": self.best,
+            "frontier": self.efficient,
+            "sensitivity": self.sensitivity,
+            "kinds": self.kinds,
+            "plan": self.rows,
+            "plan_for_budget": self.best_rows,
+        }
+        return {"expected_from": self.expected_from, **{name: _json(part) for name, part in parts.items()}}
+
+
+def _json(part: BaseModel | Sequence[BaseModel] | None) -> Any:
+    if isinstance(part, BaseModel):
+        return part.model_dump(mode="json")
+    return None if part is None else [model.model_dump(mode="json") for model in part]
+
+
+def plan_for(
+    inputs: costs.CostInputs,
+    cells: Iterable[ResultCell],
+    *,
+    masked: Collection[str] | None = None,
+    split: str | None = None,
+    dataset: str | None = None,
+    expected_from: str | None = None,
+    budget: float | None = None,
+) -> Plan:
+    """The plan for these inputs.
+
+    Args:
+        cells: all measured results there are.
+        masked: the classes that get masks at present; None = the base classes of `split`.
+        split: of the data set that has just these classes; None = the first.
+        dataset: whose splits and results are meant; None = one that fits the classes.
+        expected_from: a key of `expectation_choices`; None = `default_expectation`.
+        budget: in the inputs' currency; None = no budget is set.
+
+    Raises:
+        ConfigError: no split fits and no classes are named, the split or the key is unknown, the budget is negative.
+        UnknownClassError: a masked class is not among the classes.
+    """
+    cells = list(cells)
+    key = expected_from or default_expectation(cells, inputs.names, dataset)
+    chosen = present_roles(inputs.names, split, dataset) if masked is None else masked
+    return make_plan(inputs, chosen, expectation(cells, key), budget, expected_from=key)
+
 
 def make_plan(
-    inputs: costs.CostInputs, masked: Collection[str], expectation: costs.Expectation, budget: float | None = None
+    inputs: costs.CostInputs,
+    masked: Collection[str],
+    expectation: costs.Expectation,
+    budget: float | None = None,
+    *,
+    expected_from: str = NOT_MEASURED,
 ) -> Plan:
     """Everything the planner has to say.
 
@@ -73,6 +143,8 @@ def make_plan(
             problem = str(error)
     efficient = costs.frontier(inputs, measured, limit=FRONTIER_POINTS) if measured else []
     return Plan(
+        inputs=inputs,
+        expected_from=expected_from,
         scenarios=costs.scenarios(inputs, masked, expectation),
         efficient=efficient,
         present=costs.on_frontier(inputs, measured, masked) if efficient else None,
@@ -90,30 +162,40 @@ def make_plan(
 
 def read_inputs(
     images: float,
-    classes: Sequence[FrequencyRow],
-    seconds: Mapping[str, float],
+    classes: Sequence[costs.ClassFrequency | Mapping[str, Any]],
+    seconds: Mapping[str, float | None],
     hourly_rate: float,
     quality_control: float,
-    instances: float,
+    instances: float | None,
     currency: str,
 ) -> costs.CostInputs:
     """The planner's inputs from what was typed.
 
     Args:
-        classes: rows of the table of classes; shares in percent, empty instances = not counted.
-        quality_control: percent of the annotation time.
+        seconds: by kind of annotation; one that is absent or None keeps its default.
+        quality_control: percent of the annotation time that checking adds, 0 or 1 to 1,000.
+        instances: of a class whose own were not counted; None = the default.
 
     Raises:
         ConfigError: the first value that does not fit, in one sentence.
     """
+    if not 0 <= quality_control <= 1000:
+        raise ConfigError(
+            f"quality_control is {quality_control} percent of the annotation time; 0 to 1,000 are possible"
+        )
+    if 0 < quality_control < 1:
+        raise ConfigError(
+            f"quality_control is in percent of the annotation time: {100 * quality_control:g}, not {quality_control:g}"
+        )
+    known = {} if instances is None else {"instances": instances}
     return costs.cost_inputs(
         images=images,
-        classes=frequencies(classes),
-        seconds=dict(seconds),
+        classes=tuple(classes),
+        seconds={kind: value for kind, value in seconds.items() if value is not None},
         hourly_rate=hourly_rate,
         quality_control=quality_control / 100,
-        instances=instances,
         currency=currency.strip(),
+        **known,
     )
 
 
@@ -190,14 +272,27 @@ def expectation_choices(cells: Iterable[ResultCell]) -> list[tuple[str, str]]:
     return [*(choices or [("Nothing is measured yet", NOT_MEASURED)]), paper]
 
 
-def fitting_expectation(cells: Iterable[ResultCell], names: Collection[str]) -> str | None:
-    """The first key of `expectation_choices` whose table has measured all of these classes; None if none has."""
+def fitting_expectation(cells: Iterable[ResultCell], names: Collection[str], dataset: str | None = None) -> str | None:
+    """The first key of `expectation_choices` that knows all of these classes: of a table that has measured them, else
+    of the paper for those of COCO-Stuff-10K; None if none does.
+
+    Args:
+        dataset: only its tables; None = those of all.
+    """
     cells = list(cells)
-    for dataset, schedule in _tables(cells):
-        key = f"{dataset}/{schedule}"
-        if set(names) <= expectation(cells, key).iou.keys():
-            return key
-    return None
+    for name, schedule in _tables(cells):
+        if dataset in (None, name):
+            measured = costs.MeasuredRoles.from_cells(of_table(cells, name, schedule))
+            if set(names) <= measured.iou.keys():
+                return f"{name}/{schedule}"
+    return PAPER if set(names) == set(dataset_classes(COCO_STUFF)) else None
+
+
+def default_expectation(cells: Iterable[ResultCell], names: Collection[str], dataset: str | None = None) -> str:
+    """What fits the classes; if nothing does, the first table there is (of `dataset`, where it is named)."""
+    cells = list(cells)
+    tables = [f"{name}/{schedule}" for name, schedule in _tables(cells) if dataset in (None, name)]
+    return fitting_expectation(cells, names, dataset) or next(iter(tables), NOT_MEASURED)
 
 
 def _tables(cells: Iterable[ResultCell]) -> list[tuple[str, str]]:
@@ -214,16 +309,13 @@ def expectation(cells: Iterable[ResultCell], key: str) -> costs.Expectation:
         return costs.PaperSplits()
     if key == NOT_MEASURED:
         return costs.MeasuredRoles({})
+    cells = list(cells)
     dataset, _, schedule = key.partition("/")
     found = of_table(cells, dataset, schedule)
     if not found:
-        raise ConfigError(f"there are no measured results of the table {key!r}")
+        known = ", ".join(choice for _, choice in expectation_choices(cells))
+        raise ConfigError(f"there are no measured results of the table {key!r}; there are {known}")
     return costs.MeasuredRoles.from_cells(found)
-
-
-def expectation_on(dataset: str, cells: Sequence[ResultCell]) -> costs.Expectation:
-    """What a data set's measured cells, all of one table, say; the paper's splits where COCO-Stuff-10K has none."""
-    return costs.PaperSplits() if dataset == COCO_STUFF and not cells else costs.MeasuredRoles.from_cells(cells)
 
 
 def of_strict(cells: Iterable[ResultCell]) -> list[ResultCell]:
@@ -237,6 +329,18 @@ def of_strict(cells: Iterable[ResultCell]) -> list[ResultCell]:
 def matching_datasets(names: Collection[str]) -> list[str]:
     """Data sets with exactly these classes, whose splits therefore fit."""
     return [name for name in datasets() if set(load_split(name, "all_base").classes) == set(names)]
+
+
+def present_roles(names: Collection[str], split: str | None = None, dataset: str | None = None) -> list[str]:
+    """The classes that get masks under a split of the data set (of `dataset`, where it is named) with these classes.
+
+    Raises:
+        ConfigError: the splits of no data set are of these classes, or there is no such split.
+    """
+    fitting = [name for name in matching_datasets(names) if dataset in (None, name)]
+    if not fitting:
+        raise ConfigError("name the classes that get masks: these are not the classes of a data set with splits")
+    return split_masked(fitting[0], split or FIRST_SPLIT)
 
 
 def split_masked(dataset: str, split: str) -> list[str]:

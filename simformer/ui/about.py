@@ -48,7 +48,7 @@ Say which classes are novel and train; then segment with the result:
 ```
 pip install -r requirements.txt -r train/requirements.txt
 python -m train train/configs/own_data.yaml data=DIR novel='[dog, bicycle]' out=runs/mine
-python -m simformer segment photo.jpg --model runs/mine/weights.safetensors --out masks
+python -m simformer segment photo.jpg --weights runs/mine/weights.safetensors --out masks
 ```
 
 Novel classes need no pixels at all: list them in `image_labels.csv`.

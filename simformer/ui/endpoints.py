@@ -4,12 +4,12 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 import gradio as gr
 
 from simformer import costs as planner
-from simformer.costs.plan import expectation, expectation_choices, make_plan, matching_datasets
+from simformer.costs.plan import plan_for, read_inputs
 from simformer.errors import SimFormerError
 from simformer.results import (
     RESULTS_FOLDER,
@@ -21,7 +21,6 @@ from simformer.results import (
     published_note,
     read_results,
 )
-from simformer.splits import load_split
 from simformer.ui.parts.inputs import failure
 
 
@@ -36,13 +35,15 @@ class ResultsAnswer(TypedDict):
 class CostsAnswer(TypedDict):
     """The planner's answers; expected mIoU in percent, null = missing."""
 
+    expected_from: str
+    inputs: planner.CostInputs
     scenarios: list[planner.Scenario]
     best_for_budget: planner.Scenario | None
     frontier: list[planner.Scenario]
     sensitivity: list[planner.Sensitivity]
     kinds: list[planner.KindCost]
     plan: list[planner.PlanRow]
-    expected_from: str
+    plan_for_budget: list[planner.PlanRow]
 
 
 class ClassShare(TypedDict, total=False):
@@ -102,6 +103,7 @@ class Endpoints:
         seconds: dict[str, float] | None = None,
         hourly_rate: float = 15.0,
         quality_control: float = 0.0,
+        instances: float | None = None,
         currency: str = "USD",
         budget: float | None = None,
         expected_from: str | None = None,
@@ -110,47 +112,31 @@ class Endpoints:
 
         Args:
             images: Photos to annotate.
-            split: The classes that get masks are the base classes of this split; not used where masked is given.
+            split: The classes that get masks are the base classes of this split (null: s1); not used with masked.
             masked: The classes that get masks.
             classes: Every class with its share (0 to 1) of the photos and its instances; null for MSRC-21's.
             seconds: Per annotation, by image_label, point, scribble, box, mask; those left out keep their defaults.
             hourly_rate: Price of an hour.
-            quality_control: Share of the annotation time that checking adds; 0.2 is 20 % more.
+            quality_control: Percent of the annotation time that checking adds; 20 is a fifth more.
+            instances: Of a class in a photo that shows it, where they were not counted; null for the default.
             currency: Shown beside amounts.
             budget: Find the best classes to mask for this money; null for none.
-            expected_from: DATASET/TABLE of measured results, or "paper" (COCO-Stuff-10K); null for the first there is.
+            expected_from: DATASET/TABLE of measured results, or "paper" (COCO-Stuff-10K); null for
+                what has measured these classes, or else the first there is.
 
         Returns:
             Three scenarios, the best classes for the budget, the frontier of mIoU against money, the sensitivity to
-            the time a mask takes, the cost of each kind of annotation, and the plan class by class.
+            the time a mask takes, the cost of each kind of annotation, and the plans class by class: with the present
+            roles, and with the best for the budget (empty without one).
         """
         try:
-            inputs = planner.cost_inputs(
-                images=images,
-                classes=planner.shipped_frequency() if classes is None else classes,
-                seconds=seconds or {},
-                hourly_rate=hourly_rate,
-                quality_control=quality_control,
-                currency=currency,
-            )
+            frequencies = planner.shipped_frequency() if classes is None else classes
+            inputs = read_inputs(images, frequencies, seconds or {}, hourly_rate, quality_control, instances, currency)
             cells = read_results(self.folder)
-            source = expected_from or expectation_choices(cells)[0][1]
-            chosen = masked if masked is not None else _base_classes(inputs, split)
-            plan = make_plan(inputs, chosen, expectation(cells, source), budget)
-            if plan.problem:
-                raise SimFormerError(plan.problem)
+            plan = plan_for(inputs, cells, masked=masked, split=split, expected_from=expected_from, budget=budget)
+            return CostsAnswer(**plan.answer())
         except SimFormerError as error:
             raise failure(error) from error
-        answer = CostsAnswer(
-            scenarios=plan.scenarios,
-            best_for_budget=plan.best,
-            frontier=plan.efficient,
-            sensitivity=plan.sensitivity,
-            kinds=plan.kinds,
-            plan=plan.rows,
-            expected_from=source,
-        )
-        return {key: _plain(value) for key, value in answer.items()}
 
 
 def build(results_folder: str | Path = RESULTS_FOLDER) -> None:
@@ -158,17 +144,3 @@ def build(results_folder: str | Path = RESULTS_FOLDER) -> None:
     endpoints = Endpoints(results_folder)
     gr.api(endpoints.results, api_name="results")
     gr.api(endpoints.costs, api_name="costs")
-
-
-def _base_classes(inputs: planner.CostInputs, split: str | None) -> list[str]:
-    fitting = matching_datasets(inputs.names)
-    if split is None or not fitting:
-        raise SimFormerError("name the classes that get masks in masked; the splits are for the shipped classes")
-    roles = load_split(fitting[0], split)
-    return [roles.classes[index] for index in roles.base]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value

@@ -244,7 +244,7 @@ def test_a_run_leaves_weights_and_a_result(settings, tmp_path):
 def test_a_wrong_setting_is_one_sentence(settings, tmp_path, argument, words):
     result = run(write_config(tmp_path / "tiny.yaml", settings()), argument)
     assert result.exit_code == 1
-    assert result.output.startswith("error: ") and words in result.output and result.output.count("\n") == 1
+    assert result.output.startswith("Error: ") and words in result.output and result.output.count("\n") == 1
 
 
 def test_other_settings_are_refused_on_resume(settings, tmp_path):

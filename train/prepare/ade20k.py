@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
+from simformer.errors import exit_on_error
 from simformer.labels import read_label_png
 from simformer.splits import dataset_classes
 from train.prepare.common import Labels, Layout, Photo, Workers, check_download, label_table, prepare, relabel
-from train.runtime.console import one_sentence
 
 COUNTS = {"training": 20_210, "validation": 2_000}
 FOLDER = Layout("images", "labels", {"training": "train.txt", "validation": "val.txt"})
@@ -58,7 +58,7 @@ def main(
     ] = False,
 ) -> None:
     """Turn ADE20K into a folder data set. What is there already is kept, so it can be stopped and started."""
-    with one_sentence():
+    with exit_on_error():
         written = prepare_ade20k(source, target, DETECTRON2 if detectron2 else FOLDER, workers)
     shares = f"{COUNTS['training']:,} training and {COUNTS['validation']:,} validation photos"
     print(f"{target}: {shares}, {written:,} of them written now")

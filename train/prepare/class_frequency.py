@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from simformer.costs.frequency import SMALLEST_REGION, count_classes
 from simformer.datasets.folder import FolderDataset
-from simformer.errors import SimFormerError
+from simformer.errors import exit_on_error
 from simformer.paths import DATA
 from simformer.utils.files import atomic_write
 
@@ -51,11 +51,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="By default where the package looks.")] = None,
 ) -> None:
     """Count photos and regions of every class."""
-    try:
+    with exit_on_error():
         prepare(root, dataset, list_file, out or DATA / f"class_frequency_{dataset}.json")
-    except SimFormerError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from simformer.errors import DatasetError
+from simformer.errors import DatasetError, exit_on_error
 from simformer.splits import dataset_classes
 from train.prepare.common import (
     Labels,
@@ -27,7 +27,6 @@ from train.prepare.common import (
     read_list,
     relabel,
 )
-from train.runtime.console import one_sentence
 
 COUNTS = {"train": 9_000, "test": 1_000}
 FOLDER = Layout("images", "labels", {"train": "train.txt", "test": "val.txt"})
@@ -101,7 +100,7 @@ def main(
     ] = False,
 ) -> None:
     """Turn COCO-Stuff-10K into a folder data set. What is there already is kept, so it can be stopped and started."""
-    with one_sentence():
+    with exit_on_error():
         written = prepare_coco_stuff10k(source, target, DETECTRON2 if detectron2 else FOLDER, workers)
     print(f"{target}: {COUNTS['train']:,} training and {COUNTS['test']:,} test photos, {written:,} of them written now")
 

@@ -15,11 +15,10 @@ import numpy as np
 import typer
 from PIL import Image
 
-from simformer.errors import DatasetError
+from simformer.errors import DatasetError, exit_on_error
 from simformer.labels import VOID
 from simformer.splits import dataset_classes
 from train.prepare.common import Labels, Layout, Photo, Workers, check_download, prepare, read_list
-from train.runtime.console import one_sentence
 
 LISTS = Path(__file__).parent / "lists"
 FOLDER = Layout("images", "labels", {"train": "train.txt", "val": "val.txt"})
@@ -82,7 +81,7 @@ def main(
     workers: Workers = None,
 ) -> None:
     """Turn MSRC v2 into a folder data set. What is there already is kept, so it can be stopped and started."""
-    with one_sentence():
+    with exit_on_error():
         written = prepare_msrc21(source, target, workers)
     print(f"{target}: 391 training and 100 evaluation photos, {written:,} of them written now")
 

@@ -30,12 +30,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import loadmat
 
-from simformer.errors import DatasetError
+from simformer.errors import DatasetError, exit_on_error
 from simformer.labels import VOID
 from simformer.splits import dataset_classes
 from simformer.utils.files import atomic_write
 from train.prepare.common import Labels, Layout, Workers, places, read_list, relabel, write_missing
-from train.runtime.console import one_sentence
 
 if TYPE_CHECKING:
     import h5py
@@ -188,7 +187,7 @@ def main(
     workers: Workers = None,
 ) -> None:
     """Turn NYUv2 into a folder data set. What is there already is kept, so it can be stopped and started."""
-    with one_sentence():
+    with exit_on_error():
         written = prepare_nyuv2(mat, splits, target, full, workers)
     print(f"{target}: 795 training and 200 evaluation photos, {written:,} of them written now")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
-from train.runtime.console import one_sentence
+from simformer.errors import exit_on_error
 
 
 def main(
@@ -17,7 +17,7 @@ def main(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Draw scenes of textured shapes in the folder layout."""
-    with one_sentence():
+    with exit_on_error():
         write_scenes(folder, count, seed=seed)
     print(f"{count} scenes in {folder}; classes: {', '.join(SYNTHETIC_CLASSES)}")
 

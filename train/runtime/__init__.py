@@ -1,1 +1,1 @@
-"""Processes, their numbers' precision, and what they say on a console."""
+"""Processes and their numbers' precision."""

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint
-from simformer.errors import CheckpointError, ConfigError
+from simformer.errors import CheckpointError, ConfigError, exit_on_error
 from simformer.results import RESULTS_FOLDER, read_results, write_result
 from simformer.weights import SUFFIX, read_card, weights_folder
-from train.runtime.console import one_sentence
 from train.state import WEIGHTS
 from train.tables.provenance import clash, differing_setting
 
@@ -57,7 +56,7 @@ def main(
     name: Annotated[str, typer.Argument(help="name of the model: split1, oracle, cam ...")],
 ) -> None:
     """Ship a model with the app."""
-    with one_sentence():
+    with exit_on_error():
         for path in publish(run, name, weights_folder(), RESULTS_FOLDER):
             print(path)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from simformer.errors import ConfigError
+from simformer.errors import ConfigError, exit_on_error
 from simformer.paths import ROOT
 from simformer.results import (
     GROUPS,
@@ -27,7 +27,6 @@ from simformer.results import (
     read_results,
 )
 from simformer.utils.files import atomic_write
-from train.runtime.console import one_sentence
 
 BEGIN, END = "<!-- results: made by python -m train.tables.report -->", "<!-- end of results -->"
 TITLES = {"novel": "novel classes", "base": "base classes", "all": "all classes"}
@@ -130,7 +129,7 @@ def main(
     results: Annotated[Path, typer.Option(help="folder of result JSONs")] = RESULTS_FOLDER,
 ) -> None:
     """Rewrite the results section of README.md."""
-    with one_sentence():
+    with exit_on_error():
         try:
             old = readme.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -20,8 +20,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from simformer.errors import ConfigError
-from train.runtime.console import one_sentence
+from simformer.errors import ConfigError, exit_on_error
 from train.tables.cells import read_table
 
 
@@ -48,7 +47,7 @@ def main(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value settings for every cell")] = None,
 ) -> None:
     """Print names and novel classes of a table's random role sets."""
-    with one_sentence():
+    with exit_on_error():
         print(as_text(table, overrides or []))
 
 

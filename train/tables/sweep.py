@@ -31,9 +31,8 @@ from typing import Annotated
 import typer
 
 from simformer.batch.cluster import Cluster, connected
-from simformer.errors import SimFormerError
+from simformer.errors import SimFormerError, exit_on_error
 from simformer.results import ResultCell, read_results, write_result
-from train.runtime.console import one_sentence
 from train.state import flat
 from train.tables.cells import SEALED, Cell, read_table
 from train.tables.provenance import clash
@@ -102,7 +101,7 @@ def main(
     """Run the missing cells of a table and print it."""
     # As with Ctrl-C, the running cells must be asked to save.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    with one_sentence():
+    with exit_on_error():
         cells = read_table(table, overrides or [], runs)
         folders = {False: results, True: results / SEALED} if results else {}
         measured = {sealed: read_results(folder) for sealed, folder in folders.items()}

@@ -17,9 +17,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from simformer.errors import SimFormerError
+from simformer.errors import SimFormerError, exit_on_error
 from simformer.paths import ROOT
-from train.runtime.console import one_sentence
 
 app = typer.Typer(add_completion=False)
 
@@ -118,7 +117,7 @@ def main(
     ]
     if before:
         variants.insert(0, Variant(f"as configured, in {before}", before.resolve(), given))
-    with one_sentence():
+    with exit_on_error():
         measure(variants, config, threads, steps)
     print(table(variants))
 

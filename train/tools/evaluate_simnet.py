@@ -11,12 +11,11 @@ from typing import Annotated
 
 import typer
 
-from simformer.errors import CheckpointError, ConfigError
+from simformer.errors import CheckpointError, ConfigError, exit_on_error
 from train.config import TrainConfig, load_config
 from train.data import load_split_of, open_datasets, training_roles
 from train.evaluation.transfer import Judgement, judge
 from train.pseudo.teacher import open_teacher, uses_teacher
-from train.runtime.console import one_sentence
 from train.state import STATE, load_task
 from train.tasks import SegmentationTask, make_task
 
@@ -57,7 +56,7 @@ def main(
     pairs: Annotated[int, typer.Option(min=1, help="pairs of photos for each role")] = 100,
 ) -> None:
     """How often teacher and student are right about two pixels of one class, and of two; AUC 0.5 is chance."""
-    with one_sentence():
+    with exit_on_error():
         found = judge_run(load_config(config, overrides), pairs)
     for (who, role), judgement in found.items():
         print(shown(who, role, judgement))

@@ -16,14 +16,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from simformer.errors import ConfigError
+from simformer.errors import ConfigError, exit_on_error
 from simformer.results import mean_iou, read_results
 from simformer.splits import Split
 from train.config import TrainConfig, load_config
 from train.data import load_split_of, open_datasets
 from train.evaluation.transfer import STUDENT, TEACHER, judge
 from train.pseudo.teacher import open_teacher, uses_teacher
-from train.runtime.console import one_sentence
 from train.state import STATE, load_task
 from train.tables.cells import Cell
 from train.tables.sweep import run_cells
@@ -137,7 +136,7 @@ def main(
 ) -> None:
     """Train on fewer masks than there are, and see how teacher, student and Basic Model know the hidden classes."""
     given = overrides or []
-    with one_sentence():
+    with exit_on_error():
         settings = load_config(config, given)
         check(settings)
         split = load_split_of(settings, open_datasets(settings.model_copy(update={"out": runs}))[0])

@@ -12,13 +12,15 @@ import gradio as gr
 
 from simformer.costs import KINDS, annotation_costs, shipped_frequency
 from simformer.costs.plan import (
-    expectation,
+    FIRST_SPLIT,
+    default_expectation,
     expectation_choices,
     fitting_expectation,
     folder_rows,
+    frequencies,
     frequency_rows,
-    make_plan,
     matching_datasets,
+    plan_for,
     read_inputs,
     roles_for,
     split_masked,
@@ -43,7 +45,6 @@ from simformer.ui.parts.inputs import failure
 from simformer.ui.segment.roles import SEGMENT_TAB, Sent
 
 DATASET = "msrc21"
-FIRST_SPLIT = "s1"
 FIRST_BUDGET = 500
 OWN_CHOICE = "own"
 CLASS_HEAD = ["Class", "In % of photos", "Instances in such a photo"]
@@ -96,10 +97,16 @@ def calculate(
         return (gr.skip(),) * 11
     try:
         inputs = read_inputs(
-            images, classes, dict(zip(KINDS, seconds, strict=True)), hourly_rate, quality_control, instances, currency
+            images,
+            frequencies(classes),
+            dict(zip(KINDS, seconds, strict=True)),
+            hourly_rate,
+            quality_control,
+            instances,
+            currency,
         )
         cells = read_results(results_folder, report=lambda problem: None)
-        plan = make_plan(inputs, masked, expectation(cells, expected_from), budget)
+        plan = plan_for(inputs, cells, masked=masked, expected_from=expected_from, budget=budget)
     except SimFormerError as error:
         raise failure(error) from error
     unit = inputs.currency
@@ -184,7 +191,8 @@ def build(context: PageContext) -> None:
     names = [row[0] for row in first_rows]
     first_split = f"{DATASET}/{FIRST_SPLIT}"
     first_masked = split_masked(DATASET, FIRST_SPLIT)
-    expected_choices = expectation_choices(read_results(folder, report=lambda problem: None))
+    cells = read_results(folder, report=lambda problem: None)
+    expected_choices, first_expected = expectation_choices(cells), default_expectation(cells, names)
 
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
@@ -207,7 +215,7 @@ def build(context: PageContext) -> None:
             )
             send_present = gr.Button("Send these roles to the Segment tab", elem_id="cost-send-present")
             expected_from = gr.Dropdown(
-                expected_choices, value=expected_choices[0][1], label="Expected mIoU from", elem_id="cost-expected"
+                expected_choices, value=first_expected, label="Expected mIoU from", elem_id="cost-expected"
             )
             with gr.Accordion("Seconds for one annotation", open=False):
                 seconds = [_seconds_input(kind, defaults["defaults"][kind]) for kind in KINDS]

@@ -60,7 +60,7 @@ def test_text(measured):
 
 
 def test_json(measured):
-    report = printed("--results", measured, "--split", "s2", "--rate", 20, "--quality-control", 0.5)
+    report = printed("--results", measured, "--split", "s2", "--rate", 20, "--quality-control", 50)
     masks, weak, labels = report["scenarios"]
     assert masks["money"] > weak["money"] > labels["money"]
     # 21 answers of one second for each of 1,000 photos, half as much again for checking, 20 an hour.
@@ -118,8 +118,12 @@ def test_the_papers_numbers_for_coco_stuff(tmp_path):
         (["--images", "0"], "images"),
         (["--dataset", "ade20k"], "no class frequencies"),
         (["--budget", "1e9"], "measured both"),
+        (["--schedule", "nope"], "no measured results of the table 'msrc21/nope'; there are none, paper"),
+        (["--quality-control", "0.2"], "in percent of the annotation time: 20, not 0.2"),
+        (["--quality-control", "-1"], "quality_control"),
+        (["--budget", "-1"], "the budget is -1.00 USD"),
         (["--csv", "none.csv"], "none.csv"),
-        (["--csv", "a.csv", "--folder", "b"], "not both"),
+        (["--csv", "a.csv", "--data", "b"], "not both"),
     ],
 )
 def test_problems_are_sentences(tmp_path, arguments, named):
@@ -128,12 +132,13 @@ def test_problems_are_sentences(tmp_path, arguments, named):
     assert named in str(result.exception)
 
 
-def test_several_tables_need_a_choice(measured):
+def test_of_several_tables_the_fullest_answers_unless_another_is_named(measured):
     other = json.loads(next(measured.glob("*simformer_s1*")).read_text())
     (measured / "other.json").write_text(json.dumps({**other, "split": "s2", "schedule": "gpu"}))
-    result = run("--results", measured)
-    assert "choose one" in str(result.exception)
-    assert run("--results", measured, "--schedule", "cpu").exit_code == 0
+    assert printed("--results", measured)["expected_from"] == "msrc21/cpu"
+    assert printed("--results", measured, "--schedule", "gpu")["expected_from"] == "msrc21/gpu"
+    result = run("--results", measured, "--schedule", "nope")
+    assert result.exit_code and "there are msrc21/cpu, msrc21/gpu, paper" in str(result.exception)
 
 
 def test_a_broken_result_is_a_warning(measured):

@@ -62,7 +62,7 @@ def test_label_map_and_table_of_each_photo(segment, photos, tmp_path):
 
 
 def test_threshold_and_model(segment, photos, tmp_path):
-    result = segment(photos / "one.jpg", "--model", "cam", "--threshold", 2)
+    result = segment(photos / "one.jpg", "--weights", "cam", "--threshold", 2)
     assert result.exit_code == 0, result.output
     assert "unsure 100%" in result.stdout
     with Image.open(tmp_path / "out" / "one.png") as image:
@@ -243,10 +243,10 @@ def test_what_is_done_again(segment, photos, tmp_path, shipped):
     assert done_again(segment, photos, "--threshold", 0.2) == both
     assert done_again(segment, photos, "--threshold", 0.2) == []
     assert done_again(segment, photos, "--threshold", 0.2, "--again") == both
-    assert done_again(segment, photos, "--threshold", 0.2, "--model", "cam") == both
+    assert done_again(segment, photos, "--threshold", 0.2, "--weights", "cam") == both
     retrained = tmp_path / "cam.safetensors"  # other weights under the same name
     retrained.write_bytes((shipped / "split1.safetensors").read_bytes())
-    assert done_again(segment, photos, "--threshold", 0.2, "--model", retrained) == both
+    assert done_again(segment, photos, "--threshold", 0.2, "--weights", retrained) == both
 
 
 def test_coco_of_a_folder_is_its_label_maps(segment, nested, tmp_path):
@@ -311,7 +311,7 @@ def test_in_batches_as_one_by_one(segment, photos, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--model", "split8"], "Error: split8 is neither a weights file nor a model"),
+        (["--weights", "split8"], "Error: split8 is neither a weights file nor a model"),
         (["--out", "{photo}"], "Error: the folder {photo} cannot be made"),
         (["--format", "voc"], "Error: there is no export format 'voc'"),
         (["--min-area", "9"], "Error: --min-area is for an export"),

@@ -47,7 +47,7 @@ def pth(state, tmp_path_factory):
 def converted(pth, tmp_path_factory):
     """The command's weights file and what it said."""
     path = tmp_path_factory.mktemp("converted") / "released.safetensors"
-    words = ["convert", str(pth), "--to", str(path), "--dataset", "msrc21", "--split", "s1", "--image-size", "64"]
+    words = ["convert", str(pth), "--out", str(path), "--dataset", "msrc21", "--split", "s1", "--image-size", "64"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     return path, result.stdout
@@ -228,7 +228,7 @@ def test_half_a_download(pth, tmp_path):
 
 
 def test_the_command_says_what_is_missing(pth, tmp_path):
-    words = ["convert", str(pth), "--to", str(tmp_path / "x.safetensors"), "--dataset"]
+    words = ["convert", str(pth), "--out", str(tmp_path / "x.safetensors"), "--dataset"]
     result = CliRunner().invoke(app, [*words, "msrc21"])
     assert "--image-size" in str(result.exception)
     result = CliRunner().invoke(app, [*words, "ade20k", "--split", "all_base"])

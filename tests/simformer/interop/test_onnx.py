@@ -19,7 +19,7 @@ def onnx_file(tiny_models, tmp_path_factory):
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason=REASON)
     path = tmp_path_factory.mktemp("onnx") / "split1.onnx"
-    words = ["onnx", "--weights", str(tiny_models / "split1.safetensors"), "--to", str(path)]
+    words = ["onnx", "--weights", str(tiny_models / "split1.safetensors"), "--out", str(path)]
     result = CliRunner().invoke(app, [*words, "--height", "80", "--width", "100"])
     assert result.exit_code == 0, result.output
     assert "3 classes, input 1 x 3 x 80 x 100" in result.output

@@ -230,7 +230,7 @@ def test_a_cell_that_cannot_be_started(table, runs, monkeypatch):
     runs.lasts = {"a_s1"}
     result = run(table({"name": "a"}, {"name": "b"}), "--jobs", "2")
     assert result.exit_code == 1
-    assert re.search(r"error: b_s1 cannot be started in .*: no space left on device", result.output)
+    assert re.search(r"Error: b_s1 cannot be started in .*: no space left on device", result.output)
     assert [process.wait() for process in runs.processes] in ([143], [-15])  # the other was asked to save
 
 

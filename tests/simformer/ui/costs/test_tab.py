@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import base64
-import csv
-import io
 import re
 
 import gradio as gr
 import pytest
+from downloads import saved_csv
 
 from simformer.costs import (
     KINDS,
@@ -56,7 +54,8 @@ def inputs(**changes):
         "images": 100, "classes": ROWS, "seconds": SECONDS, "hourly_rate": 36.0, "quality_control": 0,
         "instances": 1.5, "currency": "EUR",
     }  # fmt: skip
-    return read_inputs(**{**values, **changes})
+    values |= changes
+    return read_inputs(**{**values, "classes": frequencies(values["classes"])})
 
 
 def answer(folder, **changes):
@@ -76,11 +75,6 @@ def answer(folder, **changes):
 
 def plain(html):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
-
-
-def saved(html, name):
-    match = re.search(rf'download="{re.escape(name)}" href="data:[^;]+;base64,([^"]+)"', html)
-    return list(csv.DictReader(io.StringIO(base64.b64decode(match[1]).decode())))
 
 
 # ---------------------------------------------------------------------------------- what was typed
@@ -229,7 +223,7 @@ def test_the_paper_serves_coco_stuff(tmp_path):
 def test_the_page_shows_the_plan(synthetic_results):
     shown = answer(synthetic_results, budget=20.0)
     cells = read_results(synthetic_results)
-    found = read_inputs(100, frequency_rows(shipped_frequency()), SECONDS, 15.0, 20.0, 1.87, "USD")
+    found = read_inputs(100, frequencies(frequency_rows(shipped_frequency())), SECONDS, 15.0, 20.0, 1.87, "USD")
     best = best_for_budget(found, expectation(cells, "msrc21/synthetic"), 20.0)
     assert shown["best_masked"] == list(best.masked) and 0 < len(best.masked) < 21
     text = plain(shown["best"])
@@ -237,9 +231,9 @@ def test_the_page_shows_the_plan(synthetic_results):
     assert all(name in text for name in best.masked)
     assert shown["frontier"].visible and shown["no_frontier"] == ""
     assert shown["send"].interactive and shown["take"].interactive
-    rows = saved(shown["plan"], "plan_for_budget.csv")
+    rows = saved_csv(shown["plan"], "plan_for_budget.csv")
     assert [row["class_name"] for row in rows if row["annotation"] == "mask"] == list(best.masked)
-    present = saved(shown["plan"], "plan.csv")
+    present = saved_csv(shown["plan"], "plan.csv")
     assert [row["class_name"] for row in present if row["role"] == "novel"] == [
         "tree",
         "sheep",
