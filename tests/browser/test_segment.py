@@ -223,3 +223,18 @@ def test_the_proposals_of_the_chosen_model(open_page, photo):
     assert len(images) == 2 * page.locator("#proposals .proposals > li").count() and min(images) > 0
     page.locator("#split").get_by_label("Split 2").check()
     page.wait_for_function("(before) => document.querySelector('#proposals').innerText !== before", arg=before)
+
+
+def test_an_example_comes_with_its_truth_and_how_well_models_do(open_page):
+    page = open_page(width=390)
+    page.get_by_text("Temple", exact=True).click()
+    page.locator("#status", has_text="FullyOracle on 640 × 427").wait_for()
+    figures = page.locator("#views figure")
+    assert [figure.get_attribute("data-view") for figure in figures.all()] == ["photo", "truth", *VIEWS[1:]]
+    scores = page.locator("#views figcaption b")
+    assert scores.count() == 3
+    for score in scores.all():
+        assert score.is_visible() and re.fullmatch(r"mIoU \d+\.\d", score.inner_text())
+    page.locator('[data-view="truth"] .stage').click(position={"x": 5, "y": 5})
+    assert page.locator('[data-view="truth"] .pointer b').inner_text().startswith("sky")
+    assert not scrolls_sideways(page)

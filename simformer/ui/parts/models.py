@@ -56,6 +56,7 @@ class Models:
 
     Attributes:
         left_out: names of models of other classes than most have; they cannot stand beside the others on one page.
+        dataset: of whose classes they are, such as "msrc21"; "" if there is no model.
         damaged: for models whose files cannot be used the sentence that says why, as far as it is known.
     """
 
@@ -66,6 +67,7 @@ class Models:
         self._roles = {name: dict(zip(card.classes, card.roles, strict=True)) for name, card in cards.items()}
         classes = Counter(card.classes for card in cards.values()).most_common(1)
         self.left_out = tuple(name for name, card in cards.items() if card.classes != classes[0][0])
+        self.dataset = next((card.dataset for card in cards.values() if card.classes == classes[0][0]), "")
         self.names = tuple(name for name in names if name not in (*self.left_out, *self.damaged))
         self._loading: dict[str, Future[Predictor]] = {}
         self._starting = Lock()

@@ -37,6 +37,7 @@ class View:
         names_from: key of the view whose overlay names the classes of this one.
         message: what stands in place of an overlay that is not there.
         unlabelled: what the pointer calls a pixel without a class.
+        score: how well it does, in two words, where that is known.
     """
 
     key: str
@@ -47,6 +48,7 @@ class View:
     names_from: str = ""
     message: str = ""
     unlabelled: str = "unsure"
+    score: str = ""
 
 
 def class_overlay(segmentation: Segmentation) -> str:
@@ -98,11 +100,13 @@ def _figure(view: View) -> str:
         inside = f'<img src="{view.overlay}" alt="{escape(view.text)}" draggable="false">'
     else:
         inside = f'<p class="message">{escape(view.message)}</p>' if view.message else ""
-    label = f"{view.title}: {view.text or view.note}. The arrow keys move the pointer that names the class."
+    score = f"<b>{escape(view.score)}</b>" if view.score else ""
+    facts = ". ".join(filter(None, (view.text or view.note, view.score)))
+    label = f"{view.title}: {facts}. The arrow keys move the pointer that names the class."
     return (
         f'<figure data-view="{view.key}" data-names-from="{view.names_from}" '
         f'data-unlabelled="{escape(view.unlabelled)}">'
-        f"<figcaption><strong>{escape(view.title)}</strong><span>{escape(view.note)}</span></figcaption>"
+        f"<figcaption><strong>{escape(view.title)}</strong>{score}<span>{escape(view.note)}</span></figcaption>"
         f'<div class="stage" tabindex="0" role="group" aria-label="{escape(label)}">{inside}'
         '<span class="pointer"><b></b></span></div></figure>'
     )

@@ -24,6 +24,7 @@ from simformer.ui.segment import roles
 from simformer.ui.segment.draw import View, class_overlay, describe, role_overlay, views_html
 from simformer.ui.segment.exporting import download_controls
 from simformer.ui.segment.proposals import proposals
+from simformer.ui.segment.truth import outlined, score, truth_views
 from simformer.weights import weights_folder
 
 if TYPE_CHECKING:
@@ -73,14 +74,15 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float) 
     if not names:
         raise SimFormerError(missing_sentence(models))
     shown = models.shown(photo)
+    truth = outlined(models, photo, chosen)
     found: dict[Choice, Segmentation] = {}
     problems: dict[Choice, str] = {}
     todo = [name for name in names if not known(models, name, photo)]
     seconds = 0.0
 
     def panels(status: str) -> Panels:
-        views = [photo_view(shown), *model_views(names, chosen, found, problems)]
-        in_order = [found[name] for name in (chosen, ORACLE, CAM) if name in found]
+        views = [photo_view(shown), *truth_views(truth), *model_views(names, chosen, found, problems, truth)]
+        in_order = [found[name] for name in (chosen, ORACLE, CAM) if name in found] + ([truth] if truth else [])
         return views_html(shown, views, in_order), class_table(chosen, found, served_by(models, chosen, found)), status
 
     for name in names:
@@ -115,12 +117,17 @@ def photo_view(shown: Shown) -> View:
 
 
 def model_views(
-    names: list[Choice], split: Choice | None, found: dict[Choice, Segmentation], problems: dict[Choice, str]
+    names: list[Choice],
+    split: Choice | None,
+    found: dict[Choice, Segmentation],
+    problems: dict[Choice, str],
+    truth: Segmentation | None,
 ) -> list[View]:
     """The base/novel map, where there is a SimFormer, and one view for each model in `names`.
 
     Args:
         found: segmentations by model. problems: why a model has none; the others are still to come.
+        truth: what the models are scored by, if the photo is outlined.
     """
     notes: dict[Choice, str] = {CAM: "image labels only", ORACLE: "masks for every class"}
 
@@ -128,8 +135,10 @@ def model_views(
         if model not in found:
             return View(key, heading, note, message=problems.get(model, "on its way …"))
         segmentation = found[model]
-        overlay = role_overlay(segmentation) if key == "roles" else class_overlay(segmentation)
-        return View(key, heading, note, overlay, describe(segmentation), names_from)
+        if key == "roles":
+            return View(key, heading, note, role_overlay(segmentation), describe(segmentation), names_from)
+        overlay, how_well = class_overlay(segmentation), score(segmentation, truth)
+        return View(key, heading, note, overlay, describe(segmentation), names_from, score=how_well)
 
     views = []
     if split is not None:
