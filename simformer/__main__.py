@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from simformer.cli import bench, convert, cost, evaluate, examples, export, onnx, segment
+from simformer.cli import bench, compare, convert, cost, evaluate, examples, export, onnx, segment
 from simformer.errors import exit_on_error
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ commands = (
     segment.segment,
     evaluate.evaluate,
     examples.examples,
+    compare.compare,
     bench.bench,
     convert.convert,
     onnx.onnx,

@@ -5,6 +5,7 @@ Whoever reads one of them asks here, so that a module can move within the packag
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -28,3 +29,13 @@ WEIGHTS = _ASSETS / "weights"
 
 RESULTS = _ASSETS / "results"
 """The measured results, unless $SIMFORMER_RESULTS names another folder (`simformer.results.RESULTS_FOLDER`)."""
+
+
+CACHE_VARIABLE = "SIMFORMER_CACHE"
+
+
+def cache_folder() -> Path:
+    """What can be made again: $SIMFORMER_CACHE, else simformer in the user's folder of caches. It need not exist."""
+    if folder := os.environ.get(CACHE_VARIABLE):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simformer"

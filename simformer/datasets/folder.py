@@ -17,6 +17,7 @@ from simformer.labels import VOID, read_label_png
 from simformer.splits import class_lines
 from simformer.utils.images import load_image
 
+DEFAULT_LIST = "val.txt"
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -88,9 +89,8 @@ class FolderDataset:
         """The photo: uint8 RGB, 3 x H x W. Raises DatasetError if it cannot be decoded."""
         if self._cache is not None:
             return self._cache[index][0]
-        path = self._photos[self.names[index]]
         try:
-            photo = load_image(path)
+            photo = load_image(self.photo_file(index))
         except ImageError as error:
             raise DatasetError(str(error)) from error
         return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
@@ -114,6 +114,10 @@ class FolderDataset:
                     f"(0 to {len(self.classes) - 1}, 255 for void)"
                 )
         return labels
+
+    def photo_file(self, index: int) -> Path:
+        """The photo's file."""
+        return self._photos[self.names[index]]
 
     def label_file(self, index: int) -> Path:
         """Where the photo's label map is, or would be."""
@@ -235,6 +239,11 @@ class FolderDataset:
                 raise DatasetError(f"{path}, line {rows.line_num}: there is no photo {photo!r} in images")
             labels.setdefault(name, set()).add(index_of[class_name])
         return labels
+
+
+def evaluation_list(root: str | Path) -> str | None:
+    """The list of photos to look at where nobody names one: val.txt; None, which takes all, if there is no such file."""
+    return DEFAULT_LIST if (Path(root) / DEFAULT_LIST).is_file() else None
 
 
 def _values(labels: Tensor) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,6 +54,13 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Im
         raise
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
         raise ImageError(f"{name} is damaged or cut short and cannot be decoded ({error})") from error
+
+
+def bounded(size: Sequence[int], side: int) -> tuple[int, int]:
+    """(height, width) shrunk until the longer is at most `side`, both at least 1."""
+    scale = min(1.0, side / max(size))
+    height, width = (max(1, round(length * scale)) for length in size)
+    return height, width
 
 
 def _name(source: ImageSource) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from simformer.batch.gallery import Evaluation, difference_image, evaluate_photos, resize_labels, score_photo
 from simformer.checkpoint import check_classes
-from simformer.datasets.folder import FolderDataset
+from simformer.datasets.folder import FolderDataset, evaluation_list
 from simformer.errors import CheckpointError, SimFormerError
 from simformer.labels import VOID, palette_image
 from simformer.predictor import Predictor
@@ -22,13 +22,13 @@ from simformer.segmentation import Segmentation
 from simformer.ui.parts.cache import Cache
 from simformer.ui.parts.models import Models, title
 from simformer.ui.parts.photos import VIEW_SIDE, Shown, data_uri
+from simformer.utils.images import bounded
 
 # Long side of the pictures on a card, twice their width on the page, for sharp displays.
 CARD_SIDE = 320
 # Label maps are kept as PNG, a few kilobytes each: some ten thousand photos.
 PREDICTION_BYTES = 64 * 2**20
 CARD_BYTES = 48 * 2**20
-DEFAULT_LIST = "val.txt"
 
 Labels = NDArray[np.uint8]
 
@@ -74,8 +74,7 @@ class OwnData:
     """
 
     def __init__(self, root: str | Path, list_file: str | None = None):
-        if list_file is None and (Path(root) / DEFAULT_LIST).is_file():
-            list_file = DEFAULT_LIST
+        list_file = list_file or evaluation_list(root)
         self.dataset = FolderDataset(root, list_file)
         self.name = self.dataset.root.resolve().name
         self.list_file = list_file
@@ -178,13 +177,6 @@ class OwnData:
 
 def _segment_with(predictor: Predictor) -> Any:
     return lambda image: predictor.segment(image.permute(1, 2, 0).numpy()).labels
-
-
-def bounded(size: Sequence[int], side: int) -> tuple[int, int]:
-    """(height, width) shrunk until the longer is at most `side`, both at least 1."""
-    scale = min(1.0, side / max(size))
-    height, width = (max(1, round(length * scale)) for length in size)
-    return height, width
 
 
 def difference_overlay(prediction: Labels, truth: Labels) -> str:

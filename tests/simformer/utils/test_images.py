@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from simformer.errors import ImageError
-from simformer.utils.images import load_image
+from simformer.utils.images import bounded, load_image
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
 
@@ -291,3 +291,9 @@ def test_damaged_bytes_give_an_image_or_one_sentence(source, cuts, keep):
             assert load_image(bytes(content[: max(1, int(keep * len(content)))])).mode == "RGB"
         except ImageError as error:
             assert "\n" not in str(error)
+
+
+def test_bounded():
+    assert bounded((100, 50), 200) == (100, 50)
+    assert bounded((1000, 4000), 800) == (200, 800)
+    assert bounded((1, 5000), 800) == (1, 800)

@@ -15,7 +15,7 @@ from simformer.errors import CheckpointError, DatasetError
 from simformer.evaluation import evaluate as score
 from simformer.predictor import Predictor
 from simformer.ui.data import photos as own_photos
-from simformer.ui.data.photos import OwnData, bounded
+from simformer.ui.data.photos import OwnData
 from simformer.ui.data.tab import ANY_CLASS, PAGE_SIZE, evaluate, first_overview, gallery, open_photo, overview, step
 from simformer.ui.parts.models import Models
 
@@ -186,12 +186,6 @@ def test_large_photos_are_kept_small(root, models):
     assert "2000 × 500 pixels" in last
     card = own.card("split1", 0)
     assert picture(card.photo).size == picture(card.truth).size == picture(card.difference).size == (320, 80)
-
-
-def test_bounded():
-    assert bounded((100, 50), 200) == (100, 50)
-    assert bounded((1000, 4000), 800) == (200, 800)
-    assert bounded((1, 5000), 800) == (1, 800)
 
 
 def test_other_classes_are_one_sentence(root, models):

@@ -1,0 +1,69 @@
+"""The pictures of a row: photo, truth, base/novel map and predictions, in flat colors as in the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from PIL import Image
+
+from simformer.batch.gallery import resize_labels
+from simformer.compare.gallery import Row, View
+from simformer.compare.predictions import Labels
+from simformer.labels import VOID, VOID_COLOR, palette_image
+from simformer.utils.images import bounded
+from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR
+
+INPUT, TRUTH, ROLES = "Input", "Ground truth", "Base / novel"
+"""Titles of the pictures that no model makes."""
+
+
+def row_pictures(view: View, row: Row, side: int) -> dict[str, Image.Image | None]:
+    """Title -> picture with at most `side` pixels a side, in the order of the figure; None for what is not there.
+
+    A photo without a label map has neither a truth nor a base/novel map if none has one.
+    """
+    if row.image is None:
+        return dict.fromkeys((INPUT, TRUTH, ROLES, *row.cells))
+    size = bounded(row.image.shape[1:], side)
+    photo = Image.fromarray(row.image.permute(1, 2, 0).numpy())
+    pictures: dict[str, Image.Image | None] = {
+        INPUT: photo.resize(size[::-1], Image.Resampling.LANCZOS, reducing_gap=3)
+    }
+    classes = view.split.classes
+    truth = None if row.truth is None else resize_labels(row.truth, size)
+    pictures[TRUTH] = None if truth is None else palette_image(truth, classes)
+    pictures[ROLES] = None if truth is None else role_picture(truth, view.split.novel)
+    for name, cell in row.cells.items():
+        pictures[name] = None if cell.labels is None else palette_image(resize_labels(cell.labels, size), classes)
+    return pictures
+
+
+def role_picture(labels: Labels, novel: Collection[int]) -> Image.Image:
+    """Base classes red, novel ones blue, 255 light gray: a palette image of the label map's own values."""
+    palette = np.tile(np.array(BASE_COLOR, dtype=np.uint8), (256, 1))
+    palette[list(novel)] = NOVEL_COLOR
+    palette[VOID] = VOID_COLOR
+    image = Image.fromarray(labels)
+    image.putpalette(palette.tobytes())
+    return image
+
+
+def classes_in(view: View, rows: Sequence[Row]) -> list[int]:
+    """Classes that the rows show: all of their truths, and what a prediction gives at least one pixel in a hundred."""
+    shown: set[int] = set()
+    for row in rows:
+        if row.truth is not None:
+            shown |= set(np.unique(row.truth).tolist())
+        for cell in row.cells.values():
+            if cell.labels is not None:
+                values, counts = np.unique(cell.labels, return_counts=True)
+                shown |= set(values[counts >= cell.labels.size / 100].tolist())
+    return sorted(shown & set(range(len(view.split.classes))))
+
+
+def best_columns(view: View, row: Row) -> set[str]:
+    """Names of the columns with the highest IoU, as it is printed, among models that were not given every mask."""
+    weak = {column.name for column in view.columns if column.card.novel or column.card.kind == "cam"}
+    ious = {name: round(cell.iou, 1) for name, cell in row.cells.items() if name in weak and cell.iou is not None}
+    return {name for name, iou in ious.items() if len(ious) > 1 and iou == max(ious.values())}
