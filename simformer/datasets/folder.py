@@ -242,7 +242,7 @@ class FolderDataset:
 
 
 def evaluation_list(root: str | Path) -> str | None:
-    """The list of photos to look at where nobody names one: val.txt; None, which takes all, if there is no such file."""
+    """The list of photos to look at where nobody names one: val.txt, or None, which takes all, where it is missing."""
     return DEFAULT_LIST if (Path(root) / DEFAULT_LIST).is_file() else None
 
 
