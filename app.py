@@ -18,6 +18,11 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--share", action="store_true", help="also make a public link that goes through gradio.live")
     parser.add_argument("--mcp", action="store_true", help="also serve the endpoints as tools for MCP clients")
     parser.add_argument("--data", metavar="DIR", help="folder data set: adds a tab with its truth beside predictions")
+    parser.add_argument(
+        "--models",
+        metavar="DATASET",
+        help="whose models to show: a folder in the weights folder (default: those that fit --data, or msrc21)",
+    )
     parser.add_argument("--list", metavar="FILE", help="names its photos (default: its val.txt, or else all photos)")
     parser.add_argument(
         "--local-folders",
@@ -35,12 +40,13 @@ def arguments(words: list[str]) -> argparse.Namespace:
 options = arguments(sys.argv[1:] if __name__ == "__main__" else [])
 
 from simformer.errors import exit_on_error  # noqa: E402  (--help need not wait for gradio)
+from simformer.splits import listed_classes  # noqa: E402
 from simformer.ui.page import build_page  # noqa: E402
 from simformer.ui.parts.models import Models  # noqa: E402
 from simformer.ui.theme import STYLES, theme  # noqa: E402
 
 with exit_on_error():
-    models = Models()
+    models = Models(folder=options.models, classes=listed_classes(options.data) if options.data else None)
     demo = build_page(models, data=options.data, list_file=options.list, local_folders=options.local_folders)
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -15,7 +17,10 @@ from simformer.errors import CheckpointError, ConfigError
 from simformer.model import ModelConfig, SimFormer
 from simformer.utils.files import atomic_write
 from simformer.utils.validation import first_problem
-from simformer.weights import CARD_KEY, Card, card_of, opened
+from simformer.weights import CARD_KEY, Card, backbone_file, card_of, find_backbone, opened
+
+# What the names of a backbone's tensors begin with in every network.
+BACKBONE_TENSORS = "backbone."
 
 
 def save_checkpoint(
@@ -31,29 +36,63 @@ def save_checkpoint(
     Raises:
         CheckpointError: a value is not finite (in `dtype`); names the tensor.
     """
-    tensors = {}
-    for name, tensor in state_dict.items():
-        # A copy of its own: safetensors refuses tensors that share memory.
-        stored = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        if stored.is_floating_point():
-            stored = stored.to(dtype)
-            if not stored.isfinite().all():
-                raise CheckpointError(f"{path} is not written: {name} is not finite everywhere in {dtype}")
-        tensors[name] = stored
-    content = save(tensors, metadata={CARD_KEY: card.model_dump_json()})
-    with atomic_write(path) as file:
-        file.write(content)
+    _write(path, _stored(path, state_dict, dtype), {CARD_KEY: card.model_dump_json()})
+
+
+def save_head(
+    path: str | Path,
+    state_dict: Mapping[str, Tensor],
+    card: Card,
+    backbones: str | Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """As `save_checkpoint`, but without the backbone, which many networks may share while it is frozen.
+
+    Args:
+        backbones: folder of the backbone's file, which is written unless it is there already; beside `path` or above
+            it, or the weights folder (`find_backbone`).
+
+    Raises:
+        CheckpointError: as `save_checkpoint`; or the network has no backbone.
+    """
+    tensors = _stored(path, state_dict, dtype)
+    backbone = {name: tensor for name, tensor in tensors.items() if name.startswith(BACKBONE_TENSORS)}
+    if not backbone:
+        raise CheckpointError(f"{path} is not written: the network has no backbone that could lie elsewhere")
+    shared = fingerprint(backbone)
+    file = backbone_file(Path(backbones), shared)
+    try:
+        _read_backbone(file, shared)
+    except CheckpointError:  # it is missing or damaged
+        _write(file, backbone, {})
+    head = {name: tensor for name, tensor in tensors.items() if name not in backbone}
+    _write(path, head, {CARD_KEY: card.model_copy(update={"backbone": shared}).model_dump_json()})
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors as they are stored: names, types, shapes and values; in hex."""
+    state = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return state.hexdigest()
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], Card]:
     """Read weights (floating-point tensors as float32, on the CPU) and their card.
 
+    A backbone that lies in a file of its own is read from there: the weights are all that the network has.
+
     Raises:
-        CheckpointError: the file is missing, broken, of another format, or has no card this version can read.
+        CheckpointError: the file, or that of its backbone, is missing, broken or of another format, or has no card this
+            version can read.
     """
     with opened(path, framework="pt") as file:
         card = card_of(file, path)
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        tensors = _tensors(file)
+    if card.backbone is not None:
+        tensors |= _read_backbone(find_backbone(path, card.backbone), card.backbone)
     return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, card
 
 
@@ -128,3 +167,36 @@ def check_classes(data: Sequence[str], weights: Sequence[str]) -> None:
             f"the data has {len(data)} classes and the weights {len(weights)}: "
             f"only the {place} has class {first}, {longer[first]!r}"
         )
+
+
+def _stored(path: str | Path, state_dict: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Tensors as they go into a file; CheckpointError if one is not finite."""
+    tensors = {}
+    for name, tensor in state_dict.items():
+        # A copy of its own: safetensors refuses tensors that share memory.
+        stored = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        if stored.is_floating_point():
+            stored = stored.to(dtype)
+            if not stored.isfinite().all():
+                raise CheckpointError(f"{path} is not written: {name} is not finite everywhere in {dtype}")
+        tensors[name] = stored
+    return tensors
+
+
+def _write(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    content = save(tensors, metadata=metadata)
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def _tensors(file: Any) -> dict[str, Tensor]:
+    return {name: file.get_tensor(name) for name in file.keys()}
+
+
+def _read_backbone(path: Path, wanted: str) -> dict[str, Tensor]:
+    """The tensors of a backbone's file as they are stored; CheckpointError unless they are those wanted."""
+    with opened(path, framework="pt") as file:
+        tensors = _tensors(file)
+    if fingerprint(tensors) != wanted:
+        raise CheckpointError(f"{path} does not hold the backbone that its name promises: it was changed or damaged")
+    return tensors

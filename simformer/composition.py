@@ -78,7 +78,7 @@ def assign_models(classes: Sequence[str], wanted: Sequence[str], available: Mapp
     """Few models, each for all classes it can serve: score maps of one model are comparable with each other.
 
     Greedy set cover: the model that serves most of the classes left takes them all; among equals the one whose roles
-    agree with the wanted ones most, then the first by name.
+    agree with the wanted ones most, then the first of them.
 
     Args:
         classes: K class names. wanted: "base" or "novel" for each.
@@ -91,8 +91,7 @@ def assign_models(classes: Sequence[str], wanted: Sequence[str], available: Mapp
     if len(wanted) != len(classes):
         raise ConfigError(f"{len(classes)} classes need as many roles, not {len(wanted)}")
     fits = {
-        name: {index for index, role in enumerate(roles) if role == wanted[index]}
-        for name, roles in sorted(available.items())
+        name: {index for index, role in enumerate(roles) if role == wanted[index]} for name, roles in available.items()
     }
     models: list[str | None] = [None] * len(classes)
     left = set(range(len(classes)))

@@ -170,6 +170,19 @@ def class_lines(text: str, path: Path) -> list[str]:
     return names
 
 
+def listed_classes(root: str | Path) -> tuple[str, ...]:
+    """Class names in a folder data set's classes.txt; none where it cannot be read, as opening the data set will say.
+
+    Raises:
+        DatasetError: a blank line.
+    """
+    path = Path(root) / "classes.txt"
+    try:
+        return tuple(class_lines(path.read_text(encoding="utf-8-sig"), path))
+    except (OSError, UnicodeDecodeError):
+        return ()
+
+
 def class_index(classes: Sequence[str], name: str) -> int:
     """Position of a class name. Raises UnknownClassError, which names the nearest known class."""
     if name in classes:

@@ -6,7 +6,8 @@ Light on imports: the page lists the models before torch is there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +22,9 @@ from simformer.utils.validation import first_problem
 
 WEIGHTS_VARIABLE = "SIMFORMER_WEIGHTS"
 SUFFIX = ".safetensors"
+MSRC21 = "msrc21"
+# What the names of files begin with that hold a backbone alone.
+BACKBONE = "backbone-"
 CARD_KEY = "card"
 LARGEST_SIDE = 4096  # pixels of the short side at which a network may see a photo
 # Multiples of the image size at which a network sees a photo.
@@ -34,26 +38,97 @@ def weights_folder() -> Path:
 
 
 def available_models() -> dict[str, Path]:
-    """Name -> file of every model in the weights folder, by name."""
-    return {path.stem: path for path in sorted(weights_folder().glob(f"*{SUFFIX}"))}
+    """Name -> file of every model in the weights folder ("cam") and in its folders, one a data set ("msrc21/cam").
+
+    Variants, whose names have an underscore ("s1_plus"), come after what they vary.
+    """
+    root = weights_folder()
+    files = [path for pattern in ("*", "[!.]*/*") for path in root.glob(f"{pattern}{SUFFIX}") if is_model(path)]
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(files, key=_place)}
+
+
+def models_of(dataset: str) -> dict[str, Path]:
+    """The same of one data set's folder ("" for the weights folder itself), by names without the folder."""
+    found = available_models().items()
+    return {path.stem: path for name, path in found if name.rpartition("/")[0] == dataset}
+
+
+def shown_dataset(classes: Sequence[str] | None = None) -> str:
+    """Whose models a page shows, as `models_of` takes it: one has to be chosen, for those of two do not mix.
+
+    The first folder with a model of these classes; else the weights folder itself, if somebody has put models there,
+    MSRC-21's, or the first there is.
+    """
+    models = available_models()
+    cards = readable_cards(models)[0] if classes is not None else {}
+    fitting = [name for name, card in cards.items() if card.classes == tuple(classes or ())]
+    folders = list(dict.fromkeys(name.rpartition("/")[0] for name in (fitting or models)))
+    return next((known for known in ("", MSRC21) if known in folders), (folders or [""])[0])
+
+
+def full_name(name: str, dataset: str = MSRC21) -> str:
+    """Where a model of a data set stands: "cam" is "msrc21/cam", and "split1" is "msrc21/s1"."""
+    return name if "/" in name else f"{dataset}/{short_name(name)}"
+
+
+def short_name(name: str) -> str:
+    """Splits are also called "split1": "s1"."""
+    return re.sub(r"^split(?=\d+$)", "s", name)
 
 
 def find_weights(name_or_path: str | Path) -> Path:
-    """The weights file of a model's name ("split1", "cam", "oracle"), or of a path.
+    """The weights file of a model's name, or of a path.
+
+    Args:
+        name_or_path: a name of `available_models`; those of MSRC-21 also without the folder ("s1", "split1", "cam").
 
     Raises:
         CheckpointError: neither a known name nor a file.
     """
     models = available_models()
-    if str(name_or_path) in models:
-        return models[str(name_or_path)]
+    name = str(name_or_path)
+    for known in (name, full_name(name)):
+        if known in models:
+            return models[known]
     path = Path(name_or_path)
     if path.is_file():
         return path
-    known = ", ".join(models) or "none"
+    there = ", ".join(models) or "none"
     raise CheckpointError(
-        f"{name_or_path} is neither a weights file nor a model in {weights_folder()} (there: {known})"
+        f"{name_or_path} is neither a weights file nor a model in {weights_folder()} (there: {there})"
     )
+
+
+def is_model(path: Path) -> bool:
+    """Whether a file in the weights folder is a model of its own, not the backbone of several."""
+    return not path.name.startswith((BACKBONE, "."))
+
+
+def backbone_file(folder: Path, fingerprint: str) -> Path:
+    """Where a backbone lies in a folder."""
+    return folder / f"{BACKBONE}{fingerprint[:16]}{SUFFIX}"
+
+
+def find_backbone(path: str | Path, fingerprint: str) -> Path:
+    """The file of the backbone that the weights file `path` refers to.
+
+    It is beside that file, in a folder above it up to the weights folder, or in the weights folder.
+
+    Raises:
+        CheckpointError: it is in none of them.
+    """
+    above, root = list(Path(path).resolve().parents), weights_folder().resolve()
+    nearest = above[: above.index(root)] if root in above else above[:2]
+    for folder in (*nearest, root):
+        if (file := backbone_file(folder, fingerprint)).is_file():
+            return file
+    name = backbone_file(root, fingerprint).name
+    raise CheckpointError(f"{path} needs the backbone {name}, which is neither beside it nor in {root}")
+
+
+def _place(path: Path) -> tuple[Any, ...]:
+    numbers = [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
+    return path.parent.as_posix(), "_" in path.stem, numbers
 
 
 class Inference(BaseModel):
@@ -86,6 +161,8 @@ class Card(BaseModel):
         training: configuration of the run that made the weights.
         step, commit: training steps taken, and the commit of the code that took them.
         metrics: scores measured with these weights.
+        backbone: fingerprint of the frozen backbone, whose tensors lie in a file of their own (`find_backbone`); None
+            where they are in this file.
         inference: how to use them unless the caller says otherwise.
         note: anything else a reader should know.
     """
@@ -106,6 +183,7 @@ class Card(BaseModel):
     step: int = Field(0, ge=0)
     commit: str = ""
     metrics: dict[str, Any] = {}
+    backbone: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     inference: Inference = Inference()
     note: str = ""
 

@@ -23,7 +23,7 @@ from simformer.interop.onnx import OnnxPredictor
 from simformer.model import ModelConfig
 from simformer.predictor import Predictor, speed_up
 from simformer.splits import dataset_classes
-from simformer.weights import Card, available_models, readable_cards
+from simformer.weights import Card, models_of, readable_cards, shown_dataset
 
 PHOTO_WIDTH, PHOTO_HEIGHT = 320, 240
 DEFAULT_IMAGE_SIZE = 224
@@ -89,7 +89,7 @@ def subjects(*, paper: bool = True) -> list[Subject]:
 
     Shipped weights where there are any, else the default configurations with random weights.
     """
-    models = available_models()
+    models = models_of(shown_dataset())
     cards, _ = readable_cards(models)
     network = next((name for name, card in cards.items() if card.kind == "simformer"), None)
     cam = next((name for name, card in cards.items() if card.kind == "cam"), None)

@@ -11,6 +11,8 @@ import typer
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simformer.composition import ComposedPredictor
     from simformer.weights import Card
 
@@ -64,10 +66,11 @@ def evaluate(
         raise ConfigError("--without leaves a model out of those that --roles composes; it goes with --roles")
     if roles is not None and exact:
         raise ConfigError("--exact is for --weights: roles are composed at a quarter of the resolution")
+    dataset = FolderDataset(data, list_file)
     if roles is not None:
         if present_threshold is not None:
             raise ConfigError("--present-threshold is for CAM weights, of which roles are not composed")
-        predictor = composed_predictor(roles, without or [], device, factors, flip)
+        predictor = composed_predictor(roles, dataset.classes, without or [], device, factors, flip)
         split, novel = roles, [i for i, role in enumerate(predictor.roles) if role == "novel"]
     else:
         predictor = Predictor.load(
@@ -77,11 +80,10 @@ def evaluate(
         if card.kind != "cam" and present_threshold is not None:
             raise ConfigError(f"--present-threshold is for CAM weights, which {weights} are not")
         split, novel = novel_of or card.split, card.novel if novel_of is None else novel_classes(card, novel_of)
-    dataset = FolderDataset(data, list_file)
     try:
         check_classes(dataset.classes, predictor.classes)
     except CheckpointError as error:
-        raise SimFormerError(f"{weights or 'the shipped models'} do not fit {data}: {error}") from error
+        raise SimFormerError(f"{weights} do not fit {data}: {error}") from error
 
     def labels(image: Any) -> Any:
         return predictor.segment(image.permute(1, 2, 0).numpy()).labels
@@ -115,29 +117,35 @@ def evaluate(
 
 def composed_predictor(
     roles: str,
+    classes: Sequence[str],
     without: list[str],
     device: str | None,
     scales: tuple[float, ...] | None = None,
     flip: bool | None = None,
 ) -> ComposedPredictor:
-    """Roles composed from all shipped SimFormer models but those in `without`.
+    """Roles composed from all shipped SimFormer models of these classes but those in `without`.
 
     A weights file that cannot be used is named on stderr and left out.
 
     Raises:
-        ConfigError: a model in `without` is not shipped, or no class can be served.
+        ConfigError: a model in `without` is not shipped, there is none of these classes, or none can be served.
         UnknownClassError: the roles are neither a split nor classes of the models.
     """
     from simformer.composition import ComposedPredictor
     from simformer.predictor import Predictor
-    from simformer.weights import available_models, readable_cards
+    from simformer.weights import available_models, full_name, readable_cards, weights_folder
 
     models = available_models()
-    if unknown := sorted(set(without) - set(models)):
-        raise ConfigError(f"there is no model {unknown[0]!r} to leave out; there are {', '.join(models) or 'none'}")
-    cards, problems = readable_cards({name: path for name, path in models.items() if name not in without})
+    for name in without:
+        if not {name, full_name(name)} & models.keys():
+            raise ConfigError(f"there is no model {name!r} to leave out; there are {', '.join(models) or 'none'}")
+    left_out = {name if name in models else full_name(name) for name in without}
+    models = {name: path for name, path in models.items() if name not in left_out}
+    cards, problems = readable_cards(models)
     predictors = {}
-    for name in (name for name, card in cards.items() if card.kind == "simformer"):
+    for name, card in cards.items():
+        if card.kind != "simformer" or card.classes != tuple(classes):
+            continue
         try:
             predictors[name] = Predictor.load(models[name], device, scales=scales, flip=flip)
         except CheckpointError as error:
@@ -145,7 +153,7 @@ def composed_predictor(
     for problem in problems.values():
         typer.echo(f"Left out: {problem}", err=True)
     if not predictors:
-        raise ConfigError("no SimFormer model is shipped that could be composed")
+        raise ConfigError(f"no SimFormer model in {weights_folder()} that could be composed knows just these classes")
     return ComposedPredictor(predictors, wanted_roles(next(iter(predictors.values())).card, roles))
 
 

@@ -37,15 +37,15 @@ def test_a_wheel_brings_what_it_needs_and_runs_elsewhere(tmp_path):
         names = archive.namelist()
     assert "simformer/py.typed" in names and "simformer/data/splits.json" in names
     assert "train/configs/msrc21.yaml" in names and "train/prepare/lists/msrc21_train.txt" in names
-    assert "simformer/assets/weights/split1.safetensors" in names
+    assert "simformer/assets/weights/msrc21/s1.safetensors" in names
     assert any(name.startswith("simformer/ui/static/") for name in names)
     metadata = next(name for name in names if name.endswith("/METADATA"))
     text = (tmp_path / "site" / metadata).read_text()
     assert "Requires-Dist: torch>=2.9\n" in text and "Provides-Extra: train\n" in text
     code = (
-        "import simformer, sys; from simformer.weights import available_models; "
+        "import simformer, sys; from simformer.weights import available_models, find_weights; "
         "assert simformer.__file__.startswith(sys.argv[1]), simformer.__file__; "
-        "assert 'split1' in available_models(); print(simformer.__version__)"
+        "assert find_weights('split1') == available_models()['msrc21/s1']; print(simformer.__version__)"
     )
     site = str(tmp_path / "site")
     ran = subprocess.run(

@@ -13,6 +13,7 @@ from simformer.splits import (
     custom_split,
     dataset_classes,
     datasets,
+    listed_classes,
     load_split,
     split_label,
     split_names,
@@ -102,6 +103,12 @@ def test_class_index():
     assert class_index(("a", "b"), "b") == 1
     with pytest.raises(UnknownClassError, match="no class 'zzz'; the classes are a, b"):
         class_index(("a", "b"), "zzz")
+
+
+def test_the_classes_of_a_data_set_that_may_not_be_there(tmp_path):
+    assert listed_classes(tmp_path) == ()
+    (tmp_path / "classes.txt").write_text("\ufeffsky\ncow\n", encoding="utf-8")
+    assert listed_classes(tmp_path) == ("sky", "cow")
 
 
 def test_roles_as_text_and_back():

@@ -21,7 +21,7 @@ from simformer.errors import CheckpointError, ConfigError
 from simformer.results import ResultCell, read_results
 from simformer.splits import ALL_BASE
 from simformer.utils.validation import first_problem
-from simformer.weights import SUFFIX, read_card
+from simformer.weights import SUFFIX, full_name, read_card
 from train.config import TrainConfig, as_published, load_config, read_yaml
 from train.state import WEIGHTS, first_difference
 from train.tables.cluster import ClusterProcess
@@ -144,8 +144,14 @@ class Cell:
         """
         if self.teacher is not None and self.teacher.result is None:
             return
-        shipped = f"{self.settings.teacher}{SUFFIX}"
-        teachers = [self.teacher.result] if self.teacher else [cell for cell in published if cell.weights == shipped]
+        shipped = full_name(self.settings.teacher or "")
+        teachers = (
+            [self.teacher.result]
+            if self.teacher
+            else [
+                cell for cell in published if cell.weights and full_name(cell.weights.removesuffix(SUFFIX)) == shipped
+            ]
+        )
         for cell in measured:
             settings = as_published(self.settings)
             if any(cell.date < teacher.date for teacher in teachers):

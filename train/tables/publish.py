@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from simformer.checkpoint import load_checkpoint, save_checkpoint
+from simformer.checkpoint import load_checkpoint, save_checkpoint, save_head
 from simformer.errors import CheckpointError, ConfigError, exit_on_error
 from simformer.results import RESULTS_FOLDER, read_results, write_result
-from simformer.weights import SUFFIX, read_card, weights_folder
+from simformer.weights import BACKBONE, SUFFIX, full_name, read_card, weights_folder
 from train.state import WEIGHTS
 from train.tables.provenance import clash, differing_setting
 
@@ -18,7 +18,12 @@ LARGEST = 20 * 2**20  # bytes; what a repository and a Space carry without large
 
 
 def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, Path]:
-    """Copies RUN/weights.safetensors to `weights`/NAME and its result, naming them, to `results`.
+    """Copies RUN/weights.safetensors to `weights`/DATASET/NAME and its result, naming them, to `results`.
+
+    A backbone that was frozen lies once in `weights`, for all models that were trained with it.
+
+    Args:
+        name: of the model; the folder of its data set may stand before it ("msrc21/s1").
 
     Raises:
         CheckpointError: the run has no usable weights, not exactly one result or that of another training, or the
@@ -35,8 +40,12 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
         raise CheckpointError(f"the weights of {run} are larger than {LARGEST // 2**20} MiB")
     if (key := differing_setting(card.training, cells[0].config)) is not None:
         raise CheckpointError(f"the weights and the result of {run} are of different trainings: they differ in {key}")
-    if not name or name.startswith(".") or name.endswith(SUFFIX) or Path(name).name != name:
-        raise ConfigError(f"{name!r} is not a name of a model: it is a file's name without folder and {SUFFIX}")
+    name = full_name(name, card.dataset)
+    folder, _, own = name.rpartition("/")
+    if not own or own.startswith((".", BACKBONE)) or own.endswith(SUFFIX) or own != Path(own).name:
+        raise ConfigError(f"{own!r} is not a name of a model: it is a file's name without {SUFFIX}")
+    if folder != card.dataset:
+        raise ConfigError(f"{run} was trained on {card.dataset}, so its models do not lie in the folder {folder!r}")
     if found := clash(cells[0], results):
         there, key = found
         raise ConfigError(
@@ -46,14 +55,17 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
     target = weights / f"{name}{SUFFIX}"
     if target.exists() and (key := differing_setting(read_card(target).training, card.training)) is not None:
         raise ConfigError(f"{target} was trained with another {key} and is not replaced: give this model another name")
-    weights.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(target, state_dict, card)
-    return target, write_result(cells[0].model_copy(update={"weights": target.name}), results)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if card.training.get("frozen_backbone"):
+        save_head(target, state_dict, card, weights)
+    else:
+        save_checkpoint(target, state_dict, card)
+    return target, write_result(cells[0].model_copy(update={"weights": f"{name}{SUFFIX}"}), results)
 
 
 def main(
     run: Annotated[Path, typer.Argument(help="folder of a finished run")],
-    name: Annotated[str, typer.Argument(help="name of the model: split1, oracle, cam ...")],
+    name: Annotated[str, typer.Argument(help="name of the model: s1, s1_plus, oracle, cam ...")],
 ) -> None:
     """Ship a model with the app."""
     with exit_on_error():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,14 @@ from simformer.splits import Roles
 from simformer.ui.parts.cache import Cache
 from simformer.ui.parts.photos import Photo, Shown, show
 from simformer.ui.parts.zerogpu import on_gpu, on_zerogpu
-from simformer.weights import available_models, readable_cards
+from simformer.weights import (
+    available_models,
+    models_of,
+    readable_cards,
+    short_name,
+    shown_dataset,
+    weights_folder,
+)
 
 if TYPE_CHECKING:
     from simformer.composition import ComposedPredictor, Segmenter
@@ -32,27 +41,36 @@ Choice = str | Roles
 # Answers for about ten photos. Losing one costs a tenth of a second, so more memory would be wasted.
 CACHE_BYTES = 96 * 2**20
 WAITING_SECONDS = 0.3
+FIRST_SPLIT = "s1"
 TRAINING = {
-    CAM: "python -m train train/configs/msrc21_cam.yaml",
-    ORACLE: "python -m train train/configs/msrc21.yaml split=all_base",
-    "split1": "python -m train train/configs/msrc21.yaml",
+    CAM: "python -m train train/configs/{dataset}_cam.yaml",
+    ORACLE: "python -m train train/configs/{dataset}.yaml split=all_base",
+    FIRST_SPLIT: "python -m train train/configs/{dataset}.yaml",
 }
+"""How to train what is missing, of these data sets:"""
+TRAINED = ("msrc21", "nyuv2")
+# What variants of SimFormer add to the name of its split.
+VARIANTS = {"plus": "SimFormer+", "retab": "RETAB"}
 
 
 def title(choice: Choice) -> str:
-    """What people call a model: "split1" is "SimFormer, split 1"."""
+    """What people call a model: "s1" is "SimFormer, split 1", "s1_plus" is "SimFormer+, split 1"."""
     if isinstance(choice, Roles):
         return "SimFormer, your roles"
     known = {CAM: "CAM", ORACLE: "FullyOracle", SIMFORMER: "SimFormer"}
-    number = choice.removeprefix("split")
-    return known.get(choice) or (f"SimFormer, split {number}" if number.isdecimal() else choice)
+    split, _, after = short_name(choice).partition("_")
+    before, split, after = (split, after, "") if split in VARIANTS else ("", split, after)
+    if re.fullmatch(r"s\d+", split) and (before or after) in ("", *VARIANTS):
+        return f"{VARIANTS.get(before or after, 'SimFormer')}, split {split[1:]}"
+    return known.get(choice, choice)
 
 
 class Models:
-    """Models by name. Nothing is loaded before `start`.
+    """One data set's models by name. Nothing is loaded before `start`.
 
     Args:
-        names: "cam", "oracle", and the SimFormers: every other name. None takes all that are in the weights folder.
+        names: "cam", "oracle", and the SimFormers: every other name. None takes all that there are.
+        folder: theirs in the weights folder. None: as `shown_dataset`, for `classes` if they are given.
 
     Attributes:
         left_out: names of models of other classes than most have; they cannot stand beside the others on one page.
@@ -60,14 +78,20 @@ class Models:
         damaged: for models whose files cannot be used the sentence that says why, as far as it is known.
     """
 
-    def __init__(self, names: Sequence[str] | None = None):
-        files = available_models()
-        names = tuple(files if names is None else names)
-        cards, self.damaged = readable_cards({name: files[name] for name in names if name in files})
+    def __init__(
+        self, names: Sequence[str] | None = None, folder: str | None = None, classes: Sequence[str] | None = None
+    ):
+        self.folder = shown_dataset(classes) if folder is None else folder
+        self._files = models_of(self.folder)
+        if folder and not self._files:
+            there = ", ".join(available_models()) or "none"
+            raise CheckpointError(f"there are no models of {folder} in {weights_folder()} (there: {there})")
+        names = tuple(self._files if names is None else names)
+        cards, self.damaged = readable_cards({name: self._files[name] for name in names if name in self._files})
         self._roles = {name: dict(zip(card.classes, card.roles, strict=True)) for name, card in cards.items()}
-        classes = Counter(card.classes for card in cards.values()).most_common(1)
-        self.left_out = tuple(name for name, card in cards.items() if card.classes != classes[0][0])
-        self.dataset = next((card.dataset for card in cards.values() if card.classes == classes[0][0]), "")
+        shared = Counter(card.classes for card in cards.values()).most_common(1)
+        self.left_out = tuple(name for name, card in cards.items() if card.classes != shared[0][0])
+        self.dataset = next((card.dataset for card in cards.values() if card.classes == shared[0][0]), "")
         self.names = tuple(name for name in names if name not in (*self.left_out, *self.damaged))
         self._loading: dict[str, Future[Predictor]] = {}
         self._starting = Lock()
@@ -90,7 +114,12 @@ class Models:
         roles = Roles.parse(text)
         if roles is not None and self._parts and len(roles) == len(self.classes):
             return roles
-        return text if text in self.names else None
+        name = self._name(text or "")
+        return name if name in self.names else None
+
+    def _name(self, name: str) -> str:
+        """A split is known by both its names."""
+        return next((known for known in (name, short_name(name)) if known in self.names), name)
 
     def roles_of(self, choice: Choice | None) -> Roles:
         """Role of each of `classes` in a SimFormer; all base for other models."""
@@ -106,8 +135,8 @@ class Models:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the page would like to show and is not there: "split1" (if no SimFormer is), "cam", "oracle"."""
-        wanted = (() if self.simformers else ("split1",)) + (CAM, ORACLE)
+        """What the page would like to show and is not there: "s1" (if no SimFormer is), "cam", "oracle"."""
+        wanted = (() if self.simformers else (FIRST_SPLIT,)) + (CAM, ORACLE)
         return tuple(name for name in wanted if name not in (*self.names, *self.damaged))
 
     def segmenter(self, choice: Choice) -> Segmenter:
@@ -116,7 +145,7 @@ class Models:
         Raises:
             CheckpointError: the model cannot be used. ConfigError: no model had any class in the wanted role.
         """
-        return self.composed(choice) if isinstance(choice, Roles) else PageModel(self, choice)
+        return self.composed(choice) if isinstance(choice, Roles) else PageModel(self, self._name(choice))
 
     def composed(self, roles: Roles) -> ComposedPredictor[PageModel]:
         """The same for roles of one's own. A model that cannot be used serves no class."""
@@ -146,7 +175,7 @@ class Models:
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
         first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names), *self.simformers[1:]]
         for name in first:
-            self._loading[name] = pool.submit(_load, name)
+            self._loading[name] = pool.submit(_load, self._files.get(name, name))
         pool.shutdown(wait=on_zerogpu())
 
     def waiting(self, choice: Choice) -> Iterator[str]:
@@ -159,6 +188,7 @@ class Models:
 
     def predictor(self, name: str) -> Predictor:
         """The loaded model; waits for it. Raises CheckpointError if there is none, or its file cannot be used."""
+        name = self._name(name)
         try:
             return self._future(name).result()
         except CheckpointError as error:
@@ -244,10 +274,10 @@ class PageModel:
         return known.with_threshold(threshold) if threshold else known
 
 
-def _load(name: str) -> Predictor:
+def _load(name_or_path: str | Path) -> Predictor:
     from simformer.predictor import Predictor
 
-    return Predictor.load(name)
+    return Predictor.load(name_or_path)
 
 
 def _bytes(segmentation: Segmentation) -> int:

@@ -18,14 +18,14 @@ from simformer.ui.parts.class_table import class_rows, table_html
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.html import empty, hint
 from simformer.ui.parts.inputs import MODEL_QUEUE, PhotoInput, failure
-from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, TRAINING, Choice, Models, title
+from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, TRAINED, TRAINING, Choice, Models, title
 from simformer.ui.parts.photos import Photo, Shown
 from simformer.ui.segment import roles
 from simformer.ui.segment.draw import View, class_overlay, describe, role_overlay, views_html
 from simformer.ui.segment.exporting import download_controls
 from simformer.ui.segment.proposals import proposals
 from simformer.ui.segment.truth import outlined, score, truth_views
-from simformer.weights import weights_folder
+from simformer.weights import MSRC21, weights_folder
 
 if TYPE_CHECKING:
     from simformer.segmentation import Segmentation
@@ -191,11 +191,16 @@ def served_sentence(models: Models, wanted: Roles) -> str:
     return " ".join(parts)
 
 
+def how_to_train(models: Models, name: str) -> str:
+    """The command that trains a missing model."""
+    return TRAINING[name].format(dataset=models.folder if models.folder in TRAINED else MSRC21)
+
+
 def missing_sentence(models: Models) -> str:
     """Which models the page lacks and how to make them, which it leaves out and which cannot be used; or nothing."""
     sentences = []
     if models.missing:
-        what = ", ".join(f"{title(name)} (train it: {TRAINING[name]})" for name in models.missing)
+        what = ", ".join(f"{title(name)} (train it: {how_to_train(models, name)})" for name in models.missing)
         sentences.append(f"There are no weights in {weights_folder()} for {what}.")
     if models.left_out:
         names = ", ".join(models.left_out)

@@ -197,6 +197,19 @@ def test_damaged_weights_are_named_and_the_others_serve(shipped, data, tmp_path,
     assert "another.safetensors" in result.stderr and "class_head.bias is missing" in result.stderr
 
 
+def test_models_of_other_classes_are_not_composed(shipped, data, tmp_path, monkeypatch):
+    tensors, card = load_checkpoint(shipped / "split1.safetensors")
+    for folder, classes in (("msrc21", ("wall", "floor", "cat")), ("nyuv2", card.classes)):
+        (tmp_path / folder).mkdir()
+        changed = card.model_copy(update={"classes": classes})
+        save_checkpoint(tmp_path / folder / "s1.safetensors", tensors, changed)
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    printed = json.loads(evaluate(data, "--roles", "cat").stdout)
+    assert set(printed["served_by"].values()) == {"nyuv2/s1"}
+    assert "knows just these classes" in failure(evaluate(data, "--roles", "cat", "--without", "nyuv2/s1"))
+    assert json.loads(evaluate(data, "--roles", "cat", "--without", "split1").stdout)["served_by"]["cat"] == "nyuv2/s1"
+
+
 def test_an_unserved_class_has_no_pixel(shipped, data):
     printed = json.loads(evaluate(data, "--roles", "sky,cat").stdout)
     assert printed["served_by"] == {"sky": None, "grass": "split1", "cat": "split1"}

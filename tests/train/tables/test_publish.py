@@ -11,7 +11,7 @@ from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import CheckpointError, ConfigError
 from simformer.results import CellScores, ResultCell, read_results, write_result
 from simformer.splits import load_split
-from simformer.weights import Card
+from simformer.weights import Card, opened
 from train.tables import publish as module
 from train.tables.publish import publish
 
@@ -38,8 +38,25 @@ def finished(tmp_path):
 
 def test_weights_and_result_are_shipped(finished, tmp_path):
     weights, result = publish(finished, "split1", tmp_path / "weights", tmp_path / "results")
-    assert load_checkpoint(weights)[1].training == SETTINGS and weights.name == "split1.safetensors"
-    assert [cell.weights for cell in read_results(result.parent)] == ["split1.safetensors"]
+    assert load_checkpoint(weights)[1].training == SETTINGS and weights == tmp_path / "weights/msrc21/s1.safetensors"
+    assert [cell.weights for cell in read_results(result.parent)] == ["msrc21/s1.safetensors"]
+    assert publish(finished, "msrc21/s1", tmp_path / "weights", tmp_path / "results")[0] == weights
+
+
+def test_a_frozen_backbone_is_shipped_once(tmp_path, finished):
+    weights = tmp_path / "weights"
+    state = {"backbone.x": torch.arange(3.0), "head.x": torch.ones(1)}
+    _, card = load_checkpoint(finished / "weights.safetensors")
+    [cell] = read_results(finished)
+    settings = SETTINGS | {"frozen_backbone": True}
+    save_checkpoint(finished / "weights.safetensors", state, card.model_copy(update={"training": settings}))
+    write_result(cell.model_copy(update={"config": settings}), finished)
+    files = [publish(finished, name, weights, tmp_path / "results")[0] for name in ("s1", "again")]
+    assert len(list(weights.glob("backbone-*"))) == 1
+    for file in files:
+        with opened(file, "pt") as content:
+            assert list(content.keys()) == ["head.x"]
+        assert load_checkpoint(file)[0].keys() == state.keys()
 
 
 def test_what_is_refused_leaves_what_was_shipped(finished, tmp_path, monkeypatch):
@@ -62,7 +79,7 @@ def test_what_is_refused_leaves_what_was_shipped(finished, tmp_path, monkeypatch
     state, card = load_checkpoint(finished / "weights.safetensors")
     save_checkpoint(other / "weights.safetensors", state, card.model_copy(update={"training": seed}))
     write_result(cell.model_copy(update={"seed": 3, "config": seed}), other)
-    with pytest.raises(ConfigError, match=r"split1\.safetensors was trained with another seed and is not replaced"):
+    with pytest.raises(ConfigError, match=r"msrc21/s1\.safetensors was trained with another seed and is not replaced"):
         publish(other, "split1", *folders)
     assert len(read_results(folders[1])) == 1
     assert [path.read_bytes() for path in shipped] == before
@@ -78,8 +95,10 @@ def test_a_result_of_other_settings_is_not_replaced(finished, tmp_path):
     assert [path.read_bytes() for path in folders[1].iterdir()] == before and not folders[0].exists()
 
 
-@pytest.mark.parametrize("name", ["", "split1.safetensors", "../split1", "a/b", ".."])
+@pytest.mark.parametrize("name", [
+    "", "split1.safetensors", "../split1", "nyuv2/s1", "..", "msrc21/", "msrc21/../s1", "msrc21/.s1", "backbone-1",
+])  # fmt: skip
 def test_a_name_that_is_none(finished, tmp_path, name):
-    with pytest.raises(ConfigError, match="is not a name of a model"):
+    with pytest.raises(ConfigError, match=r"is not a name of a model|was trained on msrc21"):
         publish(finished, name, tmp_path / "weights", tmp_path / "results")
     assert not (tmp_path / "weights").exists()

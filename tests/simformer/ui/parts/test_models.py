@@ -25,15 +25,46 @@ def test_models_are_found_by_name(models):
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch, make_card):
     monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
-    assert Models().missing == ("split1", "cam", "oracle")
+    assert Models().missing == ("s1", "cam", "oracle")
     save_checkpoint(tmp_path / "split3.safetensors", {}, make_card())
     assert Models().missing == ("cam", "oracle")
 
 
 def test_titles():
-    assert [title(name) for name in ("split12", "cam", "oracle", "mine", "splitter")] == [
-        "SimFormer, split 12", "CAM", "FullyOracle", "mine", "splitter",
+    assert [title(name) for name in ("split12", "s2", "cam", "oracle", "mine", "splitter", "s", "s1_mine")] == [
+        "SimFormer, split 12", "SimFormer, split 2", "CAM", "FullyOracle", "mine", "splitter", "s", "s1_mine",
     ]  # fmt: skip
+    assert [title(name) for name in ("s1_plus", "retab_s1", "mine_s1", "retab_s1_plus")] == [
+        "SimFormer+, split 1", "RETAB, split 1", "mine_s1", "retab_s1_plus",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def two_datasets(page_weights, tmp_path, monkeypatch):
+    """The models of `page_weights` as MSRC-21's, and one of other classes as NYUv2's."""
+    (tmp_path / "msrc21").mkdir()
+    (tmp_path / "nyuv2").mkdir()
+    for path in page_weights.glob("*.safetensors"):
+        (tmp_path / "msrc21" / path.name.replace("split", "s")).write_bytes(path.read_bytes())
+    tensors, card = load_checkpoint(page_weights / "split1.safetensors")
+    renamed = card.model_copy(update={"classes": ("wall", "floor", "cat")})
+    save_checkpoint(tmp_path / "nyuv2" / "s1.safetensors", tensors, renamed)
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    return tmp_path
+
+
+def test_a_page_shows_one_data_sets_models(two_datasets, photo_file):
+    msrc21, nyuv2 = Models(), Models(folder="nyuv2")
+    assert msrc21.names == ("cam", "oracle", "s1", "s2") and msrc21.classes == ("sky", "grass", "cat")
+    assert nyuv2.names == ("s1",) and nyuv2.classes == ("wall", "floor", "cat") and not nyuv2.left_out
+    assert Models(classes=("wall", "floor", "cat")).folder == "nyuv2"
+    photo = Photo(photo_file)
+    assert nyuv2.segment("s1", photo).classes == ("wall", "floor", "cat")
+    assert msrc21.find("split2") == "s2" and msrc21.predictor("split2") is msrc21.predictor("s2")
+    assert msrc21.segment("split2", photo).classes == ("sky", "grass", "cat") and msrc21.knows("s2", photo)
+    assert "train/configs/nyuv2_cam.yaml" in missing_sentence(nyuv2)
+    with pytest.raises(CheckpointError, match="no models of ade20k"):
+        Models(folder="ade20k")
 
 
 def test_score_maps_are_those_of_the_door(models, tmp_path):
