@@ -19,13 +19,14 @@ def examples(
     from simformer.predictor import Predictor
     from simformer.weights import available_models
 
-    names = weights or list(available_models())
+    shipped = available_models()
+    names = weights or list(shipped)
     if not names:
         raise CheckpointError("no weights are shipped; name some with --weights")
     columns = {}
     for name in names:
         predictor = Predictor.load(name, device)
-        columns[predictor.name] = example_scores(predictor)
+        columns[name if name in shipped else predictor.name] = example_scores(predictor)
     photos = dict.fromkeys(photo for scores in columns.values() for photo in scores)
     if not photos:
         raise SimFormerError("nothing in the example photos is outlined for the data sets of these models")
