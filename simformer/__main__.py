@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from simformer.cli import bench, compare, convert, cost, evaluate, examples, export, onnx, segment
+from simformer.cli import backtest, bench, compare, convert, cost, evaluate, examples, export, onnx, segment
 from simformer.errors import exit_on_error
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ commands = (
     convert.convert,
     onnx.onnx,
     cost.cost,
+    backtest.backtest,
     export.export,
 )
 for command in commands:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import ndimage
 
@@ -64,6 +65,41 @@ def shipped_counts(dataset: str) -> dict[str, Any]:
             "count them on a folder of label maps or give them as CSV"
         )
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def shipped_together(dataset: str, classes: Sequence[str]) -> NDArray[np.float64] | None:
+    """Of the training photos that show class c, the share that show class d too; None if they were not counted.
+
+    Returns:
+        float64, K x K, 0 to 1, in the order of `classes`; 0 on the diagonal and where no photo shows c.
+    """
+    try:
+        counts = shipped_counts(dataset)
+    except ConfigError:
+        return None
+    names = [row["name"] for row in counts["classes"]]
+    if set(names) != set(classes) or "pairs" not in counts:
+        return None
+    order = [names.index(name) for name in classes]
+    pairs = np.array(counts["pairs"], dtype=float)[np.ix_(order, order)]
+    shares = pairs / np.maximum(np.diag(pairs), 1)[:, None]
+    np.fill_diagonal(shares, 0)
+    return shares
+
+
+def count_pairs(dataset: FolderDataset) -> list[list[int]]:
+    """In how many photos every two classes are shown together, by image-level labels.
+
+    Returns:
+        K rows of K counts, in class order, symmetric; on the diagonal the photos that show the class.
+
+    Raises:
+        DatasetError: as `count_classes`.
+    """
+    shown = np.zeros((len(dataset), len(dataset.classes)), dtype=np.int64)
+    for photo, labels in enumerate(dataset.all_image_labels()):
+        shown[photo, list(labels)] = 1
+    return (shown.T @ shown).tolist()
 
 
 def count_classes(

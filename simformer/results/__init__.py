@@ -3,6 +3,8 @@
 from simformer.results.cells import (
     ALL,
     RESULTS_FOLDER,
+    SEALED,
+    UNFINISHED,
     CellScores,
     Health,
     ResultCell,
@@ -39,6 +41,8 @@ __all__ = [
     "METHOD_ORDER",
     "NAME_OF_TRAINING",
     "RESULTS_FOLDER",
+    "SEALED",
+    "UNFINISHED",
     "CellScores",
     "ClassRow",
     "Group",

@@ -28,6 +28,12 @@ RESULTS_FOLDER = Path(os.environ.get("SIMFORMER_RESULTS") or RESULTS)
 ALL = "all"
 """The split of a method trained once, whatever the roles: CAM (image-level labels), FullyOracle (masks)."""
 
+UNFINISHED = "unfinished"
+"""Folder, below the results, of cells of tables that are still being measured."""
+
+SEALED = "sealed"
+"""Folder, below the results, of cells that only the backtest of expectations reads, and only if it is told to."""
+
 # A mean rounded to one decimal place before it was stored may differ by this much from its classes.
 _ROUNDING = 0.0501
 

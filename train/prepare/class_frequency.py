@@ -1,7 +1,8 @@
 """python -m train.prepare.class_frequency ROOT DATASET: count how often a data set's classes occur.
 
 Writes simformer/data/class_frequency_DATASET.json, from which annotation costs are computed: for every class
-the number of photos and of regions. Numbers alone; nothing of a photo is kept.
+the number of photos and of regions, for every two classes the number of photos. Numbers alone; nothing of a photo is
+kept.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from simformer.costs.frequency import SMALLEST_REGION, count_classes
+from simformer.costs.frequency import SMALLEST_REGION, count_classes, count_pairs
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import exit_on_error
 from simformer.paths import DATA
@@ -34,14 +35,17 @@ def prepare(root: Path, dataset: str, list_file: str, out: Path) -> None:
         "images": len(photos),
         "smallest_region": SMALLEST_REGION,
         "note": "images: photos that show the class. label_maps: those of them whose label map shows it. "
-        "regions: connected components (8 neighbors) in those of at least smallest_region of its pixels.",
+        "regions: connected components (8 neighbors) in those of at least smallest_region of its pixels. "
+        "pairs: photos that show both classes, a row a class.",
         "command": f"python -m train.prepare.class_frequency ROOT {dataset} --list {list_file}",
     }
     # One line a class, so that the file can be read and compared.
     lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
     classes = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
+    pairs = ",\n".join("  " + json.dumps(row) for row in count_pairs(photos))
     with atomic_write(out, "w") as file:
-        file.write("{\n" + "\n".join(lines) + '\n "classes": [\n' + classes + "\n ]\n}\n")
+        text = f'"classes": [\n{classes}\n ],\n "pairs": [\n{pairs}\n ]'
+        file.write("{\n" + "\n".join(lines) + f"\n {text}\n}}\n")
 
 
 def main(

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from simformer.batch.cluster import Cluster
 from simformer.errors import CheckpointError, ConfigError
-from simformer.results import ResultCell, read_results
+from simformer.results import SEALED, ResultCell, read_results
 from simformer.splits import ALL_BASE
 from simformer.utils.validation import first_problem
 from simformer.weights import SUFFIX, full_name, read_card
@@ -30,8 +30,6 @@ from train.tables.provenance import table_name
 
 # How a run ends that was asked to stop: with its state saved, or before it had begun.
 STOPPED = {code for number in (signal.SIGTERM, signal.SIGINT) for code in (128 + number, -number)}
-# Where results of sealed cells go, below the other results.
-SEALED = "sealed"
 
 
 class CellGroup(BaseModel):

@@ -7,10 +7,12 @@ from PIL import Image
 from simformer.costs.frequency import (
     ClassFrequency,
     count_classes,
+    count_pairs,
     csv_frequency,
     folder_frequency,
     shipped_counts,
     shipped_frequency,
+    shipped_together,
 )
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import ConfigError, DatasetError
@@ -54,6 +56,10 @@ def test_photos_and_regions_are_counted(photos):
     }
 
 
+def test_photos_of_pairs_are_counted(photos):
+    assert count_pairs(FolderDataset(photos)) == [[1, 1, 0, 0], [1, 2, 1, 0], [0, 1, 2, 0], [0, 0, 0, 0]]
+
+
 def test_smaller_regions_count_if_asked_for(photos):
     assert count_classes(FolderDataset(photos), smallest=0)[1]["regions"] == 3
 
@@ -82,6 +88,20 @@ def test_shipped_counts_belong_to_the_data_set(dataset, images):
         assert row["regions"] >= row["label_maps"] == row["images"]
         assert frequency.share == row["images"] / counts["images"]
         assert frequency.instances == row["regions"] / row["images"]
+
+
+@pytest.mark.parametrize("dataset", ["msrc21", "nyuv2"])
+def test_shipped_pairs_belong_to_the_counts(dataset):
+    counts = shipped_counts(dataset)
+    pairs = np.array(counts["pairs"])
+    assert np.diag(pairs).tolist() == [row["images"] for row in counts["classes"]]
+    assert np.array_equal(pairs, pairs.T)
+    assert (pairs <= np.diag(pairs)).all()
+    classes = dataset_classes(dataset)[::-1]
+    together = shipped_together(dataset, classes)
+    assert np.diag(together).tolist() == [0] * len(classes)
+    assert together[2, 5] == pairs[::-1, ::-1][2, 5] / pairs[::-1, ::-1][2, 2]
+    assert shipped_together(dataset, classes[1:]) is None and shipped_together("ade20k", classes) is None
 
 
 def test_counts_that_do_not_ship():

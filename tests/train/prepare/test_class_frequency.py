@@ -36,6 +36,7 @@ def test_counts_of_a_folder_become_json(tmp_path):
         {"name": "sky", "images": 1, "label_maps": 1, "regions": 1},
         {"name": "cat", "images": 1, "label_maps": 1, "regions": 2},
     ]
+    assert counts["pairs"] == [[1, 1], [1, 1]]
     assert str(tmp_path) not in out.read_text()
 
 

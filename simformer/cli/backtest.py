@@ -1,0 +1,157 @@
+"""backtest: how far expectations of role sets are off, every measured one predicted without it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simformer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from simformer.costs.backtest import Backtest, Errors, Trial
+    from simformer.costs.role_sets import MeasuredSets
+    from simformer.results import ResultCell
+
+
+def backtest(
+    method: Annotated[
+        str | None, typer.Option(help="Whose role sets; by default SimFormer+ where measured, else SimFormer.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of measured results, and those of its folder unfinished.")
+    ] = None,
+    sealed: Annotated[
+        bool, typer.Option("--sealed", help="Predict the sealed role sets, too: once, when all else is decided.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a data set's name over its numbers.")] = False,
+) -> None:
+    """Predict every measured role set without it and those nested with it; print errors beside simple predictions."""
+    from simformer.costs import role_sets
+    from simformer.results import RESULTS_FOLDER, SEALED, UNFINISHED
+
+    folder = results or RESULTS_FOLDER
+    folders = [folder, folder / UNFINISHED]
+    tables = role_sets.measured_sets(_cells(folders), method)
+    hidden = _cells([one / SEALED for one in folders]) if sealed else None
+    report: dict[str, dict[str, Any]] = {}
+    problems = []
+    for dataset, measured in tables.items():
+        try:
+            report[dataset] = _tested(measured, tables, hidden)
+        except ConfigError as error:
+            problems.append(str(error))
+    if not report:
+        raise ConfigError("; ".join(problems))
+    for problem in problems:
+        typer.echo(f"Warning: {problem}", err=True)
+    if as_json:
+        typer.echo(json.dumps(report, indent=1, ensure_ascii=False))
+    else:
+        typer.echo("\n\n".join(_text(dataset, found) for dataset, found in report.items()))
+
+
+def _cells(folders: list[Path]) -> list[ResultCell]:
+    """The cells of several folders; of two files of one name the first."""
+    from simformer.results import read_results
+
+    found: dict[str, ResultCell] = {}
+    for folder in folders:
+        for cell in read_results(folder, report=lambda problem: typer.echo(f"Warning: {problem}", err=True)):
+            found.setdefault(cell.file, cell)
+    return list(found.values())
+
+
+def _tested(measured: MeasuredSets, tables: dict[str, MeasuredSets], hidden: list[ResultCell] | None) -> dict[str, Any]:
+    from simformer.costs import backtest as tests
+    from simformer.costs.role_sets import sets_like
+
+    found = tests.backtest(measured)
+    report = {
+        "method": found.method,
+        "schedule": found.schedule,
+        "terms": list(found.terms),
+        "count_alone": found.count_alone,
+        "verdict": found.verdict,
+        **_numbers(found),
+        "noise_floor": found.noise_floor,
+        "novel_noise_floor": found.novel_noise_floor,
+        "rank_correlation": asdict(found.ranks),
+        "not_predicted": list(found.not_predicted),
+        "from_other": {},
+    }
+    for other in tables.values():
+        if other.dataset != measured.dataset and other.method == measured.method:
+            count_alone = tests.backtest(other).count_alone
+            report["from_other"][other.dataset] = _numbers(tests.from_other(other, measured, count_alone=count_alone))
+    if hidden is not None:
+        sealed = sets_like(measured, hidden)
+        trial = tests.of_sealed(measured, sealed, count_alone=found.count_alone) if sealed else None
+        report["sealed"] = None if trial is None else _numbers(trial)
+    return report
+
+
+def _numbers(found: Backtest | Trial) -> dict[str, Any]:
+    """Rows and errors; those over novel classes are named so."""
+
+    def errors(of: Errors, prefix: str) -> dict[str, float]:
+        return {f"{prefix}{name}": value for name, value in asdict(of).items()}
+
+    return {
+        "rows": [asdict(row) for row in found.rows],
+        "novel_rows": [asdict(row) for row in found.novel_rows],
+        **errors(found.all, ""),
+        **errors(found.novel, "novel_"),
+    }
+
+
+def _text(dataset: str, found: dict[str, Any]) -> str:
+    lines = [f"{dataset}, {found['method']} ({found['schedule']}): {found['verdict']}"]
+    lines += _rows(found)
+    lines += _errors(found, found["noise_floor"], found["novel_noise_floor"])
+    ranks = found["rank_correlation"]
+    if ranks["mean"] is not None:
+        lines.append(
+            f"  which novel classes keep their IoU: rank correlation {ranks['mean']:.2f} "
+            f"({ranks['low']:.2f} to {ranks['high']:.2f}), {ranks['role_sets']} role sets"
+        )
+    if found["not_predicted"]:
+        lines.append(f"  too few others are left to predict: {', '.join(found['not_predicted'])}")
+    for other, trial in found["from_other"].items():
+        lines += [f"  predicted from {other} alone:", *_errors(trial)]
+    if found.get("sealed"):
+        lines += ["  sealed role sets:", *_rows(found["sealed"]), *_errors(found["sealed"])]
+    elif "sealed" in found:
+        lines.append("  no sealed role set is measured")
+    return "\n".join(lines)
+
+
+def _rows(found: dict[str, Any]) -> list[str]:
+    width = max(len(row["name"]) for row in found["rows"])
+    lines = [f"  {'mIoU':{width}}  {'all classes: expected, measured':36}  novel classes"]
+    for of_all, of_novel in zip(found["rows"], found["novel_rows"], strict=True):
+        both = [
+            f"{row['expected']:5.1f} ({row['low']:5.1f} to {row['high']:5.1f}) {row['measured']:5.1f}"
+            for row in (of_all, of_novel)
+        ]
+        lines.append(f"  {of_all['name']:{width}}  {both[0]:36}  {both[1]}")
+    return lines
+
+
+def _errors(found: dict[str, Any], floor: float | None = None, novel_floor: float | None = None) -> list[str]:
+    lines = []
+    for prefix, name, noise in (("", "all classes", floor), ("novel_", "novel classes", novel_floor)):
+        against = [
+            f"{found[prefix + 'error']:.1f} off on the mean",
+            f"a constant {found[prefix + 'constant_error']:.1f}",
+            f"the number of novel classes alone {found[prefix + 'count_only_error']:.1f}",
+        ]
+        against += [f"noise of seeds {noise:.1f}"] if noise is not None else []
+        lines.append(
+            f"  {name}: {', '.join(against)}; {found[prefix + 'coverage']:.0%} inside their 80% interval, "
+            f"interval score {found[prefix + 'interval_score']:.1f}"
+        )
+    return lines
