@@ -1,4 +1,4 @@
-"""Work spread over a Ray cluster; Ray is optional: pip install "ray[data]>=2.10".
+"""Work spread over a Ray cluster; Ray is optional: pip install "ray[data]".
 
 Every machine of the cluster needs this project, its requirements, and the same files at the same paths: photos,
 weights, and the folder of the results, into which the workers write.
@@ -51,7 +51,7 @@ def connected(address: str, device: str | None = None) -> Iterator[Cluster]:
         import ray
         import ray.data
     except ImportError as error:
-        raise ConfigError('--ray needs Ray: pip install "ray[data]>=2.10"') from error
+        raise ConfigError('--ray needs Ray: pip install "ray[data]"') from error
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError, SystemExit) as error:  # Ray exits where nobody answers
