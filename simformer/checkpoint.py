@@ -190,7 +190,7 @@ def _write(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 def _tensors(file: Any) -> dict[str, Tensor]:
-    return {name: file.get_tensor(name) for name in file.keys()}
+    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def _read_backbone(path: Path, wanted: str) -> dict[str, Tensor]:

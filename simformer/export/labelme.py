@@ -55,16 +55,16 @@ def _shapes(annotation: Annotation, classes: Sequence[str]) -> list[dict[str, An
     for component in components(annotation.labels):
         outlines = polygons(component, annotation.size)
         group = next(groups) if len(outlines) > 1 else None
-        for outline in outlines:
-            shapes.append(
-                {
-                    "label": classes[component.label],
-                    "points": outline.tolist(),
-                    "group_id": group,
-                    "description": "",
-                    "shape_type": "polygon",
-                    "flags": {},
-                    "mask": None,
-                }
-            )
+        shapes += [
+            {
+                "label": classes[component.label],
+                "points": outline.tolist(),
+                "group_id": group,
+                "description": "",
+                "shape_type": "polygon",
+                "flags": {},
+                "mask": None,
+            }
+            for outline in outlines
+        ]
     return shapes

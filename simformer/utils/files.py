@@ -33,7 +33,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     # Not tempfile.mkstemp: that would make the finished file readable by its owner only.
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.tmp")
     try:
-        file = open(temporary, "xb" if mode == "wb" else "x", encoding=None if mode == "wb" else "utf-8")
+        file = open(temporary, "xb" if mode == "wb" else "x", encoding=None if mode == "wb" else "utf-8")  # noqa: SIM115
     except OSError as error:
         raise SimFormerError(f"cannot write {target}: {_reason(error)}") from error
     try:

@@ -1,1 +1,1 @@
-"""Tables of many trainings: running them, where numbers come from, what is published, the README's tables."""
+"""Tables of many trainings: running them, where numbers come from, what is published, the tables of docs/results.md."""

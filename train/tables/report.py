@@ -1,4 +1,4 @@
-"""python -m train.tables.report: the results tables of README.md, from assets/results and the published numbers."""
+"""python -m train.tables.report: the tables of docs/results.md, from assets/results and the published numbers."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def show(row: MiouRow | None) -> str:
 
 
 def insert(text: str, tables: str) -> str:
-    """README text with what stands between the two markers replaced. Raises ConfigError if they are not there."""
+    """The text with what stands between the two markers replaced. Raises ConfigError if they are not there."""
     if BEGIN not in text or END not in text:
         raise ConfigError(f"the file has no place for results: it needs the lines {BEGIN} and {END}")
     before, rest = text.split(BEGIN, 1)
@@ -125,18 +125,18 @@ def insert(text: str, tables: str) -> str:
 
 
 def main(
-    readme: Annotated[Path, typer.Option(help="the file that holds the markers")] = ROOT / "README.md",
+    file: Annotated[Path, typer.Option(help="the file that holds the markers")] = ROOT / "docs" / "results.md",
     results: Annotated[Path, typer.Option(help="folder of result JSONs")] = RESULTS_FOLDER,
 ) -> None:
-    """Rewrite the results section of README.md."""
+    """Rewrite the tables of docs/results.md."""
     with exit_on_error():
         try:
-            old = readme.read_text(encoding="utf-8")
+            old = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{readme} cannot be read: {error}") from error
+            raise ConfigError(f"{file} cannot be read: {error}") from error
         text = insert(old, report(results))
-        with atomic_write(readme, "w") as file:
-            file.write(text)
+        with atomic_write(file, "w") as written:
+            written.write(text)
 
 
 if __name__ == "__main__":

@@ -43,9 +43,9 @@ def test_full_disk_is_a_sentence(tmp_path):
 
 
 def test_missing_folder_is_a_sentence(tmp_path):
-    with pytest.raises(SimFormerError, match=r"cannot write .*nowhere/x: no such file"):
-        with atomic_write(tmp_path / "nowhere" / "x"):
-            pass
+    missing = tmp_path / "nowhere" / "x"
+    with pytest.raises(SimFormerError, match=r"cannot write .*nowhere/x: no such file"), atomic_write(missing):
+        pass
 
 
 def test_folder_in_the_way_is_a_sentence(tmp_path):

@@ -65,7 +65,7 @@ def test_the_shipped_lists_are_those_of_the_measured_results():
     train, val = (read_list(msrc.LISTS / f"msrc21_{part}.txt") for part in ("train", "val"))
     assert len({*train, *val}) == len(train) + len(val)
     assert {cell.images for cell in read_results() if cell.dataset == "msrc21"} == {len(val)}
-    assert len(train) == 391  # what the README and the command say
+    assert len(train) == 391  # what docs/ and the command say
 
 
 @pytest.mark.parametrize("spoil, words", [

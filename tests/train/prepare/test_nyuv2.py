@@ -136,7 +136,7 @@ def test_the_894_raw_classes():
 
 def test_the_shipped_lists():
     train, val = (read_list(nyu.LISTS / f"nyuv2_{part}.txt") for part in ("train", "val"))
-    assert (len(train), len(val), len({*train, *val})) == (795, 200, 995)  # what the README and the command say
+    assert (len(train), len(val), len({*train, *val})) == (795, 200, 995)  # what docs/ and the command say
     assert all(len(name) == 4 and 0 <= int(name) < 1449 for name in (*train, *val))
     assert train == sorted(train) and val == sorted(val)
 

@@ -1,4 +1,4 @@
-"""The results tables of the README."""
+"""The results tables of docs/results.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from simformer.errors import ConfigError
-from simformer.paths import ROOT
+from simformer.paths import RESULTS, ROOT
 from simformer.results import CellScores, MiouRow, ResultCell, published, write_result
 from simformer.splits import dataset_classes, load_split
 from train.tables.report import BEGIN, END, grid, insert, main, report, show
@@ -102,17 +102,22 @@ def test_the_mean_over_disjoint_splits_needs_all_four():
     assert "mean" not in grid([row for row in rows if row.split != "s2"], "novel")
 
 
+def test_the_written_tables_are_those_of_the_shipped_results():
+    text = (ROOT / "docs" / "results.md").read_text()
+    assert insert(text, report(RESULTS)) == text
+
+
 def test_no_result_replaces_no_table(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{BEGIN}\nmeasured\n{END}\n")
+    page = tmp_path / "results.md"
+    page.write_text(f"{BEGIN}\nmeasured\n{END}\n")
     with pytest.raises(ConfigError, match="there is no result in"):
         report(tmp_path / "mistyped")
     command = typer.Typer()
     command.command()(main)
-    for options in (["--readme", str(readme), "--results", str(tmp_path)], ["--readme", str(tmp_path / "none.md")]):
+    for options in (["--file", str(page), "--results", str(tmp_path)], ["--file", str(tmp_path / "none.md")]):
         outcome = CliRunner().invoke(command, options)
         assert outcome.exit_code == 1 and isinstance(outcome.exception, SystemExit), outcome.output
-    assert readme.read_text() == f"{BEGIN}\nmeasured\n{END}\n"
+    assert page.read_text() == f"{BEGIN}\nmeasured\n{END}\n"
 
 
 @pytest.mark.parametrize("folder", ["results", "/", "elsewhere/results"])
