@@ -72,7 +72,11 @@ def evaluate(
             raise ConfigError("--present-threshold is for CAM weights, of which roles are not composed")
         predictor = composed_predictor(roles, dataset.classes, without or [], device, factors, flip)
         split, novel = roles, [i for i, role in enumerate(predictor.roles) if role == "novel"]
+        # Roles are composed of SimFormers alone: only weights of CAM read a threshold of presence.
+        inference = next(iter(predictor.predictors.values())).inference.model_dump(exclude={"present_threshold"})
+        served = {"served_by": dict(zip(predictor.classes, predictor.assignment.models, strict=True))}
     else:
+        assert weights is not None
         predictor = Predictor.load(
             weights, device, scales=factors, flip=flip, present_threshold=present_threshold, exact=exact
         )
@@ -80,6 +84,8 @@ def evaluate(
         if card.kind != "cam" and present_threshold is not None:
             raise ConfigError(f"--present-threshold is for CAM weights, which {weights} are not")
         split, novel = novel_of or card.split, card.novel if novel_of is None else novel_classes(card, novel_of)
+        unread = set() if card.kind == "cam" else {"present_threshold"}
+        inference, served = predictor.inference.model_dump(exclude=unread), {}
     try:
         check_classes(dataset.classes, predictor.classes)
     except CheckpointError as error:
@@ -103,15 +109,9 @@ def evaluate(
         "pixels": scores.pixels,
         "seconds_per_image": seconds,
         "device": str(predictor.device),
+        **served,
+        "inference": inference | {"exact": exact},
     }
-    if roles is not None:
-        result["served_by"] = dict(zip(predictor.classes, predictor.assignment.models, strict=True))
-        [inference, *_] = [part.inference for part in predictor.predictors.values()]
-    else:
-        inference = predictor.inference
-    result["inference"] = inference.model_dump() | {"exact": exact}
-    if roles is not None or card.kind != "cam":
-        del result["inference"]["present_threshold"]  # read of CAM weights alone
     typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
 
 

@@ -205,7 +205,7 @@ class PaperSplits:
     def _points(self) -> list[tuple[int, str, float, float]]:
         """(number of novel classes, split, mIoU of the method, mIoU of FullyOracle), fewest first."""
         rows = [row for row in published() if row.table == "more novel classes"]
-        iou = {(row.method, row.split): row.miou for row in rows}
+        iou = {(row.method, row.split): row.miou for row in rows if row.miou is not None}
         splits = [load_split(COCO_STUFF, row.split) for row in rows if row.method == self.method]
         return sorted(
             (len(split.novel), split.name, iou[self.method, split.name], iou["FullyOracle", split.name])

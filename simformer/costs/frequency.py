@@ -40,7 +40,7 @@ class ClassFrequency(BaseModel):
 
     name: str = Field(min_length=1)
     share: float = Field(ge=0, le=1)
-    instances: float | None = Field(None, ge=1, le=10_000)
+    instances: float | None = Field(default=None, ge=1, le=10_000)
 
 
 def shipped_frequency(dataset: str = "msrc21") -> tuple[ClassFrequency, ...]:
@@ -188,7 +188,9 @@ def csv_frequency(path: str | Path) -> tuple[ClassFrequency, ...]:
 def _csv_class(path: Path, line: int, row: dict[str, str]) -> ClassFrequency:
     values = {key: (row.get(key) or "").strip() for key in ("class", "share", "instances")}
     try:
-        return ClassFrequency(name=values["class"], share=values["share"], instances=values["instances"] or None)
+        return ClassFrequency.model_validate(
+            {"name": values["class"], "share": values["share"], "instances": values["instances"] or None}
+        )
     except ValidationError as error:
         raise ConfigError(f"{path}, line {line}: {first_problem(error)}") from error
 
@@ -215,6 +217,7 @@ def _frequencies(rows: Iterable[dict[str, Any]], photos: int) -> tuple[ClassFreq
 
 
 def _regions(mask: np.ndarray, smallest: float) -> int:
-    labelled, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+    labelled = np.empty(mask.shape, dtype=np.int32)
+    ndimage.label(mask, structure=np.ones((3, 3)), output=labelled)
     sizes = np.bincount(labelled.ravel())[1:]
     return max(1, int((sizes >= smallest * mask.size).sum()))

@@ -147,7 +147,7 @@ def make_plan(
         expected_from=expected_from,
         scenarios=costs.scenarios(inputs, masked, expectation),
         efficient=efficient,
-        present=costs.on_frontier(inputs, measured, masked) if efficient else None,
+        present=costs.on_frontier(inputs, measured, masked) if measured and efficient else None,
         best=best,
         problem=problem,
         sensitivity=costs.sensitivity(inputs, masked, measured=measured, budget=budget if best else None),
@@ -217,7 +217,11 @@ def frequencies(rows: Sequence[FrequencyRow]) -> tuple[costs.ClassFrequency, ...
         if not 0 <= percent <= 100:
             raise ConfigError(f"{name}: it cannot be in {share} % of the photos, only in 0 to 100 %")
         try:
-            found.append(costs.ClassFrequency(name=name, share=percent / 100, instances=instances or None))
+            found.append(
+                costs.ClassFrequency.model_validate(
+                    {"name": name, "share": percent / 100, "instances": instances or None}
+                )
+            )
         except ValidationError as error:
             raise ConfigError(f"{name}: {first_problem(error)}") from error
     if not found:

@@ -220,7 +220,7 @@ def _efficient(inputs: CostInputs, measured: MeasuredRoles) -> EfficientSets:
         for frequency in inputs.classes
         if frequency.name in over
     ]
-    between = efficient_sets(extra, [measured.gain(name) for name in over])
+    between = efficient_sets(extra, [measured.iou[name]["base"] - measured.iou[name]["novel"] for name in over])
     novel = sum(measured.iou[name]["novel"] for name in over)
     costs = list(plan_cost(inputs, ()).money + between.costs)
     values = list((novel + between.gains) / len(over))
@@ -231,12 +231,12 @@ def _efficient(inputs: CostInputs, measured: MeasuredRoles) -> EfficientSets:
             costs.append(plan_cost(inputs, chosen).money)
             values.append(miou)
             members.append(np.full(len(over), bool(chosen)))
-    costs, values = np.array(costs), np.array(values)
     # Sums in another order differ in the last bits, which must not make a set look cheaper or better.
     largest = max(costs, default=0.0) or 1.0
-    order = efficient_order(np.round(costs / largest, 12), np.round(values, 9))
+    money, miou = np.array(costs, dtype=np.float64), np.array(values, dtype=np.float64)
+    order = efficient_order(np.round(money / largest, 12), np.round(miou, 9))
     rows = np.array(members, dtype=bool).reshape(-1, len(over))
-    return EfficientSets(costs[order], values[order], rows[order])
+    return EfficientSets(money[order], miou[order], rows[order])
 
 
 def _names(over: Sequence[str], members: np.ndarray) -> tuple[str, ...]:

@@ -61,7 +61,8 @@ class CellScores(BaseModel):
     @model_validator(mode="after")
     def _mean_fits_classes(self) -> CellScores:
         mean = mean_iou(self.per_class.values())
-        if (mean is None) != (self.miou is None) or (mean is not None and abs(mean - self.miou) > _ROUNDING):
+        fits = mean is self.miou if mean is None or self.miou is None else abs(mean - self.miou) <= _ROUNDING
+        if not fits:
             raise ValueError(f"miou is {self.miou} but the mean of per_class is {mean}")
         return self
 

@@ -131,7 +131,7 @@ def class_iou_by_role(cells: Iterable[ResultCell], *, points: int | None = None)
                 per_split[name, role][cell.split].append(iou)
     by_role: dict[str, dict[str, float]] = defaultdict(dict)
     for (name, role), splits in per_split.items():
-        by_role[name][role] = mean_iou(map(mean_iou, splits.values()))
+        by_role[name][role] = _mean([_mean(values) for values in splits.values()])
     return dict(by_role)
 
 
@@ -150,7 +150,11 @@ def miou_by_masked(
         for group, score in scores_on_split(cell, split).items():
             if score is not None:
                 found[masked][group].append(score)
-    return {masked: {group: mean_iou(scores) for group, scores in groups.items()} for masked, groups in found.items()}
+    return {masked: {group: _mean(scores) for group, scores in groups.items()} for masked, groups in found.items()}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def largest_novel_share(cells: Iterable[ResultCell], *, points: int | None = None) -> float | None:
@@ -198,7 +202,7 @@ def miou_table(
     for variant, split, found in _grid(cells, methods, splits):
         scores = [scores_on_split(cell, split) for cell in found]
         for group in GROUPS:
-            values = [score[group] for score in scores if score[group] is not None]
+            values = [value for score in scores if (value := score[group]) is not None]
             rows.append(
                 MiouRow(
                     "measured",

@@ -96,8 +96,8 @@ def grid(rows: Iterable[MiouRow], group: Group) -> str:
         values = [show(found.get((method, points, split))) for split in splits]
         if averaged:
             of_method = [found.get((method, points, split)) for split in AVERAGED]
-            whole = None not in of_method
-            values.append(f"{mean(row.miou for row in of_method):.1f}" if whole else MISSING)
+            measured = [row.miou for row in of_method if row is not None and row.miou is not None]
+            values.append(f"{mean(measured):.1f}" if len(measured) == len(AVERAGED) else MISSING)
         lines.append(f"| {name} | {' | '.join(values)} |")
     return "\n".join(lines)
 
