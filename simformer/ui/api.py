@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from simformer.errors import SimFormerError
-from simformer.ui.parts.inputs import MODEL_QUEUE, PhotoInput, failure
+from simformer.ui.parts.events import MODEL_QUEUE
+from simformer.ui.parts.inputs import PhotoInput, failure
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.exporting import new_folder

@@ -4,9 +4,9 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, cast
 
-import gradio as gr
+from gradio.events import api
 
 from simformer import costs as planner
 from simformer.costs.plan import plan_for, read_inputs
@@ -88,11 +88,12 @@ class Endpoints:
         def wanted(row: MiouRow | ClassRow) -> bool:
             return (methods is None or row.method in methods) and (splits is None or row.split in splits)
 
-        return ResultsAnswer(
-            miou=[asdict(row) for row in miou if wanted(row) and group in (None, row.group)],
-            per_class=[asdict(row) for row in per_class_table(cells) if wanted(row)],
-            note=published_note(),
-        )
+        answer = {
+            "miou": [asdict(row) for row in miou if wanted(row) and group in (None, row.group)],
+            "per_class": [asdict(row) for row in per_class_table(cells) if wanted(row)],
+            "note": published_note(),
+        }
+        return cast(ResultsAnswer, answer)  # as JSON: rows are dictionaries
 
     def costs(
         self,
@@ -142,5 +143,5 @@ class Endpoints:
 def build(results_folder: str | Path = RESULTS_FOLDER) -> None:
     """Put both endpoints into the open Blocks context."""
     endpoints = Endpoints(results_folder)
-    gr.api(endpoints.results, api_name="results")
-    gr.api(endpoints.costs, api_name="costs")
+    api(endpoints.results, api_name="results")
+    api(endpoints.costs, api_name="costs")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import gradio as gr
+from gradio.themes import Default
+from gradio.themes import ThemeClass as Theme
 
 from simformer.paths import STATIC
 
 STYLES = sorted(STATIC.glob("*.css"))
 
 
-def theme() -> gr.Theme:
+def theme() -> Theme:
     """Quiet grays, so that the only strong colors on the page are those of the classes."""
-    return gr.themes.Default(
+    return Default(
         primary_hue="blue",
         neutral_hue="slate",
         radius_size="md",

@@ -40,6 +40,7 @@ from simformer.ui.costs.html import (
 )
 from simformer.ui.costs.plots import frontier_figure, sensitivity_figure
 from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import hint
 from simformer.ui.parts.inputs import failure
 from simformer.ui.segment.roles import SEGMENT_TAB, Sent
@@ -119,7 +120,7 @@ def calculate(
         ),
         "" if plan.efficient else hint(NO_FRONTIER),
         best_html(plan, budget, unit),
-        list(plan.best.masked) if found else None,
+        None if plan.best is None else list(plan.best.masked),
         sensitivity_figure(plan.sensitivity, unit),
         sensitivity_html(plan.sensitivity, unit),
         kinds_html(plan.kinds, unit),
@@ -233,10 +234,9 @@ def build(context: PageContext) -> None:
                     height=120,
                     elem_id="cost-upload",
                 )
-                if context.local_folders:
-                    with gr.Row(equal_height=True):
-                        path = gr.Textbox(label="Or a folder with label maps on this machine", elem_id="cost-folder")
-                        count = gr.Button("Count its classes", elem_id="cost-count")
+                with gr.Row(equal_height=True, visible=context.local_folders):
+                    path = gr.Textbox(label="Or a folder with label maps on this machine", elem_id="cost-folder")
+                    count = gr.Button("Count its classes", elem_id="cost-count")
                 classes = gr.Dataframe(
                     first_rows,
                     headers=CLASS_HEAD,
@@ -274,7 +274,6 @@ def build(context: PageContext) -> None:
         gr.HTML(sources_html())
     best_masked = gr.State(None)
 
-    quiet = {"api_visibility": "private", "show_progress": "minimal"}
     inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, *seconds]
     outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,
                send_best]  # fmt: skip
@@ -285,25 +284,25 @@ def build(context: PageContext) -> None:
     typed = [
         item.input for item in (images, classes, rate, currency, control, instances, budget, expected_from, *seconds)
     ]
-    gr.on([*typed, context.page.load], update, inputs, outputs, trigger_mode="always_last", **quiet)
-    masked.change(update, inputs, outputs, trigger_mode="always_last", **quiet)
-    masked.input(lambda: OWN_CHOICE, outputs=split, **quiet)
-    split.input(take_split, split, masked, **quiet)
-    take_best.click(lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split], **quiet)
+    quietly = partial(listen, progress="minimal")
+    quietly([*typed, context.page.load], update, inputs, outputs, last=True)
+    quietly(masked.change, update, inputs, outputs, last=True)
+    quietly(masked.input, lambda: OWN_CHOICE, None, split)
+    quietly(split.input, take_split, split, masked)
+    quietly(take_best.click, lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split])
     changed_classes = [classes, masked, split]
     # A file that replaces another one arrives while the answer to the clearing is still under way.
-    last = {"trigger_mode": "always_last", **quiet}
-    changes = [gr.on([upload.upload, upload.clear], upload_classes, [upload, masked], changed_classes, **last)]
+    changes = [quietly([upload.upload, upload.clear], upload_classes, [upload, masked], changed_classes, last=True)]
     if context.local_folders:
         changes.append(
-            gr.on([count.click, path.submit], count_folder, [path, masked], changed_classes, api_visibility="private")
+            listen([count.click, path.submit], count_folder, [path, masked], changed_classes, progress="full")
         )
     for change in changes:
-        expected = change.success(partial(take_expectation, folder), classes, expected_from, **quiet)
-        expected.success(update, inputs, outputs, **quiet)
+        expected = quietly(change.success, partial(take_expectation, folder), classes, expected_from)
+        quietly(expected.success, update, inputs, outputs)
     send = partial(send_roles, context.models.classes)
-    send_present.click(send, [classes, masked], [context.sent, context.tabs], **quiet)
-    send_best.click(send, [classes, best_masked], [context.sent, context.tabs], **quiet)
+    quietly(send_present.click, send, [classes, masked], [context.sent, context.tabs])
+    quietly(send_best.click, send, [classes, best_masked], [context.sent, context.tabs])
 
 
 def _seconds_input(kind: str, entry: dict[str, Any]) -> gr.Number:

@@ -130,7 +130,7 @@ class OwnData:
         size = bounded(full, side)
         picture = Image.fromarray(image.permute(1, 2, 0).numpy())
         if size != full:
-            picture = picture.resize(size[::-1], Image.Resampling.BILINEAR, reducing_gap=2)
+            picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=2)
         shown = Shown(data_uri(picture, "JPEG", quality=88), size, full)
         return Small(shown, None if truth is None else resize_labels(truth.numpy(), size))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from simformer.batch.gallery import Order, arrange, to_score
 from simformer.errors import SimFormerError
@@ -15,8 +16,9 @@ from simformer.paths import STATIC
 from simformer.ui.data.html import cards_html, class_table_html, photo_html, progress_html, score_text, scores_html
 from simformer.ui.data.photos import OwnData
 from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.events import MODEL_QUEUE, listen
 from simformer.ui.parts.html import empty, hint
-from simformer.ui.parts.inputs import MODEL_QUEUE, failure
+from simformer.ui.parts.inputs import failure
 from simformer.ui.parts.models import Models, title
 from simformer.ui.segment.tab import SET_OPACITY, VIEWS_SCRIPT, missing_sentence
 
@@ -188,7 +190,6 @@ def build(context: PageContext) -> None:
         with gr.Column(min_width=300, elem_classes="own-classes"):
             table = gr.HTML(elem_id="own-table")
     current = gr.State(None)
-    quiet = {"api_visibility": "private"}
 
     def show_overview(model: str | None) -> Iterator[tuple[Any, Any]]:
         yield from first_overview(own, models, model)
@@ -209,27 +210,30 @@ def build(context: PageContext) -> None:
         if index is not None:
             yield from open_photo(own, models, model, index)
 
-    def go(by: int) -> Any:
-        return lambda *values: step(own, *values, by)
+    def go(by: int) -> Callable[[str | None, Order, str, int | None], int | None]:
+        return lambda model, order, class_name, index: step(own, model, order, class_name, index, by)
 
     chosen_order = [model, order, class_name]
     shown, scored = [cards, number], [status, table]
-    opening = {"inputs": [model, current], "outputs": opened, "show_progress_on": opened, **quiet}
-    opening |= {"concurrency_id": MODEL_QUEUE, "concurrency_limit": 1}
+    load = context.page.load
 
-    def open_after(event: Any) -> None:
-        event.then(show, **opening).then(show_overview, model, scored, show_progress="hidden", **quiet)
+    def open_after(event: Dependency) -> None:
+        seen = listen(
+            event.then, show, [model, current], opened, progress="full", progress_on=opened, queue=MODEL_QUEUE
+        )
+        listen(seen.then, show_overview, model, scored)
 
-    open_after(cards.click(chosen, None, current, show_progress="hidden", **quiet))
+    open_after(listen(cards.click, chosen, None, current))
     for button, by in ((back, -1), (forth, 1)):
-        open_after(button.click(go(by), [*chosen_order, current], current, show_progress="hidden", **quiet))
+        open_after(listen(button.click, go(by), [*chosen_order, current], current))
     # Not in the models' queue, where an evaluation of minutes would hold up everybody's photos.
-    running = run.click(evaluate_all, model, scored, concurrency_id="own-data", show_progress_on=status, **quiet)
-    running.then(first_page, chosen_order, shown, show_progress="hidden", **quiet)
-    gr.on([order.input, class_name.input], first_page, chosen_order, shown, **quiet)
-    stop.click(show_overview, model, scored, cancels=[running], **quiet).then(first_page, chosen_order, shown, **quiet)
-    gr.on([context.page.load, model.input], show_overview, model, scored, show_progress="hidden", **quiet)
-    gr.on([context.page.load, model.input], first_page, chosen_order, shown, show_progress="minimal", **quiet)
-    open_after(model.input(lambda index: index, current, current, show_progress="hidden", **quiet))
-    number.input(turn, [*chosen_order, number], shown, trigger_mode="always_last", **quiet)
-    opacity.change(None, opacity, js=SET_OPACITY)
+    running = listen(run.click, evaluate_all, model, scored, progress="full", progress_on=status, queue="own-data")
+    listen(running.then, first_page, chosen_order, shown)
+    listen([order.input, class_name.input], first_page, chosen_order, shown, progress="full")
+    stopped = listen(stop.click, show_overview, model, scored, progress="full", cancels=[running])
+    listen(stopped.then, first_page, chosen_order, shown, progress="full")
+    listen([load, model.input], show_overview, model, scored)
+    listen([load, model.input], first_page, chosen_order, shown, progress="minimal")
+    open_after(listen(model.input, lambda index: index, current, current))
+    listen(number.input, turn, [*chosen_order, number], shown, progress="full", last=True)
+    listen(opacity.change, None, opacity, js=SET_OPACITY)

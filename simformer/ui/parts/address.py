@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.components import Component
 
+from simformer.ui.parts.events import listen
+
 # Writes a setting into the page's address.
 SET_ADDRESS = """(value) => {
   if (!window.addressWasRead) return;  // a page that opens shows its first tab before it has read its address
@@ -34,7 +36,7 @@ class Address:
         self.held: dict[str, Held] = {}
 
     def hold(
-        self, name: str, component: Component, outputs: Sequence[Component], read: Callable[[str], Updates | None]
+        self, name: str, component: Any, outputs: Sequence[Component], read: Callable[[str], Updates | None]
     ) -> None:
         """From now on the address follows `component`, and a page opened at such an address shows it again.
 
@@ -43,7 +45,7 @@ class Address:
             read: their updates for that value; None where it is wrong, which changes nothing.
         """
         self.held[name] = Held(tuple(outputs), read)
-        component.change(None, component, js=SET_ADDRESS % name)
+        listen(component.change, None, component, js=SET_ADDRESS % name)
 
     def hold_tab(self, switch: gr.Tabs, tabs: Mapping[str, gr.Tab]) -> None:
         """The same for the tab that is shown. `switch` holds the tabs; `tabs`: by their names in links."""
@@ -53,7 +55,7 @@ class Address:
 
         self.held["tab"] = Held((switch,), read)
         for name, tab in tabs.items():
-            tab.select(None, js=f'() => ({SET_ADDRESS % "tab"})("{name}")')
+            listen(tab.select, None, js=f'() => ({SET_ADDRESS % "tab"})("{name}")')
 
     def restore(self, asked: Mapping[str, str]) -> list[Any]:
         """Updates of all outputs for an address's settings; what it does not ask for, or wrongly, stays."""
@@ -70,5 +72,5 @@ class Address:
             return self.restore(dict(request.query_params) if request else {})
 
         outputs = [output for held in self.held.values() for output in held.outputs]
-        opened = page.load(restore, None, outputs, api_visibility="private", show_progress="hidden")
-        opened.then(None, js=ADDRESS_WAS_READ)
+        opened = listen(page.load, restore, None, outputs)
+        listen(opened.then, None, js=ADDRESS_WAS_READ)

@@ -11,9 +11,6 @@ from gradio.processing_utils import _check_allowed
 
 from simformer.errors import SimFormerError
 
-# Every handler that runs a network shares this queue: two at once on two cores would only slow each other down.
-MODEL_QUEUE = "models"
-
 
 class PhotoInput(gr.Image):
     """An image input that hands on the path of the file as it was sent; use it with `type="filepath"`.
@@ -31,13 +28,15 @@ class PhotoInput(gr.Image):
             gr.Error: the path leads, links followed, to a file that was not uploaded to this page. Gradio itself checks
                 only what a request marks as a file, and of an image it does not ask for the mark.
         """
-        if payload is None or not payload.path:
-            return super().preprocess(payload)
+        # Not payload.path: in the inputs.pyi that Gradio writes type checkers do not see that payload is not None.
+        path = getattr(payload, "path", "")
+        if not path:
+            return None
         try:
-            _check_allowed(payload.path, check_in_upload_folder=True)
+            _check_allowed(path, check_in_upload_folder=True)
         except (InvalidPathError, ValueError, OSError, RuntimeError) as error:  # a path may hold zeros, or be a circle
             raise failure(SimFormerError("The photo was not uploaded to this page; please choose it again.")) from error
-        return payload.path
+        return path
 
 
 def failure(error: SimFormerError) -> gr.Error:

@@ -20,7 +20,7 @@ def on_zerogpu() -> bool:
 def on_gpu(function: Function) -> Function:
     """`spaces.GPU(function)` where the package is installed; call it before anything imports torch."""
     try:
-        import spaces
+        import spaces  # pyright: ignore[reportMissingImports]  (only there)
     except ImportError:
         return function
     return spaces.GPU(function, duration=BORROWED_SECONDS)

@@ -244,16 +244,23 @@ def styled(figure: go.Figure, *, x: str | None, y: str | None) -> go.Figure:
 
 def _seed_range(rows: Sequence[MiouRow | None]) -> dict[str, Any]:
     """Plotly's error bars from the lowest to the highest seed; hidden where no row has several."""
-    several = [row if row and row.seeds > 1 and row.miou is not None else None for row in rows]
+    above, below = zip(*(_seed_reach(row) for row in rows), strict=True) if rows else ((), ())
     return {
         "type": "data",
         "symmetric": False,
-        "array": [row.highest - row.miou if row else 0 for row in several],
-        "arrayminus": [row.miou - row.lowest if row else 0 for row in several],
-        "visible": any(several),
+        "array": above,
+        "arrayminus": below,
+        "visible": any(row is not None and row.seeds > 1 for row in rows),
         "color": _TEXT,
         "thickness": 1,
     }
+
+
+def _seed_reach(row: MiouRow | None) -> tuple[float, float]:
+    """How far above and below the mean the seeds reach, in percent; 0 where there are not several."""
+    if row is None or row.seeds < 2 or row.miou is None or row.lowest is None or row.highest is None:
+        return 0.0, 0.0
+    return row.highest - row.miou, row.miou - row.lowest
 
 
 def _seeds(row: MiouRow | None) -> str:

@@ -28,6 +28,7 @@ from simformer.results import (
 )
 from simformer.splits import DATASET_TITLES, datasets, split_label, split_order
 from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import download_link, hint
 from simformer.ui.results.html import class_table, miou_html, runs_html
 from simformer.ui.results.plots import (
@@ -299,9 +300,7 @@ def build(context: PageContext) -> None:
 
     inputs = [view, dataset, origins, group, methods, splits, variant]
     outputs = [plot, notes, table, runs, variant, group, origins, methods]
-    shared = {"api_visibility": "private", "show_progress": "minimal"}
-    gr.on([view.input, origins.input, group.input, methods.input, splits.input, variant.input], update, inputs, outputs,
-          trigger_mode="always_last", **shared)  # fmt: skip
-    gr.on([dataset.input, context.page.load], filters, dataset, [methods, splits], **shared).then(
-        update, inputs, outputs, **shared
-    )
+    chosen = [view.input, origins.input, group.input, methods.input, splits.input, variant.input]
+    listen(chosen, update, inputs, outputs, progress="minimal", last=True)
+    filtered = listen([dataset.input, context.page.load], filters, dataset, [methods, splits], progress="minimal")
+    listen(filtered.then, update, inputs, outputs, progress="minimal")

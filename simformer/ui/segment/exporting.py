@@ -11,7 +11,8 @@ from pathlib import Path
 import gradio as gr
 
 from simformer.errors import SimFormerError
-from simformer.ui.parts.inputs import MODEL_QUEUE, failure
+from simformer.ui.parts.events import MODEL_QUEUE, listen
+from simformer.ui.parts.inputs import failure
 from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, Models, title
 from simformer.ui.parts.photos import Photo
 
@@ -83,14 +84,15 @@ def download_controls(page: gr.Blocks, models: Models, photo: gr.Image, split: g
         )
         file_format = gr.Dropdown([], label="File format", elem_id="export-format", min_width=180)
         save = gr.Button("Download", elem_id="export", interactive=bool(maps), scale=0, min_width=160)
-    page.load(format_choices, outputs=file_format, api_visibility="private", show_progress="hidden")
+    listen(page.load, format_choices, None, file_format)
     file = gr.DownloadButton("The file", visible="hidden", elem_id="export-file")
-    save.click(
+    saved = listen(
+        save.click,
         partial(export_map, models),
         [photo, split, which, file_format, threshold],
         file,
-        api_visibility="private",
-        show_progress_on=save,
-        concurrency_id=MODEL_QUEUE,
-        concurrency_limit=1,
-    ).success(None, js=CLICK_LINK)
+        progress="full",
+        progress_on=save,
+        queue=MODEL_QUEUE,
+    )
+    listen(saved.success, None, js=CLICK_LINK)

@@ -11,6 +11,7 @@ import gradio as gr
 from simformer.errors import ConfigError
 from simformer.splits import Roles
 from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.events import listen
 from simformer.ui.parts.inputs import failure
 from simformer.ui.parts.models import Choice, Models, title
 
@@ -60,7 +61,7 @@ def set_split(models: Models, split: str | None) -> gr.CheckboxGroup:
     return gr.CheckboxGroup(value=masked_classes(models, models.find(split)))
 
 
-def take_roles(models: Models, sent: Sent | None) -> tuple[gr.Radio, gr.CheckboxGroup]:
+def take_roles(models: Models, sent: Sent | None) -> tuple[Any, Any]:
     """Both controls for the roles another tab sent; None changes nothing.
 
     Raises:
@@ -121,10 +122,9 @@ def connect(context: PageContext, controls: RoleControls, run: Callable[[Any], A
     """
     models, sent = context.models, context.sent
     split, masked = controls
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
     context.address.hold("roles", split, [split, masked], partial(read_roles, models))
     return [
-        run(masked.input(partial(set_masked, models), masked, split, trigger_mode="always_last", **quiet)),
-        run(split.input(partial(set_split, models), split, masked, **quiet)),
-        run(sent.change(partial(take_roles, models), sent, [split, masked], **quiet)),
+        run(listen(masked.input, partial(set_masked, models), masked, split, last=True)),
+        run(listen(split.input, partial(set_split, models), split, masked)),
+        run(listen(sent.change, partial(take_roles, models), sent, [split, masked])),
     ]

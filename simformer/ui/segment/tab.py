@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from simformer.datasets.examples import list_examples
 from simformer.errors import SimFormerError
@@ -16,8 +17,9 @@ from simformer.paths import STATIC
 from simformer.splits import Roles
 from simformer.ui.parts.class_table import class_rows, table_html
 from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.events import MODEL_QUEUE, Event, listen
 from simformer.ui.parts.html import empty, hint
-from simformer.ui.parts.inputs import MODEL_QUEUE, PhotoInput, failure
+from simformer.ui.parts.inputs import PhotoInput, failure
 from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, TRAINED, TRAINING, Choice, Models, title
 from simformer.ui.parts.photos import Photo, Shown
 from simformer.ui.segment import roles
@@ -35,8 +37,8 @@ EMPTY = empty(
     "Choose a photo: upload one, paste it, take it with the camera, or click an example. Its views appear here."
 )
 SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--overlay-opacity', percent / 100); }"
-# What a handler gives the page: views, table and status, each HTML.
-Panels = tuple[str, str, str]
+# What a handler gives the page: views, table and status, each HTML or an update.
+Panels = tuple[Any, Any, Any]
 
 
 def segment_photo(models: Models, path: str | None, split: str | None, threshold: float) -> Iterator[Panels]:
@@ -82,7 +84,8 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float) 
 
     def panels(status: str) -> Panels:
         views = [photo_view(shown), *truth_views(truth), *model_views(names, chosen, found, problems, truth)]
-        in_order = [found[name] for name in (chosen, ORACLE, CAM) if name in found] + ([truth] if truth else [])
+        in_order = [found[name] for name in (chosen, ORACLE, CAM) if name is not None and name in found]
+        in_order += [truth] if truth else []
         return views_html(shown, views, in_order), class_table(chosen, found, served_by(models, chosen, found)), status
 
     for name in names:
@@ -257,28 +260,27 @@ def build(context: PageContext) -> None:
             with gr.Accordion("Proposals: what each query says", open=False, elem_id="proposals-section") as more:
                 queries = gr.HTML(elem_id="proposals", apply_default_css=False)
                 looking = gr.State(False)
-    handler = partial(segment_photo, models)
-    options = {
-        "inputs": [photo, split, threshold],
-        "outputs": [views, table, status],
-        "concurrency_id": MODEL_QUEUE,
-        "concurrency_limit": 1,
-        "api_visibility": "private",
-        "trigger_mode": "always_last",
-        "show_progress_on": status,
-    }
+
+    def run_after(event: Event | Sequence[Event]) -> Dependency:
+        return listen(
+            event,
+            partial(segment_photo, models),
+            [photo, split, threshold],
+            [views, table, status],
+            progress="full",
+            progress_on=status,
+            last=True,
+            queue=MODEL_QUEUE,
+        )
+
     # Not photo.change, which an upload fires twice.
     running = [
-        gr.on([photo.input, run.click, threshold.change], handler, **options),
-        clickable.load_input_event.then(handler, **options),
-        *roles.connect(context, controls, lambda event: event.then(handler, **options)),
+        run_after([photo.input, run.click, threshold.change]),
+        run_after(clickable.load_input_event.then),
+        *roles.connect(context, controls, lambda event: run_after(event.then)),
     ]
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
-    more.collapse(lambda: False, outputs=looking, **quiet)
-    for event in (*running, more.expand(lambda: True, outputs=looking, **quiet)):
-        event.then(
-            partial(proposals, models), [photo, split, looking], queries,
-            concurrency_id=MODEL_QUEUE, concurrency_limit=1, **quiet,
-        )  # fmt: skip
-    stop.click(lambda: "Stopped.", outputs=status, cancels=running, api_visibility="private")
-    opacity.change(None, opacity, js=SET_OPACITY)
+    listen(more.collapse, lambda: False, None, looking)
+    for event in (*running, listen(more.expand, lambda: True, None, looking)):
+        listen(event.then, partial(proposals, models), [photo, split, looking], queries, queue=MODEL_QUEUE)
+    listen(stop.click, lambda: "Stopped.", None, status, cancels=running)
+    listen(opacity.change, None, opacity, js=SET_OPACITY)
