@@ -31,9 +31,7 @@ def main(
             return
         cell = result_cell(settings, outcome, command_line(config, overrides or []))
         path = write_result(cell, settings.out)
-    print(
-        f"{cell.method}, split {cell.split}: {describe(outcome['scores'])} ({outcome['wall_seconds']:.0f} s) -> {path}"
-    )
+    print(f"{cell.method}, split {cell.split}: {describe(outcome.scores)} ({outcome.wall_seconds:.0f} s) -> {path}")
 
 
 if __name__ == "__main__":

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.transforms import TrainTransform
-from simformer.datasets.weakshot import WeakShotStream
-from simformer.errors import ConfigError
+from simformer.datasets.weakshot import WeakShotBatch, WeakShotStream
+from simformer.errors import ConfigError, SimFormerError
 from simformer.splits import ALL_BASE, Split, custom_split, dataset_classes, load_split
-from simformer.utils.files import atomic_write
 from train.config import TrainConfig
 from train.pseudo.labels import write_pseudo_labels
 from train.pseudo.teacher import TeacherMaps
+from train.runtime.processes import ignore_signals
+from train.settings import CropSettings, DataSettings, MethodSettings
 
 
 def open_datasets(config: TrainConfig) -> tuple[FolderDataset, FolderDataset]:
@@ -32,23 +33,15 @@ def open_datasets(config: TrainConfig) -> tuple[FolderDataset, FolderDataset]:
     held = set(np.random.default_rng(0).permutation(len(names))[: round(config.hold_out * len(names))].tolist())
     if not 0 < len(held) < len(names):
         raise ConfigError(f"hold_out={config.hold_out} of {len(names)} photos leaves nothing to train on or evaluate")
-    kept = write_list(config.out / "kept.txt", [n for i, n in enumerate(names) if i not in held])
-    held_out = write_list(config.out / "held_out.txt", [n for i, n in enumerate(names) if i in held])
+    kept = [name for index, name in enumerate(names) if index not in held]
+    held_out = [name for index, name in enumerate(names) if index in held]
     return (
-        FolderDataset(config.data, kept, cache=config.cache),
-        FolderDataset(config.data, held_out, cache=config.cache),
+        FolderDataset(config.data, names=kept, cache=config.cache),
+        FolderDataset(config.data, names=held_out, cache=config.cache),
     )
 
 
-def write_list(path: Path, names: list[str]) -> str:
-    """A list file; its absolute path, which a FolderDataset takes in place of a name below its root."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path, "w") as file:
-        file.write("\n".join(names) + "\n")
-    return str(path.resolve())
-
-
-def load_split_of(config: TrainConfig, dataset: FolderDataset) -> Split:
+def load_split_of(config: DataSettings, dataset: FolderDataset) -> Split:
     """The roles of the data set's classes under this configuration.
 
     Raises:
@@ -63,7 +56,7 @@ def load_split_of(config: TrainConfig, dataset: FolderDataset) -> Split:
     return load_split(config.dataset, config.split)
 
 
-def training_roles(config: TrainConfig, split: Split) -> Split:
+def training_roles(config: MethodSettings, split: Split) -> Split:
     """Roles of the classes as the losses see them: CAM's classifier gets the labels of every class and no mask."""
     return replace(split, novel=tuple(range(len(split.classes)))) if config.method == "cam" else split
 
@@ -78,11 +71,10 @@ def pseudo_dataset(
     """
     folder = config.out / "pseudo_labels"
     write_pseudo_labels(config, dataset, split, folder, maps)
-    names = write_list(config.out / "pseudo.txt", dataset.names)
-    return FolderDataset(config.data, names, cache=config.cache, label_folder=folder)
+    return FolderDataset(config.data, names=dataset.names, cache=config.cache, label_folder=folder)
 
 
-def crops(config: TrainConfig, *, photometric: bool = True) -> TrainTransform:
+def crops(config: CropSettings, *, photometric: bool = True) -> TrainTransform:
     """How photos are scaled and cropped in training; without `photometric` their colors stay."""
     return TrainTransform(
         config.crop,
@@ -124,3 +116,48 @@ def training_stream(
         image_labels=image_labels,
         candidate_caps=config.candidate_caps,
     )
+
+
+class ErrorsAsItems(Dataset):
+    """A stream that gives the error in place of a batch that cannot be made.
+
+    Raised in another process, an exception would come with that process's traceback in its sentence.
+    """
+
+    def __init__(self, stream: WeakShotStream):
+        self.stream = stream
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def __getitem__(self, item: int) -> WeakShotBatch | SimFormerError:
+        try:
+            return self.stream[item]
+        except SimFormerError as error:
+            return error
+
+
+def batches(stream: WeakShotStream, workers: int, pin_memory: bool = False) -> Iterator[WeakShotBatch]:
+    """All batches of a stream in order. To be closed, for `workers` other processes make them.
+
+    Raises:
+        SimFormerError: a photo or label map cannot be read.
+    """
+    loader = DataLoader(
+        ErrorsAsItems(stream),
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=ignore_signals,
+    )
+    loaded = iter(loader)
+    try:
+        for item in loaded:
+            if isinstance(item, SimFormerError):
+                raise item
+            yield item
+    finally:
+        # Left to themselves the processes would be ended by SIGTERM when this one ends, which they ignore.
+        if workers:
+            loaded._shutdown_workers()

@@ -6,13 +6,13 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from train.config import TrainConfig
+from train.settings import OptimizationSettings
 
 UNDECAYED = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm, nn.Embedding)
 CLASSIFIERS = ("network.pooled_class_head.", "network.classifier.")
 
 
-def make_optimizer(task: nn.Module, config: TrainConfig) -> AdamW:
+def make_optimizer(task: nn.Module, config: OptimizationSettings) -> AdamW:
     """AdamW: no decay on norms and embeddings; factors on the backbone and on the classifiers of its map."""
     undecayed = {id(p) for m in task.modules() if isinstance(m, UNDECAYED) for p in m.parameters(recurse=False)}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}

@@ -15,6 +15,7 @@ from simformer.errors import CheckpointError
 from simformer.utils.files import atomic_write
 from simformer.weights import read_card
 from train.config import DATA_ID, TrainConfig, as_published, data_id
+from train.settings import RunSettings, all_pseudo_settings
 
 # What a run leaves in its folder.
 WEIGHTS, STATE = "weights.safetensors", "state.pt"
@@ -22,7 +23,7 @@ WEIGHTS, STATE = "weights.safetensors", "state.pt"
 STATE_KEYS = {"task", "optimizer", "schedule", "config", "step", "seconds"}
 
 # A run may go on elsewhere, be watched differently or load its photos with more workers, and stay the same run.
-FREE_TO_CHANGE = {"data", "out", "workers", "cache", "evaluate_every", "checkpoint_every", "schedule"}
+FREE_TO_CHANGE = {"data", *RunSettings.model_fields}
 
 
 def save_state(
@@ -121,18 +122,23 @@ def check_same_run(path: Path, saved: dict[str, Any], config: TrainConfig) -> No
 def first_difference(saved: dict[str, Any], config: TrainConfig) -> str | None:
     """The first setting, by name, in which a saved run differs from `config`; None if it is the same run.
 
-    A setting that is younger than the run had its default; a run older than the data set's id may be of any.
+    A setting that is younger than the run had its default; a run older than the data set's id may be of any. What the
+    method does not read is not compared.
     """
     then = flat(TrainConfig.model_construct().model_dump(mode="json")) | flat(saved)
     now = flat(fixed_settings(config))
     keys = (then.keys() | now.keys()) - FREE_TO_CHANGE - ({DATA_ID} - saved.keys())
-    return min((key for key in keys if then.get(key) != now.get(key)), default=None)
+    compared = (key for key in keys if key.split(".")[0] not in config.unread)
+    return min((key for key in compared if then.get(key) != now.get(key)), default=None)
 
 
 def flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with those of the teacher beside the others, so that each is younger or older than a run by itself."""
-    nested = {f"partial_labels.{key}": value for key, value in (settings.get("partial_labels") or {}).items()}
-    return {key: value for key, value in settings.items() if key != "partial_labels"} | nested
+    """Settings with those of teachers beside the others, so that each is younger or older than a run by itself."""
+    groups = {"partial_labels": settings.get("partial_labels"), "pseudo": all_pseudo_settings(settings.get("pseudo"))}
+    nested = {f"{name}.{key}": value for name, group in groups.items() for key, value in (group or {}).items()}
+    if "pseudo.kind" in nested:
+        nested["pseudo"] = nested.pop("pseudo.kind")
+    return {key: value for key, value in settings.items() if key not in groups} | nested
 
 
 def fixed_settings(config: TrainConfig) -> dict[str, Any]:

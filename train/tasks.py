@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -20,7 +21,10 @@ from simformer.splits import Split
 from simformer.utils.validation import first_problem
 from simformer.weights import Card, Inference, find_weights, read_card
 from train.config import DATA_ID, TrainConfig, published_settings
-from train.runtime.precision import products
+from train.runtime.precision import cpu_matmul_precision
+from train.settings import NetworkSettings
+
+Sizes = TypeVar("Sizes", ModelConfig, CamConfig)
 
 
 class SegmentationTask(nn.Module):
@@ -58,7 +62,7 @@ class SegmentationTask(nn.Module):
 
     def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = no_reduce) -> dict[str, Tensor]:
         """Weighted losses of one batch."""
-        with products("no"):  # precision.py says why
+        with cpu_matmul_precision("no"):  # precision.py says why
             output = self.network(batch.images)
         # Matching and mask losses sum over thousands of pixels: full precision whatever the network ran in.
         with torch.autocast(batch.images.device.type, enabled=False):
@@ -75,7 +79,7 @@ class SegmentationTask(nn.Module):
                 # Pseudo masks are no truth to learn similarity from.
                 is_pseudo = torch.isin(targets.labels, self.novel_classes)
                 to_compare = replace(targets, labels=targets.labels.masked_fill(is_pseudo, VOID))
-            with products("no"):
+            with cpu_matmul_precision("no"):
                 losses = self.criterion(output, to_match, across_workers)
             if self.similarity is not None:
                 losses |= self.similarity(output, to_compare, across_workers)
@@ -93,7 +97,7 @@ class ClassificationTask(nn.Module):
 
     def forward(self, batch: WeakShotBatch, across_workers: AcrossWorkers = no_reduce) -> dict[str, Tensor]:
         """The multi-label loss of one batch."""
-        with products("no"):  # precision.py says why
+        with cpu_matmul_precision("no"):  # precision.py says why
             logits = self.network(batch.images)
         return {"classification": multilabel_loss(logits, batch.targets)}
 
@@ -106,7 +110,7 @@ def make_task(config: TrainConfig, split: Split) -> SegmentationTask | Classific
     return task
 
 
-def options(kind: type[ModelConfig] | type[CamConfig], config: TrainConfig, split: Split):
+def options(kind: type[Sizes], config: NetworkSettings, split: Split) -> Sizes:
     """The network's configuration. Raises ConfigError on an unknown or bad key under `model`."""
     if "num_classes" in config.model:
         raise ConfigError("model.num_classes is not a setting: the classes of the data set decide")
@@ -122,9 +126,9 @@ def method_name(config: TrainConfig, split: Split) -> str:
         return "CAM"
     if not split.novel:
         return "FullyOracle"
-    if config.pseudo == "predictions":
+    if config.pseudo_kind == "predictions":
         return second_training_name(config.teacher)
-    return NAME_OF_TRAINING[Training(config.pairing, config.pseudo, config.distill_from)]
+    return NAME_OF_TRAINING[Training(config.pairing, config.pseudo_kind, config.distill_from)]
 
 
 def second_training_name(teacher: str) -> str:

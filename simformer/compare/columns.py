@@ -69,12 +69,9 @@ def method_of(card: Card) -> str | None:
     settings = card.training
     if not settings:  # converted: the authors' own
         return SIMFORMER
-    if settings.get("pseudo") == "predictions":
+    training = Training.noted(settings)
+    if training.pseudo == "predictions":
         return _second_training(settings.get("teacher"))
-    # Cards older than a setting do not have it: what was done then is its first value.
-    training = Training(
-        settings.get("pairing", Training.pairing), settings.get("pseudo"), settings.get("distill_from", "simnet")
-    )
     return NAME_OF_TRAINING.get(training)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +49,7 @@ class FolderDataset:
         root: str | Path,
         list_file: str | None = "train.txt",
         *,
+        names: Sequence[str] | None = None,
         cache: bool = False,
         label_folder: str | Path | None = None,
     ):
@@ -54,6 +58,7 @@ class FolderDataset:
         Args:
             root: the folder.
             list_file: which photos, "train.txt" or "val.txt" for example; None for all, sorted by name.
+            names: of the photos, in place of a list file.
             cache: decode everything now and keep it in memory (4 bytes a pixel), so that worker processes
                 forked later share it.
             label_folder: where the label maps are, if not in ROOT/labels.
@@ -67,7 +72,10 @@ class FolderDataset:
         self._label_folder = Path(label_folder) if label_folder else self.root / "labels"
         self.classes = self._read_classes()
         self._photos = self._find_photos()
-        self.names = sorted(self._photos) if list_file is None else self._read_names(list_file)
+        if names is not None:
+            self.names = list(names)
+        else:
+            self.names = sorted(self._photos) if list_file is None else self._read_names(list_file)
         self._listed_labels = self._read_image_labels()
         if not self.names:
             raise DatasetError(f"{self.root / (list_file or 'images')} names no photo")
@@ -179,6 +187,15 @@ class FolderDataset:
     def _remember(self, index: int, values: Iterable[int]) -> None:
         listed = self._listed_labels.get(self.names[index], set())
         self._image_labels[index] = tuple(sorted({*values, *listed} - {VOID}))
+
+    @cached_property
+    def labels_digest(self) -> str:
+        """SHA-256, in hex, of the photos' names with their label maps and image-level labels; read once."""
+        digest = hashlib.sha256()
+        for index, (name, classes) in enumerate(zip(self.names, self.all_image_labels(), strict=True)):
+            labels = self.label_file(index).read_bytes() if self.has_label_map(index) else b""
+            digest.update(json.dumps([name, classes, len(labels)]).encode() + labels)
+        return digest.hexdigest()
 
     def check(self) -> None:
         """Read every photo and label map. Raises DatasetError that names the first bad file."""

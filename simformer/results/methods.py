@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -12,6 +14,13 @@ class Training:
     pairing: str = "none"
     pseudo: str | None = None
     distill_from: str = "simnet"
+
+    @classmethod
+    def noted(cls, settings: Mapping[str, Any]) -> Training:
+        """Of settings as results and cards note them. Older than one of the three, they had its first value."""
+        pseudo = settings.get("pseudo")
+        kind = pseudo.get("kind") if isinstance(pseudo, Mapping) else pseudo  # with settings of its own, or without
+        return cls(settings.get("pairing", cls.pairing), kind, settings.get("distill_from", cls.distill_from))
 
 
 @dataclass(frozen=True)

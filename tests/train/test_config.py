@@ -64,6 +64,20 @@ def test_settings_of_the_teacher_are_laid_over_each_other(write):
     assert (found.partial_labels.eps, found.partial_labels.steps, found.partial_labels.points) == (0.5, 8, 9)
 
 
+def test_settings_of_pseudo_masks(write):
+    masks = "data: photos\nnovel: [cat]\npairing: none\nteacher: cam\n"
+    plain = load_config(write(masks + "pseudo: retab\n"))
+    assert (plain.pseudo_kind, plain.pseudo.beta) == ("retab", 8)
+    path = write(masks + "pseudo: {kind: retab, beta: 4}\n", "base.yaml")
+    assert load_config(path).pseudo.beta == 4
+    found = load_config(write("base: base.yaml\npseudo: {epochs: 2}\n"), ["pseudo.steps=9"]).pseudo
+    assert (found.beta, found.epochs, found.steps) == (4, 2, 9)
+    assert load_config(path, ["pseudo=cam"]).pseudo.scales == (0.5, 1, 1.5, 2)
+    assert load_config(path, ["pseudo={kind: rib, tau: 0.5}"]).pseudo.tau == 0.5
+    assert load_config(write(masks + "pseudo: cam\n"), ["pseudo.flip=false"]).pseudo.flip is False
+    assert load_config(write("base: base.yaml\npseudo: null\nteacher: null\n")).pseudo is None
+
+
 PER_SPLIT = """
 data: photos
 dataset: ade20k
@@ -149,6 +163,8 @@ def test_settings_of_another_data_sets_split_do_not_count(write):
     ("data: x\nnovel: [a]\ndistill_from: partial_labels\n", ["pairing=none"], "with pairing=cross"),
     ("data: x\nnovel: [a]\ndistill_from: partial_labels\n", ["pseudo=cam", "teacher=cam"], "only be those of"),
     ("data: x\nnovel: [a]\npartial_labels: {eps: 0}\n", [], "partial_labels"),
+    ("data: x\nnovel: [a]\npairing: none\nteacher: cam\npseudo: rab\n", [], "pseudo.*'rab'.*'retab'"),
+    ("data: x\nnovel: [a]\npairing: none\nteacher: cam\npseudo: {kind: cam, beta: 8}\n", [], "pseudo.cam.beta: Extra"),
     ("data: x\nnovel: [a]\ncandidate_caps: [500, 0]\n", [], "candidate_caps"),
     ("data: x\nnovel: [a]\nscale_step: -1\n", [], "scale_step"),
     ("data: x\nnovel: [a]\nlong_side: 0\n", [], "long_side"),

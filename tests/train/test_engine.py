@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -15,10 +16,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import TINY
 from typer.testing import CliRunner
 
 from simformer.checkpoint import load_checkpoint
+from simformer.datasets.folder import FolderDataset
 from simformer.errors import DatasetError, SimFormerError
 from simformer.paths import ROOT
 from simformer.predictor import Predictor
@@ -27,6 +30,7 @@ from train import engine
 from train.__main__ import app
 from train.config import load_config
 from train.engine import Interrupted, train
+from train.runtime import processes
 from train.runtime.processes import StopSignal
 from train.tables.provenance import result_cell
 
@@ -102,9 +106,9 @@ def test_evaluating_on_the_way_changes_nothing(settings, tmp_path, monkeypatch):
 def test_results_note_the_time_of_the_steps_alone(settings, monkeypatch):
     clock = [0.0]
     evaluate = engine.evaluate_task
-    monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(engine, "evaluate_task", lambda *given: (clock.append(clock.pop() + 60), evaluate(*given))[1])
-    assert train(settings(steps=3, evaluate_every=1))["wall_seconds"] == 0
+    assert train(settings(steps=3, evaluate_every=1)).wall_seconds == 0
     assert clock == [180]
 
 
@@ -117,7 +121,7 @@ def test_a_run_is_scored_as_its_settings_say(settings, monkeypatch, exact):
         return Predictor(*given, exact=exact, **how)
 
     monkeypatch.setattr(engine, "Predictor", predictor)
-    assert train(settings(steps=1, exact=exact))["scores"].miou is not None
+    assert train(settings(steps=1, exact=exact)).scores.miou is not None
     assert asked == [exact]
 
 
@@ -126,7 +130,7 @@ def test_without_resume_a_run_starts_again(settings, tmp_path):
     first = weights(tmp_path / "run")
     train(settings(steps=2))
     assert equal(first, weights(tmp_path / "run"))
-    assert train(settings(steps=2), resume=True)["wall_seconds"] >= 0  # nothing is left to do
+    assert train(settings(steps=2), resume=True).wall_seconds >= 0  # nothing is left to do
 
 
 def write_config(path: Path, config) -> Path:
@@ -169,13 +173,25 @@ def test_sigterm_saves_before_leaving(settings, tmp_path, capsys):
     assert saved(tmp_path / "run")["step"] == 30
 
 
-def test_stop_signal_remembers_and_gives_back():
-    before = signal.getsignal(signal.SIGTERM)
-    with StopSignal() as stop:
-        assert stop.number == 0
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.number == signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) is before
+def test_a_short_run_logs_its_last_step(settings, tmp_path):
+    train(settings(steps=3))
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("loss/dice")] == [3]
+
+
+def test_the_data_sets_labels_are_digested_once(settings, monkeypatch):
+    digested = []
+    digest = FolderDataset.labels_digest.func
+
+    def count(dataset: FolderDataset) -> str:
+        digested.append(dataset)
+        return digest(dataset)
+
+    counting = functools.cached_property(count)
+    counting.__set_name__(FolderDataset, "labels_digest")
+    monkeypatch.setattr(FolderDataset, "labels_digest", counting)
+    train(settings(pseudo="partial_labels", distill_from="partial_labels", partial_labels={"steps": 2}, steps=1))
+    assert len(digested) == 1
 
 
 # --- methods ----------------------------------------------------------------------------------------------
@@ -263,6 +279,9 @@ def test_another_training_is_not_overwritten(settings, tmp_path):
     assert result.exit_code == 1 and "weights.safetensors was saved with seed=0, this run has seed=5" in result.output
     assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
     assert run(config).exit_code == 0  # the same one may be begun again
+    left = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert run(config, "hold_out=0.25").exit_code == 1
+    assert left == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
 
 
 def test_photos_to_evaluate_on_need_label_maps(settings, scenes, tmp_path):
@@ -287,6 +306,12 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(settings, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SimFormerError, match="cannot be made"):
         train(settings(out=tmp_path / "file"))
+    for changes in (
+        {"hold_out": 0.25},
+        {"pseudo": "partial_labels", "pairing": "none", "partial_labels": {"steps": 1}},
+    ):
+        with pytest.raises(SimFormerError, match="cannot be made"):
+            train(settings(out=tmp_path / "file" / "below", **changes))
 
 
 def test_held_out_photos_and_val_never_meet(settings, scenes, tmp_path):
@@ -294,7 +319,7 @@ def test_held_out_photos_and_val_never_meet(settings, scenes, tmp_path):
     shutil.copytree(scenes, root)
     (root / "val.txt").unlink()
     outcome = train(settings(data=root, hold_out=0.25))
-    assert outcome["scores"].images == 2  # a quarter of the eight photos in train.txt
+    assert outcome.scores.images == 2  # a quarter of the eight photos in train.txt
     cell = result_cell(settings(data=root, hold_out=0.25), outcome, "command")
     assert cell.schedule == "default_held_out"
     with pytest.raises(SimFormerError, match=r"val\.txt"):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
 from simformer.checkpoint import save_checkpoint
 from simformer.errors import CheckpointError
+from simformer.paths import RESULTS
 from simformer.splits import Split
-from train.config import DATA_ID, data_id
+from simformer.weights import available_models, read_card
+from train.config import DATA_ID, TrainConfig, data_id
 from train.optimization import make_optimizer, poly_schedule
-from train.state import STATE, WEIGHTS, check_folder, first_difference, fixed_settings, load_state, save_state
+from train.state import STATE, WEIGHTS, check_folder, first_difference, fixed_settings, flat, load_state, save_state
 from train.tasks import make_card, make_task
 
 SPLIT = Split("custom", "custom", ("a", "b", "c"), (2,))
@@ -112,7 +116,7 @@ def test_a_setting_younger_than_the_run_had_its_default(settings):
     old = {name: value for name, value in fixed_settings(config).items() if name not in ("points", "cam_flip")}
     assert first_difference(old, config) == "points"  # the tiny runs sample fewer
     assert first_difference(old, settings(steps=10, points=100)) is None
-    assert first_difference(old, settings(steps=10, points=100, cam_flip=False)) == "cam_flip"
+    assert first_difference(old, settings(steps=10, points=100, exact=True)) == "exact"
     assert first_difference(old | {"gone": 1}, settings(steps=10, points=100)) == "gone"
 
 
@@ -168,7 +172,7 @@ def test_a_folder_of_another_run_is_not_overwritten(settings, tmp_path):
 
 
 def test_a_setting_of_the_teacher_that_is_younger_than_the_run_had_its_default(settings):
-    config = settings()
+    config = settings(distill_from="partial_labels")
     saved = fixed_settings(config)
     assert first_difference(saved, config) is None
     del saved["partial_labels"]["kept"]
@@ -177,3 +181,54 @@ def test_a_setting_of_the_teacher_that_is_younger_than_the_run_had_its_default(s
     assert first_difference(saved, config) == "partial_labels.eps"
     del saved["partial_labels"]
     assert first_difference(saved, config) is None
+
+
+@pytest.mark.parametrize("run, unread, read", [
+    ({"method": "cam", "model": {}}, {"points": 11, "pairing": "none"}, {"cam_flip": False}),
+    ({}, {"cam_flip": False, "present_threshold": 0.9, "partial_labels": {"eps": 0.5}}, {"points": 11}),
+    ({"pairing": "none"}, {"simnet_width": 8, "distillation_weight": 1.0, "candidate_caps": (9, 9)}, {"points": 11}),
+    ({"distill_from": "partial_labels"}, {"simnet_width": 8, "distill_padding": True},
+     {"partial_labels": {"eps": 0.5}}),
+    ({"novel": None, "split": "all_base"}, {"points": 11, "complementary_weight": 1.0}, {"candidate_caps": (9, 9)}),
+    ({"frozen_backbone": True}, {"backbone_factor": 0.5}, {"classifier_factor": 0.5}),
+    ({"pairing": "none", "pseudo": "retab", "teacher": "cam"}, {"complementary_weight": 1.0},
+     {"pseudo": {"kind": "retab", "beta": 4}}),
+])  # fmt: skip
+def test_only_settings_that_the_method_reads_are_compared(settings, run, unread, read):
+    saved = fixed_settings(settings(**run))
+    for name, value in unread.items():
+        assert first_difference(saved, settings(**{**run, name: value})) is None, name
+    for name, value in read.items():
+        assert first_difference(saved, settings(**{**run, name: value})).split(".")[0] == name
+
+
+def test_pseudo_masks_as_they_were_noted_before_anything_of_them_could_be_set(settings):
+    config = settings(pairing="none", pseudo="retab", teacher="cam")
+    saved = fixed_settings(config)
+    assert saved["pseudo"]["kind"] == "retab" and saved["pseudo"]["epochs"] == 4
+    old = saved | {"pseudo": "retab"}
+    assert first_difference(old, config) is None
+    assert first_difference(old, settings(pairing="none", pseudo="rib", teacher="cam")) == "pseudo"
+    assert first_difference(old, settings()) == "pairing"
+    changed = settings(pairing="none", pseudo={"kind": "retab", "epochs": 8}, teacher="cam")
+    assert first_difference(old, changed) == "pseudo.epochs"
+
+
+def shipped() -> list[tuple[str, dict]]:
+    """Settings of every shipped result and card."""
+    results = [(path.name, json.loads(path.read_text())["config"]) for path in sorted(RESULTS.rglob("*.json"))]
+    cards = [(path.name, read_card(path).training) for path in sorted(available_models().values())]
+    return [*results, *((name, settings) for name, settings in cards if settings)]
+
+
+@pytest.mark.parametrize("settings", [pytest.param(found, id=name) for name, found in shipped()])
+def test_settings_of_shipped_results_and_cards_are_read_as_they_were(settings):
+    noted = {name: value for name, value in settings.items() if name != DATA_ID}
+    config = TrainConfig.model_validate({"data": ".", **noted})
+    found = flat(config.model_dump(mode="json"))
+    assert {name: found[name] for name in flat(noted)} == flat(noted)
+    assert first_difference(noted, config) is None
+
+
+def test_there_are_shipped_results_and_cards():
+    assert len(shipped()) > 70

@@ -18,7 +18,7 @@ from simformer.splits import Split
 from train.config import TrainConfig
 from train.data import load_split_of, open_datasets, training_stream
 from train.optimization import make_optimizer
-from train.runtime.precision import products
+from train.runtime.precision import cpu_matmul_precision
 from train.tasks import ClassificationTask, SegmentationTask, make_card, make_task, method_name
 
 SPLIT = Split("custom", "custom", ("a", "b", "c"), (1, 2))
@@ -175,7 +175,7 @@ def test_rounded_products_leave_predictions_and_matches_exact(settings):
     losses = {}
     for precision in ("no", "bf16"):
         torch.manual_seed(0)
-        with products(precision):
+        with cpu_matmul_precision(precision):
             losses[precision] = {name: float(loss.detach()) for name, loss in task(batch).items()}
     for name in ("classification", "focal", "dice", "complementary"):
         assert losses["no"][name] == losses["bf16"][name]
@@ -190,7 +190,7 @@ def test_rounded_products_leave_the_classifier_exact(settings):
     task = ClassificationTask(settings(method="cam", model={"backbone": "test_efficientnet"}), SPLIT).eval()
     losses = []
     for precision in ("no", "bf16"):
-        with products(precision):
+        with cpu_matmul_precision(precision):
             losses.append(float(task(batch)["classification"].detach()))
     assert losses[0] == losses[1]
 

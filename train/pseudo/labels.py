@@ -26,7 +26,7 @@ from simformer.errors import CheckpointError, ConfigError
 from simformer.labels import VOID, palette_image
 from simformer.predictor import Predictor
 from simformer.splits import Split
-from simformer.utils.files import atomic_write
+from simformer.utils.files import atomic_write, make_folder
 from simformer.weights import find_weights
 from train.config import TrainConfig
 from train.pseudo.cam import CamMaps
@@ -34,8 +34,9 @@ from train.pseudo.partial_labels import pseudo_mask
 from train.pseudo.photos import novel_labels
 from train.pseudo.retab.maps import RetabMaps
 from train.pseudo.rib import RibMaps
-from train.pseudo.saved_maps import SavedMaps, labels_digest
+from train.pseudo.saved_maps import SavedMaps
 from train.pseudo.teacher import TeacherMaps, teacher_origin
+from train.settings import all_pseudo_settings
 
 # Name of the setting -> what gives K x h x w maps in 0..1 for photo number i.
 MAP_MAKERS: dict[str, Callable[..., Callable[[int], Tensor]]] = {"cam": CamMaps, "rib": RibMaps, "retab": RetabMaps}
@@ -61,13 +62,13 @@ def write_pseudo_labels(
         CheckpointError: the teacher cannot be used, is of other classes, or not of the kind that is needed.
         ConfigError: the folder holds masks that were made otherwise.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     check_origin(config, dataset, split, folder / "origin.json")
     paths = [folder / f"{name}.png" for name in dataset.names]
     left = [index for index, path in enumerate(paths) if not path.is_file()]
     if not left:
         return
-    if config.pseudo == "partial_labels":
+    if config.pseudo_kind == "partial_labels":
         fill = lambda index, given: pseudo_mask(maps.with_none(index), given)  # noqa: E731
     else:
         fill = filler(config, dataset, split, folder.parent / "maps")
@@ -80,14 +81,15 @@ def write_pseudo_labels(
 
 def check_origin(config: TrainConfig, dataset: FolderDataset, split: Split, path: Path) -> None:
     """Notes beside the masks what they depend on. Raises ConfigError if another run's are there."""
-    now = {"pseudo": config.pseudo, "novel": list(split.novel), "seed": config.seed}
+    now = {"pseudo": config.model_dump(mode="json")["pseudo"], "novel": list(split.novel), "seed": config.seed}
     if config.teacher is not None:
         now["teacher"] = hashlib.sha256(find_weights(config.teacher).read_bytes()).hexdigest()
     else:
         now["teacher"] = teacher_origin(config, dataset, split)
-    now |= {"image_size": config.image_size, "hold_out": config.hold_out, "labels": labels_digest(dataset)}
+    now |= {"image_size": config.image_size, "hold_out": config.hold_out, "labels": dataset.labels_digest}
     if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != now:
+        then = json.loads(path.read_text(encoding="utf-8"))
+        if then | {"pseudo": all_pseudo_settings(then.get("pseudo"))} != now:
             reason = "pseudo masks that were made with other settings or labels; use another `out`"
             raise ConfigError(f"{path.parent} holds {reason}")
         return
@@ -98,7 +100,7 @@ def check_origin(config: TrainConfig, dataset: FolderDataset, split: Split, path
 def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folder: Path) -> Filler:
     """What fills R: the teacher's predictions, or maps above a threshold that was chosen on base classes."""
     path = find_weights(config.teacher)
-    if config.pseudo == "predictions":
+    if config.pseudo_kind == "predictions":
         predictor = Predictor.load(path)
         check_classes(split.classes, predictor.classes)
         if predictor.roles != split.roles:
@@ -111,8 +113,11 @@ def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folde
     network, card = load_network(path, "cuda" if torch.cuda.is_available() else "cpu")
     check_classes(split.classes, card.classes)
     if card.kind != "cam":
-        raise CheckpointError(f"{path.name} is no classifier: pseudo={config.pseudo} needs the weights of method=cam")
-    maker = MAP_MAKERS[config.pseudo](network, dataset, split, image_size=config.image_size, seed=config.seed)
+        raise CheckpointError(
+            f"{path.name} is no classifier: pseudo={config.pseudo_kind} needs the weights of method=cam"
+        )
+    make = MAP_MAKERS[config.pseudo_kind]
+    maker = make(network, dataset, split, image_size=config.image_size, settings=config.pseudo, seed=config.seed)
     maps = SavedMaps(maker, dataset, maps_folder)
     # RETAB gives back the masks of base classes; what it would make of them without has to be asked for.
     as_novel = getattr(maker, "as_novel", None) or (lambda index, _: maps(index))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class RibSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Literal["rib"] = "rib"
     iterations: int = Field(10, ge=1, description="K: maps are taken before each of so many updates")
     trained_modules: int = Field(
         2, ge=1,

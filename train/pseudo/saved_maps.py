@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,12 +35,3 @@ class SavedMaps:
         result = torch.zeros(len(self.dataset.classes), *values.shape[1:])
         result[torch.from_numpy(classes)] = torch.from_numpy(values).float() / 255
         return result
-
-
-def labels_digest(dataset: FolderDataset) -> str:
-    """SHA-256, in hex, of the photos' names with their label maps and image-level labels."""
-    digest = hashlib.sha256()
-    for index, (name, classes) in enumerate(zip(dataset.names, dataset.all_image_labels(), strict=True)):
-        labels = dataset.label_file(index).read_bytes() if dataset.has_label_map(index) else b""
-        digest.update(json.dumps([name, classes, len(labels)]).encode() + labels)
-    return digest.hexdigest()

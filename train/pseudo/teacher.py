@@ -18,7 +18,8 @@ from simformer.splits import Split
 from simformer.utils.files import atomic_write, make_folder
 from train.config import TrainConfig
 from train.pseudo.partial_labels import PartialLabelTeacher
-from train.pseudo.saved_maps import SavedMaps, labels_digest
+from train.pseudo.saved_maps import SavedMaps
+from train.settings import MethodSettings, NetworkSettings
 
 FILE = "teacher.safetensors"
 
@@ -56,12 +57,12 @@ def open_maps(config: TrainConfig, teacher: PartialLabelTeacher) -> TeacherMaps:
     return TeacherMaps(teacher, config.out / f"teacher_maps_{hashlib.sha256(origin.encode()).hexdigest()[:12]}")
 
 
-def uses_teacher(config: TrainConfig) -> bool:
+def uses_teacher(config: MethodSettings) -> bool:
     """Whether a run has a partial-label teacher, for pseudo masks or in SimNet's place."""
-    return "partial_labels" in (config.pseudo, config.distill_from)
+    return "partial_labels" in (config.pseudo_kind, config.distill_from)
 
 
-def imagenet_features(config: TrainConfig, split: Split) -> CamNetwork:
+def imagenet_features(config: NetworkSettings, split: Split) -> CamNetwork:
     """The run's backbone with the weights of ImageNet, which no mask has touched; nobody asks the classifier's head."""
     chosen = {name: config.model[name] for name in ("backbone", "output_stride") if name in config.model}
     network = CamNetwork(CamConfig(num_classes=len(split.classes), **chosen))
@@ -76,7 +77,7 @@ def teacher_origin(config: TrainConfig, dataset: FolderDataset, split: Split) ->
         "seed": config.seed,
         "image_size": config.image_size,
         "backbone": {name: config.model.get(name) for name in ("backbone", "output_stride")},
-        "labels": labels_digest(dataset),
+        "labels": dataset.labels_digest,
     }
 
 

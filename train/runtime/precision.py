@@ -18,7 +18,7 @@ Precision = Literal["no", "bf16"]
 
 
 @contextmanager
-def products(precision: Precision) -> Iterator[None]:
+def cpu_matmul_precision(precision: Precision) -> Iterator[None]:
     """Inside, float32 matrix products and convolutions on the CPU multiply in bf16 ("bf16"), or do not ("no")."""
     settings = (torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv)
     before = [setting.fp32_precision for setting in settings]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import time
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,8 @@ def step_seed(seed: int, step: int, process: int) -> int:
 class StopSignal:
     """While it is entered, remembers SIGTERM or Ctrl-C, so that the loop can end its step and save.
 
+    A second Ctrl-C ends the process at once: its user does not want to wait for the step.
+
     Attributes:
         number: the signal's number, 0 while none came.
     """
@@ -42,14 +46,54 @@ class StopSignal:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _remember(self, number: int, _: object) -> None:
+    def _remember(self, number: int, _: FrameType | None) -> None:
         self.number = number
+        if number == signal.SIGINT:
+            signal.signal(number, self._before[number])
 
     def agreed(self, accelerator: Accelerator) -> int:
         """The number that any training process remembers: they must all stop after the same step."""
         if accelerator.num_processes == 1:
             return self.number
         return int(accelerator.gather(torch.tensor([self.number], device=accelerator.device)).max())
+
+
+class StepClock:
+    """Seconds of training steps, of this process and of those that it goes on from.
+
+    A step in which the process was stopped (SIGSTOP, a suspended job) counts as many seconds as the step before, and
+    none if it is the first: the pause is no training.
+
+    Attributes:
+        seconds: so far.
+    """
+
+    def __init__(self, seconds: float = 0.0):
+        self.seconds = seconds
+        self._latest = 0.0
+
+    def __enter__(self) -> StepClock:
+        self._before = signal.signal(signal.SIGCONT, self._went_on)
+        self.restart()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGCONT, self._before)
+
+    def restart(self) -> None:
+        """What was since the last step does not count."""
+        self._paused = False
+        self._begun = time.monotonic()
+
+    def tick(self) -> None:
+        """A step ends here, the next one begins."""
+        if not self._paused:
+            self._latest = time.monotonic() - self._begun
+        self.seconds += self._latest
+        self.restart()
+
+    def _went_on(self, number: int, frame: FrameType | None) -> None:
+        self._paused = True
 
 
 def ignore_signals(_: int) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import platform
 import shlex
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from simformer.evaluation import Scores
 from simformer.paths import ROOT
-from simformer.results import ALL, CellScores, ResultCell, is_role_set, read_results, result_name
+from simformer.results import ALL, CellScores, Health, ResultCell, Transfer, is_role_set, read_results, result_name
+from simformer.splits import Split
 from train.config import TrainConfig, published_settings
 from train.state import FREE_TO_CHANGE, flat
 from train.tasks import method_name
@@ -65,9 +68,32 @@ def table_name(config: TrainConfig) -> str:
     return f"{config.schedule}_held_out" if config.hold_out else config.schedule
 
 
-def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> ResultCell:
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of a training that has ended.
+
+    Attributes:
+        split: the roles it was trained and scored with.
+        scores: on the evaluation photos, in percent.
+        wall_seconds: of its steps, without evaluations and without making pseudo masks.
+        seconds_per_image: of segmenting an evaluation photo.
+        commit, device: of the code, and what it ran on.
+        health, transfer: None where a network has no queries; no transfer without novel classes.
+    """
+
+    split: Split
+    scores: Scores
+    wall_seconds: float
+    seconds_per_image: float
+    commit: str
+    device: str
+    health: Health | None
+    transfer: Transfer | None
+
+
+def result_cell(config: TrainConfig, outcome: Outcome, command: str) -> ResultCell:
     """One measured cell from what `train.engine.train` returned."""
-    scores, split = outcome["scores"], outcome["split"]
+    scores, split = outcome.scores, outcome.split
     method = method_name(config, split)
     once_for_all = config.method == "cam" or not split.novel
     name = ALL if once_for_all else split.name
@@ -90,12 +116,12 @@ def result_cell(config: TrainConfig, outcome: dict[str, Any], command: str) -> R
         pixels=scores.pixels,
         config=published_settings(config),
         command=command,
-        commit=outcome["commit"],
-        device=outcome["device"],
-        wall_seconds=outcome["wall_seconds"],
+        commit=outcome.commit,
+        device=outcome.device,
+        wall_seconds=outcome.wall_seconds,
         date=datetime.now(UTC),
         schedule=table_name(config),
         label_rule=config.label_rule,
-        transfer=outcome["transfer"],
-        health=outcome["health"],
+        transfer=outcome.transfer,
+        health=outcome.health,
     )

@@ -8,8 +8,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from importlib import import_module
 from itertools import pairwise
+
+# Where a checkout has what its precision means on a CPU, the latest first.
+PRECISION = (
+    ("train.runtime.precision", "cpu_matmul_precision"),
+    ("train.runtime.precision", "products"),
+    ("train.precision", "products"),
+)
 
 
 def main() -> None:
@@ -23,14 +31,11 @@ def main() -> None:
     from train.optimization import make_optimizer
     from train.tasks import make_task
 
-    try:
-        from train.runtime.precision import products
-    except ImportError:  # an earlier checkout
-        try:
-            from train.precision import products
-        except ImportError:  # earlier still
-            products = nullcontext
-
+    precision = nullcontext  # of the earliest checkouts
+    for module, name in PRECISION:
+        with suppress(ImportError, AttributeError):
+            precision = getattr(import_module(module), name)
+            break
     config = load_config(config_path, overrides)
     torch.manual_seed(config.seed)
     dataset, _ = open_datasets(config)
@@ -53,7 +58,7 @@ def main() -> None:
         marks = [time.perf_counter()]
         batch = stream[index]
         marks.append(time.perf_counter())
-        with products(config.precision):
+        with precision(config.precision):
             losses = task(batch)
             marks.append(time.perf_counter())
             total = sum(losses.values())

@@ -17,3 +17,10 @@ def test_order_and_names():
     assert METHOD_ORDER[0] == "CAM" and METHOD_ORDER[-1] == "FullyOracle"
     assert NAME_OF_TRAINING[Training("cross")] == "SimFormer"
     assert NAME_OF_TRAINING[Training("cross", "partial_labels", "partial_labels")] == "SimFormer+"
+
+
+def test_a_training_as_it_is_noted():
+    assert Training.noted({}) == Training()
+    assert Training.noted({"pairing": "cross", "pseudo": None}) == Training("cross")
+    for pseudo in ("retab", {"kind": "retab", "beta": 4}):
+        assert NAME_OF_TRAINING[Training.noted({"pairing": "none", "pseudo": pseudo})] == "RETAB"

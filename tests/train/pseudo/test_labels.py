@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from simformer.errors import CheckpointError, ConfigError
 from simformer.labels import VOID
 from simformer.splits import custom_split
 from train.engine import train
+from train.pseudo.cam import CamMaps, CamSettings
 from train.pseudo.labels import (
     MAP_MAKERS,
     SavedMaps,
@@ -168,6 +170,20 @@ def test_training_on_maps(settings, classifier, scenes, kind, method):
         assert set(found[~given].unique().tolist()) <= (set(truth.image_labels(index)) & novel) | {VOID}
 
 
+def test_settings_of_pseudo_masks_reach_their_maker(settings, classifier, monkeypatch):
+    asked = []
+
+    def maker(*given, settings, **options):
+        asked.append(settings)
+        return CamMaps(*given, settings=settings, **options)
+
+    monkeypatch.setitem(MAP_MAKERS, "cam", maker)
+    config = settings(pseudo={"kind": "cam", "scales": [0.5, 1]}, teacher=classifier, pairing="none", steps=1)
+    cell = result_cell(config, train(config), "command")
+    assert asked == [CamSettings(scales=(0.5, 1.0))]
+    assert cell.config["pseudo"] == {"kind": "cam", "scales": [0.5, 1.0], "flip": True}
+
+
 def test_second_training_is_named_after_the_first(settings, simformer):
     config = settings(pseudo="predictions", teacher=simformer, pairing="none")
     assert result_cell(config, train(config), "command").method == "SimFormer*"
@@ -215,7 +231,13 @@ def test_masks_of_other_settings_are_not_taken_for_these(settings, classifier, s
     dataset = FolderDataset(scenes, "train.txt")
     split = custom_split(dataset.classes, NOVEL)
     write_pseudo_labels(settings(pseudo="cam", teacher=classifier, pairing="none"), dataset, split, tmp_path / "masks")
-    for changes in ({"pseudo": "rib"}, {"seed": 1}):
+    origin = tmp_path / "masks" / "origin.json"
+    noted = json.loads(origin.read_text())
+    assert noted["pseudo"] == {"kind": "cam", "scales": [0.5, 1, 1.5, 2], "flip": True}
+    # As it was noted before anything of it could be set.
+    origin.write_text(json.dumps(noted | {"pseudo": "cam"}))
+    write_pseudo_labels(settings(pseudo="cam", teacher=classifier, pairing="none"), dataset, split, tmp_path / "masks")
+    for changes in ({"pseudo": "rib"}, {"pseudo": {"kind": "cam", "flip": False}}, {"seed": 1}):
         config = settings(**{"pseudo": "cam", "teacher": classifier, "pairing": "none", **changes})
         with pytest.raises(ConfigError, match="made with other settings or labels; use another `out`"):
             write_pseudo_labels(config, dataset, split, tmp_path / "masks")

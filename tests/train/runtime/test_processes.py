@@ -1,4 +1,4 @@
-"""Two training processes compute what one computes."""
+"""Two training processes compute what one computes; signals, and the time of steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ from tiny import TINY
 from simformer.checkpoint import load_checkpoint
 from simformer.paths import ROOT
 from train.engine import train
-from train.runtime.processes import StopSignal, ignore_signals, mean_over_workers, step_seed
+from train.runtime import processes
+from train.runtime.processes import StepClock, StopSignal, ignore_signals, mean_over_workers, step_seed
 
 METHOD_LOSSES = ("classification", "focal", "dice", "complementary")
 
@@ -110,3 +112,40 @@ def test_seeds_steps_and_processes_draw_other_numbers():
         drawn.add(float(torch.rand((), dtype=torch.float64)))
     assert len(drawn) == 3 * 3 * 2
     assert step_seed(1, 2, 0) == step_seed(1, 2, 0)
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    with StopSignal() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.number == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+    with StopSignal() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # of a group and of the one that watches it
+        assert stop.number == signal.SIGTERM
+
+
+def test_a_step_that_was_paused_counts_as_the_one_before(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with StepClock(100.0) as clock:
+        for seconds, paused in ((2, False), (3600, True), (3, False)):
+            now[0] += seconds
+            if paused:
+                os.kill(os.getpid(), signal.SIGCONT)  # what ends every pause
+            clock.tick()
+        now[0] += 60
+        clock.restart()
+        assert clock.seconds == 100 + 2 + 2 + 3
+
+
+def test_stop_signal_remembers_and_gives_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignal() as stop:
+        assert stop.number == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.number == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before

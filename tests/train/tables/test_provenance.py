@@ -15,15 +15,22 @@ from simformer.evaluation import Scores
 from simformer.results import cell_split, read_results, write_result
 from simformer.splits import Split, custom_split, dataset_classes, load_split
 from train.tables import provenance
-from train.tables.provenance import command_line, commit_id, device_name, differing_setting, result_cell, table_name
+from train.tables.provenance import (
+    Outcome,
+    command_line,
+    commit_id,
+    device_name,
+    differing_setting,
+    result_cell,
+    table_name,
+)
 
 SPLIT = Split("custom", "custom", ("sky", "grass", "disc"), (0, 2))
 
 
 def outcome(**changes):
     scores = Scores(miou=50.0, base=60.0, novel=40.0, per_class=[40.0, 60.0, None], pixels=99, images=4)
-    facts = {"scores": scores, "wall_seconds": 12.5, "seconds_per_image": 0.1, "commit": "c0ffee", "device": "a device"}
-    return {**facts, "transfer": None, "health": None, "split": SPLIT, **changes}
+    return replace(Outcome(SPLIT, scores, 12.5, 0.1, "c0ffee", "a device", None, None), **changes)
 
 
 def test_the_command_makes_the_same_run_again():

@@ -9,7 +9,7 @@ from tiny import NOVEL
 
 from simformer.errors import SimFormerError
 from simformer.paths import ROOT
-from train.runtime.precision import products
+from train.runtime.precision import cpu_matmul_precision
 from train.tools.bench import WARM_UP, Variant, measure, table
 
 
@@ -52,9 +52,9 @@ def test_products_are_exact_again_afterwards():
     def error() -> float:
         return float((a @ b - exact).abs().max())
 
-    with products("bf16"):
+    with cpu_matmul_precision("bf16"):
         outer = error()
-        with products("no"):
+        with cpu_matmul_precision("no"):
             assert error() < 1e-3
         assert error() == outer < 1
     assert error() < 1e-3

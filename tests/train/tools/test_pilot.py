@@ -77,7 +77,7 @@ def test_masks_are_hidden_from_network_and_teacher(command, scenes, settings):
     student, basic = started
     for cell in started:
         assert cell.settings.novel == [split.classes[i] for i in sorted({*split.novel, *hidden})]
-    assert student.settings.pseudo == student.settings.distill_from == "partial_labels"
+    assert student.settings.pseudo_kind == student.settings.distill_from == "partial_labels"
     assert (basic.settings.pseudo, basic.settings.pairing) == (None, "none")
     names = ", ".join(split.classes[index] for index in hidden)
     printed = [line for line in result.stdout.splitlines() if line.startswith("|")]

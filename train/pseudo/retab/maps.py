@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from simformer.datasets.folder import FolderDataset
 from simformer.datasets.weakshot import given_masks
 from simformer.labels import VOID
 from simformer.splits import Split
-from train.pseudo.photos import Photos
+from train.pseudo.photos import Photos, novel_labels
 from train.pseudo.retab.affinity import AffinityNet, Kinds, affinity, affinity_loss, cell_labels, neighbors, pair_kinds
 from train.pseudo.retab.boundary import BoundaryNet, boundary_loss, boundary_target
 from train.pseudo.retab.features import depth_channels, depths
@@ -34,6 +35,7 @@ class RetabSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Literal["retab"] = "retab"
     scales: tuple[float, ...] = Field((1.0, 0.5, 1.5, 2.0), min_length=1, description="views of the activation maps")
     flip: bool = True
     widths: tuple[int, int, int] = Field((64, 128, 256), description="channels made of the three depths")
@@ -113,7 +115,7 @@ class RetabMaps:
 
         A novel class's maximum is 1, or 0 if the photo lacks it. Base masks are as given where there is no novel class.
         """
-        return self._propagated(index, self.novel_classes(index), self._base_cells(index))
+        return self._propagated(index, novel_labels(self.dataset, self.split, index), self._base_cells(index))
 
     @torch.no_grad()
     def as_novel(self, index: int, label: int) -> Tensor:
@@ -123,7 +125,7 @@ class RetabMaps:
         """
         labels = self._base_cells(index)
         labels[labels == label] = VOID
-        return self._propagated(index, sorted({*self.novel_classes(index), label}), labels)
+        return self._propagated(index, sorted({*novel_labels(self.dataset, self.split, index), label}), labels)
 
     def _propagated(self, index: int, novel: list[int], labels: Tensor) -> Tensor:
         known = labels != VOID
@@ -146,10 +148,6 @@ class RetabMaps:
         maps[present] = torch.from_numpy(spread).view(-1, *labels.shape)
         maps[novel] /= maps[novel].amax((-2, -1), keepdim=True).clamp(min=EPS_ACTIVATION)
         return maps
-
-    def novel_classes(self, index: int) -> list[int]:
-        """Image-level labels of a photo among the novel classes, ascending."""
-        return [label for label in self.dataset.image_labels(index) if self._is_novel[label]]
 
     @torch.no_grad()
     def features(self, index: int) -> list[Tensor]:
@@ -207,7 +205,7 @@ class RetabMaps:
     def _cell_labels(self, index: int) -> Tensor:
         """See `cell_labels`; the boundary network must be trained."""
         if index not in self._labels:
-            novel = self.novel_classes(index)
+            novel = novel_labels(self.dataset, self.split, index)
             boundary, confident = self.boundary(index), self.settings.confident
             maps = self.seeds(index)[novel]
             self._labels[index] = cell_labels(self._base_cells(index), maps, novel, boundary, confident)

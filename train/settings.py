@@ -1,0 +1,221 @@
+"""Settings in groups, each of what reads it. Their names on the command line and in results have no groups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, field_validator
+
+from simformer.similarity import Statistics, Student
+from simformer.weights import LARGEST_SIDE, Scales
+from train.pseudo.cam import CamSettings
+from train.pseudo.partial_labels import PartialLabelSettings
+from train.pseudo.retab.maps import RetabSettings
+from train.pseudo.rib import RibSettings
+from train.runtime.precision import Precision
+
+# A data set without splits by name.
+CUSTOM = "custom"
+Pairing = Literal["cross", "self", "none"]
+
+
+class Settings(BaseModel):
+    """A group: unknown keys are errors, and so are numbers that are none."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+class DataSettings(Settings):
+    """Which photos, and under which roles of their classes."""
+
+    data: Path = Field(description="folder data set")
+    dataset: str = Field(CUSTOM, description="coco_stuff_10k, ade20k, msrc21: splits by name; else custom")
+    split: str = Field("s1", min_length=1, description="a split of `dataset`, or all_base; a custom one's name is free")
+    novel: list[str] | None = Field(None, description="novel classes by name, where `split` is none of the data set's")
+    train_list: str = "train.txt"
+    val_list: str = "val.txt"
+    hold_out: float = Field(0.0, ge=0, lt=1, description="tune on this share of the training photos, not on val")
+
+
+class PredictionsSettings(BaseModel):
+    """Pseudo masks as a trained model predicts them: nothing to set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["predictions"] = "predictions"
+
+
+class PartialLabelMaskSettings(BaseModel):
+    """Pseudo masks of the partial-label teacher, whose settings are a group of their own: it also distills."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["partial_labels"] = "partial_labels"
+
+
+PSEUDO_KINDS: dict[str, type[BaseModel]] = {
+    "predictions": PredictionsSettings,
+    "cam": CamSettings,
+    "rib": RibSettings,
+    "retab": RetabSettings,
+    "partial_labels": PartialLabelMaskSettings,
+}
+
+
+def with_kind(pseudo: Any) -> Any:
+    """`retab` is short for `{kind: retab}`."""
+    return {"kind": pseudo} if isinstance(pseudo, str) else pseudo
+
+
+def all_pseudo_settings(pseudo: Any) -> Any:
+    """`pseudo` as a result or a state has it, with the defaults of what it does not name; a setting of no kind stays.
+
+    Results and states were written with the kind alone when nothing of it could be set: all was as by default.
+    """
+    given = with_kind(pseudo)
+    kind = PSEUDO_KINDS.get(given.get("kind", "")) if isinstance(given, dict) else None
+    return given if kind is None else kind().model_dump(mode="json") | given
+
+
+Pseudo = Annotated[
+    Annotated[
+        PredictionsSettings | CamSettings | RibSettings | RetabSettings | PartialLabelMaskSettings,
+        Field(discriminator="kind"),
+    ]
+    | None,
+    BeforeValidator(with_kind),
+]
+
+
+class MethodSettings(Settings):
+    """What is trained, and who teaches it."""
+
+    method: Literal["simformer", "cam"] = "simformer"
+    pairing: Pairing = Field("cross", description="cross: SimFormer, self: Self-Pair, none: Basic Model")
+    pseudo: Pseudo = Field(
+        None,
+        description="train on pseudo masks of novel classes, from a model's predictions or a classifier's maps: "
+        "predictions, cam, rib, retab or partial_labels; {kind: retab, beta: 4} has settings of its own",
+    )
+    teacher: str | None = Field(None, description="weights that make the pseudo masks; partial_labels needs none")
+    distill_from: Literal["simnet", "partial_labels"] = Field("simnet", description="who teaches pixel similarity")
+    partial_labels: PartialLabelSettings = PartialLabelSettings()
+
+    @property
+    def pseudo_kind(self) -> str | None:
+        """Name of what makes the pseudo masks; None without."""
+        return None if self.pseudo is None else self.pseudo.kind
+
+
+class NetworkSettings(Settings):
+    """Sizes and beginning of the network."""
+
+    model: dict[str, Any] = Field({}, description="fields of ModelConfig or CamConfig, without num_classes")
+    frozen_backbone: bool = False
+    init: Path | None = Field(None, description="weights file to start from, in place of ImageNet's backbone")
+
+
+class LossSettings(Settings):
+    """Losses of masks and classes."""
+
+    complementary_weight: float = Field(0.15, ge=0)
+    loss_resolution: Literal["image", "prediction", "prediction_centers"] = Field(
+        "image",
+        description="prediction: label maps shrink to the masks' size (stride 4), a sixteenth of the work, each label "
+        "taken from its cell's corner, which moves masks 1.5 pixels; prediction_centers: from the middle",
+    )
+
+
+class SimNetSettings(Settings):
+    """The teacher of similarity that learns in the run itself."""
+
+    simnet_width: int = Field(256, ge=1)
+    simnet_statistics: Statistics = Field(
+        "running", description="of its batch norm as teacher; batch, those of the image pair: the released code"
+    )
+    distill_padding: bool = Field(False, description="SimNet teaches in the padding too, as in the released code")
+
+
+class DistillationSettings(Settings):
+    """What a student learns from a teacher of similarity."""
+
+    distillation_weight: float = Field(0.1, ge=0)
+    distillation: Literal["ce", "cce"] = "cce"
+    student_pairs: Student = Field(
+        "across", description="the student compares pixels of two images, as the paper says; within one: released code"
+    )
+
+
+class PairSettings(SimNetSettings, DistillationSettings):
+    """Pairs of images, and of the pixels in them."""
+
+    candidate_caps: tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="most references that share one novel class, and most others; (500, 50) in the released code"
+    )
+    points: int = Field(100, ge=3, description="J, points sampled per image")
+
+
+class CropSettings(Settings):
+    """What is cut out of a photo in training."""
+
+    crop: int = Field(640, ge=32)
+    scale: tuple[float, float] = Field((0.5, 2.0), description="the photo's short side, as multiples of `crop`")
+    scale_step: float = Field(0.0, ge=0, description="draw the scale in such steps; 0: any within the range")
+    long_side: int | None = Field(None, ge=1, description="most pixels of a scaled photo's long side")
+    label_rule: Literal["strict", "crop"] = Field("strict", description="whose novel labels a crop gets")
+
+    @field_validator("scale")
+    @classmethod
+    def _ascending(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError("the lower scale must be positive and at most the upper one")
+        return scale
+
+
+class CamViewSettings(Settings):
+    """How CAM is evaluated: its best, not its fastest."""
+
+    cam_scales: Scales = (0.5, 1.0, 1.5, 2.0)
+    cam_flip: bool = True
+    present_threshold: float = Field(0.5, ge=0, le=1, description="CAM: probability from which a class is present")
+
+
+class EvaluationSettings(CamViewSettings):
+    """How a network sees a photo when it is measured."""
+
+    image_size: int = Field(640, ge=16, le=LARGEST_SIDE, description="short side at test time")
+    exact: bool = Field(False, description="masks upsampled before classes are composed, as the paper does; slower")
+
+
+class OptimizationSettings(Settings):
+    """Steps and how large they are."""
+
+    batch: int = Field(8, ge=1, description="images a step, two to a pair")
+    steps: int = Field(60_000, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    backbone_factor: float = Field(0.1, ge=0, description="of the learning rate")
+    classifier_factor: float = Field(
+        1.0, ge=0, description="of the learning rate, for linear classifiers on the backbone's map"
+    )
+    weight_decay: float = Field(1e-4, ge=0)
+    clip: float = Field(0.01, gt=0, description="norm of the gradient of the whole model")
+    seed: int = Field(0, ge=0, le=1_000_000)
+    precision: Precision = Field("no", description="bf16: faster, less exact; where, precision.py says")
+    channels_last: bool = False
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, precision: Any) -> Any:
+        return "no" if precision is False else precision  # YAML's no is False
+
+
+class RunSettings(Settings):
+    """Where and how it runs: a run may go on with others and stays the same run."""
+
+    workers: int = Field(2, ge=0)
+    cache: bool = Field(True, description="keep the decoded photos in memory, 4 bytes a pixel")
+    evaluate_every: int = Field(0, ge=0, description="steps between evaluations; 0: at the end only")
+    checkpoint_every: int = Field(500, ge=1, description="steps")
+    out: Path = Path("runs/run")
+    schedule: str = Field("default", description="name of the results table this run belongs to")
