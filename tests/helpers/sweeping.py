@@ -17,7 +17,7 @@ from simformer.weights import Card
 from train.config import load_config, published_settings
 from train.data import load_split_of
 from train.tables.cells import Cell
-from train.tables.provenance import result_cell
+from train.tables.provenance import Outcome, result_cell
 from train.tables.sweep import app
 
 # Of a method whose name does not depend on the teacher's weights, which are not real here.
@@ -60,8 +60,7 @@ class Runs:
         split = load_split_of(config, self.dataset)
         values = [10.0 + config.seed] * len(split.classes)
         scores = Scores(miou=values[0], base=values[0], novel=values[0], per_class=values, pixels=9, images=2)
-        facts = {"scores": scores, "wall_seconds": 3.0, "commit": "", "device": "", "split": split}
-        return result_cell(config, {**facts, "transfer": None, "health": None}, "")
+        return result_cell(config, Outcome(split, scores, 3.0, 0.1, "", "", None, None), "")
 
 
 def run(table: Path, *arguments: str):
