@@ -18,7 +18,9 @@ class Attention(nn.MultiheadAttention):
     def __init__(self, width: int, heads: int, dropout: float):
         super().__init__(width, heads, dropout, batch_first=True)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]  (masks and weights are not asked for here)
+        self, query: Tensor, key: Tensor, value: Tensor
+    ) -> Tensor:
         """query: B x N x C; key, value: B x M x C -> B x N x C."""
         if not self.training or query.device.type != "cpu":
             return super().forward(query, key, value, need_weights=False)[0]
@@ -34,11 +36,11 @@ class Attention(nn.MultiheadAttention):
 class Dropout(nn.Dropout):
     """`nn.Dropout`, on a CPU by the function below."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Any shape."""
-        if not self.training or x.device.type != "cpu":
-            return super().forward(x)
-        return dropout(x, self.p)
+        if not self.training or input.device.type != "cpu":
+            return super().forward(input)
+        return dropout(input, self.p)
 
 
 def dropout(x: Tensor, p: float) -> Tensor:

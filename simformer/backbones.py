@@ -6,11 +6,12 @@ import copy
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -53,23 +54,26 @@ class Backbone(nn.Module):
         timm_name = ALIASES.get(name, name)
         offline = OFFLINE_WEIGHTS.get(timm_name)
         # Dilation is asked for only where it is wanted: not every architecture knows the argument.
-        options = {} if output_stride == 32 else {"output_stride": output_stride}
+        options: dict[str, Any] = {} if output_stride == 32 else {"output_stride": output_stride}
         try:
-            self.net = timm.create_model(timm_name, pretrained=pretrained and offline is None, num_classes=0, **options)
+            net: Any = timm.create_model(timm_name, pretrained=pretrained and offline is None, num_classes=0, **options)
         except Exception as problem:  # timm raises RuntimeError, ValueError, TypeError, hub errors ...
             reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
             raise ConfigError(f"The backbone {name!r} cannot be made: {reason}") from problem
         if pretrained and offline is not None:
-            load_in_order(self.net, offline_weights_path(offline))
-        info = self.net.feature_info
+            load_in_order(net, offline_weights_path(offline))
+        self.net = net
+        info = net.feature_info
         self._indices = list(range(len(info)))[-4:]
         strides = [info[i]["reduction"] for i in self._indices]
         if strides != [4, 8, 16, output_stride]:
             raise ConfigError(f"The backbone {name!r} has strides {strides}, not 4, 8, 16 and {output_stride}")
-        self.channels = tuple(info[i]["num_chs"] for i in self._indices)
-        self.head_channels = self.net.num_features
-        self.mean = tuple(255 * v for v in self.net.pretrained_cfg["mean"])
-        self.std = tuple(255 * v for v in self.net.pretrained_cfg["std"])
+        self.channels: tuple[int, ...] = tuple(info[i]["num_chs"] for i in self._indices)
+        self.head_channels: int = net.num_features
+        red, green, blue = net.pretrained_cfg["mean"]
+        self.mean: tuple[float, float, float] = (255 * red, 255 * green, 255 * blue)
+        red, green, blue = net.pretrained_cfg["std"]
+        self.std: tuple[float, float, float] = (255 * red, 255 * green, 255 * blue)
         for module in self.net.modules():
             if isinstance(module, BATCH_NORM):
                 module.requires_grad_(False)
@@ -134,7 +138,10 @@ class Backbone(nn.Module):
         for name, module in self.net.named_modules():
             if isinstance(module, nn.Conv2d):
                 # The output is kept alive with its maker: otherwise its id could be given to another tensor.
-                hooks.append(module.register_forward_hook(lambda m, _, y: made_by.update({id(y): (m, y)})))
+                def made(conv: nn.Conv2d, _: object, output: Tensor) -> None:
+                    made_by[id(output)] = (conv, output)
+
+                hooks.append(module.register_forward_hook(made))
             elif isinstance(module, BATCH_NORM):
 
                 def note(_, inputs, name=name):
@@ -146,7 +153,7 @@ class Backbone(nn.Module):
         for hook in hooks:
             hook.remove()
         for name, conv in pairs.items():
-            norm = self.net.get_submodule(name)
+            norm: Any = self.net.get_submodule(name)
             conv.weight, conv.bias = fuse_conv_bn_weights(
                 conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
             )
@@ -161,11 +168,15 @@ class HalvingConv2d(nn.Module):
     both sides, multiplies the same pixels.
     """
 
+    weight: nn.Parameter
+    bias: Tensor | None
+
     def __init__(self, conv: Conv2dSame):
         super().__init__()
         self.weight = nn.Parameter(F.pad(conv.weight.detach(), (1, 0, 1, 0)), requires_grad=False)
         self.bias = conv.bias
-        self.padding = tuple(size // 2 for size in conv.kernel_size)
+        height, width = conv.kernel_size
+        self.padding = (height // 2, width // 2)
         self.groups = conv.groups
 
     @staticmethod

@@ -29,7 +29,7 @@ class CamConfig(BaseModel):
     num_classes: int = Field(ge=1)
     backbone: str = "efficientnet_lite0"
     output_stride: Literal[16, 32] = 16
-    dropout: float = Field(0.0, ge=0, lt=1, description="on the map, before pooling")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="on the map, before pooling")
 
 
 class CamNetwork(nn.Module):
@@ -42,6 +42,9 @@ class CamNetwork(nn.Module):
     Raises:
         ConfigError: the backbone cannot be made.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: CamConfig, *, pretrained: bool = True):
         super().__init__()
@@ -77,7 +80,7 @@ class CamNetwork(nn.Module):
         """
         height, width = images.shape[-2:]
         size = (-(-height // 4), -(-width // 4))
-        total, probabilities = 0, []
+        total, probabilities = images.new_zeros(()), []
         for scale in scales:
             view = images if scale == 1 else resize(images, (round(height * scale), round(width * scale)))
             for mirrored in (False, True) if flip else (False,):
@@ -102,5 +105,6 @@ def multilabel_loss(logits: Tensor, targets: Targets) -> Tensor:
     return F.multilabel_soft_margin_loss(logits.float(), present.to(logits.device))
 
 
-def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """B x C x h x w -> B x C x `size`, bilinear; a side is at least a pixel."""
     return F.interpolate(maps, size=[max(1, side) for side in size], mode="bilinear", align_corners=False)

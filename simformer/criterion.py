@@ -34,6 +34,8 @@ class Criterion(nn.Module):
         complementary_weight: 0.15 on COCO-Stuff-10K, 0.2 on ADE20K; 0 switches the loss off.
     """
 
+    class_weights: Tensor
+
     def __init__(self, num_classes: int, complementary_weight: float):
         super().__init__()
         self.complementary_weight = complementary_weight

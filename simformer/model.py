@@ -25,17 +25,19 @@ class ModelConfig(BaseModel):
 
     num_classes: int = Field(ge=1)
     backbone: str = "efficientnet_lite0"
-    output_stride: Literal[16, 32] = Field(16, description="16 dilates the backbone's last stage")
-    head_features: bool = Field(True, description="top of the pyramid is the classifier's own last map")
-    separable: bool = Field(True, description="3x3 convolutions of the pixel decoder are depthwise + pointwise")
-    pooled_class_logits: bool = Field(True, description="adds a linear classifier of the pixels under each mask")
-    width: int = Field(128, ge=32, multiple_of=32)
-    queries: int = Field(50, ge=1)
-    query_std: float = Field(1.0, gt=0, description="initial spread; small queries collapse into one")
-    decoder_layers: int = Field(3, ge=1)
-    heads: int = Field(8, ge=1)
-    feed_forward: int = Field(512, ge=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    output_stride: Literal[16, 32] = Field(default=16, description="16 dilates the backbone's last stage")
+    head_features: bool = Field(default=True, description="top of the pyramid is the classifier's own last map")
+    separable: bool = Field(default=True, description="3x3 convolutions of the pixel decoder are depthwise + pointwise")
+    pooled_class_logits: bool = Field(
+        default=True, description="adds a linear classifier of the pixels under each mask"
+    )
+    width: int = Field(default=128, ge=32, multiple_of=32)
+    queries: int = Field(default=50, ge=1)
+    query_std: float = Field(default=1.0, gt=0, description="initial spread; small queries collapse into one")
+    decoder_layers: int = Field(default=3, ge=1)
+    heads: int = Field(default=8, ge=1)
+    feed_forward: int = Field(default=512, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> ModelConfig:
@@ -99,6 +101,9 @@ class SimFormer(nn.Module):
         pretrained: ImageNet weights for the backbone; False where a checkpoint follows.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: ModelConfig, *, pretrained: bool = True):
         super().__init__()
         self.config = config
@@ -125,8 +130,9 @@ class SimFormer(nn.Module):
         queries = self.transformer(pyramid[-1])[0 if auxiliary else -1 :]
         # All layers at once: one large product of matrices takes less time than several small ones.
         predictions = self.predict(torch.cat(queries, 1), pyramid[-1], pixel_embeddings)
-        *earlier, last = zip(*(each.split(self.config.queries, 1) for each in predictions), strict=True)
-        return Output(*last, pixel_embeddings, earlier)
+        of_layers = (each.split(self.config.queries, 1) for each in predictions)
+        *earlier, (class_logits, mask_logits) = zip(*of_layers, strict=True)
+        return Output(class_logits, mask_logits, pixel_embeddings, earlier)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The pyramid of the normalized, padded images: four maps, finest first."""
@@ -172,7 +178,8 @@ def compose_score_maps(class_logits: Tensor, mask_logits: Tensor) -> Tensor:
 
 def pool_under_masks(features: Tensor, mask_logits: Tensor) -> Tensor:
     """Mean of B x F x h' x w' features under each soft mask, B x N x h x w -> B x N x F."""
-    masks = F.adaptive_avg_pool2d(mask_logits.sigmoid(), features.shape[-2:]).flatten(2)
+    height, width = features.shape[-2:]
+    masks = F.adaptive_avg_pool2d(mask_logits.sigmoid(), (height, width)).flatten(2)
     pooled = masks @ features.flatten(2).transpose(1, 2)
     return pooled / (masks.sum(-1, keepdim=True) + 1e-6)
 
@@ -237,11 +244,11 @@ class PointwiseConv(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, *, bias: bool):
         super().__init__(inputs, outputs, 1, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """B x inputs x h x w -> B x outputs x h x w."""
-        if not x.is_contiguous(memory_format=torch.channels_last):
-            return super().forward(x)
-        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        if not input.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(input)
+        return F.linear(input.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class TransformerDecoder(nn.Module):

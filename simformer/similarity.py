@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from math import ceil
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ COUNT_HISTORY = 25  # image pairs
 
 Statistics = Literal["running", "batch"]
 Student = Literal["across", "within"]
+Distillation = Literal["ce", "cce"]
 
 
 class SimNet(nn.Module):
@@ -43,7 +44,7 @@ class SimNet(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Logits (different, same), ... x 2, of embeddings a and b, ... x C, which broadcast against each other."""
-        first, *rest = self.blocks
+        first, *rest = cast(list[SimBlock], list(self.blocks))
         x = first(*first.project_pair(a, b))
         for block in rest:
             x = block(F.linear(x, *folded(block.inner, block.inner_norm)), x)
@@ -74,6 +75,7 @@ class SimBlock(nn.Module):
             left, right = weight.chunk(2, dim=1)
             return F.linear(a, left, bias) + F.linear(b, right)
 
+        assert self.shortcut is not None  # of the first block alone
         inner = project(*folded(self.inner, self.inner_norm))
         return inner, project(self.shortcut.weight, self.shortcut.bias).relu_()
 
@@ -82,6 +84,7 @@ def folded(layer: nn.Linear, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
     """Weight and bias of a layer, together with the batch norm behind it where that is linear: outside of training."""
     if norm.training:
         return layer.weight, layer.bias
+    assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return layer.weight * scale[:, None], (layer.bias - norm.running_mean) * scale + norm.bias
 
@@ -110,6 +113,9 @@ class PixelSimilarity(nn.Module):
         pairs: image pairs in a whole batch, over all processes.
     """
 
+    novel_classes: Tensor
+    counts: Tensor
+
     def __init__(
         self,
         channels: int,
@@ -118,7 +124,7 @@ class PixelSimilarity(nn.Module):
         distillation_weight: float,
         points: int = 100,
         hidden: int = 256,
-        distillation: Literal["ce", "cce"] = "cce",
+        distillation: Distillation = "cce",
         simnet: bool = True,
         statistics: Statistics = "running",
         student: Student = "across",
@@ -129,8 +135,8 @@ class PixelSimilarity(nn.Module):
         self.simnet = SimNet(channels, hidden) if simnet else None
         self.distillation_weight = distillation_weight
         self.points = points
-        self.distillation = distillation
-        self.statistics = statistics
+        self.distillation: Distillation = distillation
+        self.statistics: Statistics = statistics
         self.student = student
         self.padding = padding
         # The last batches that are counted, as many as hold 25 image pairs.
@@ -161,6 +167,8 @@ class PixelSimilarity(nn.Module):
             if not self.padding:
                 region &= ~padding
         else:
+            if targets.teacher is None:
+                raise ValueError("without SimNet the targets must hold a teacher's probabilities")
             asked = resize(targets.teacher, size)
             region &= ~padding & (asked.sum(1) > 0.5)  # where it sees one of them rather than none
         if self.distillation_weight:
@@ -192,6 +200,7 @@ class PixelSimilarity(nn.Module):
         pairs = torch.stack(((~same & counted)[:, 0].sum(), (same & counted)[:, 0].sum())).float()
         weights = self.balance(across_workers(pairs))
         losses = []
+        assert self.simnet is not None  # it is what learns here
         for pair, of_one_class, counts in zip(by_pair(gather(embeddings, points)), same, counted, strict=True):
             logits = self.simnet(*both_orders(pair))
             entropy = F.cross_entropy(logits.flatten(0, -2), of_one_class.flatten().long(), weights, reduction="none")
@@ -226,13 +235,15 @@ class PixelSimilarity(nn.Module):
         chosen = torch.tensor(pairs + [i + half for i in pairs], device=region.device)
         region = region[chosen]
         points = sample_points(region, region, self.points)
-        asked = gather(asked, points, chosen).chunk(2)
+        pairs_asked = gather(asked, points, chosen).chunk(2)
         masks = gather(output.mask_logits.float(), points, chosen)
         scores = class_scores(output.class_logits[chosen].float(), masks, self.novel_classes)
         if self.student == "across":
-            losses = distillation_losses(cosine(*scores.chunk(2)), self.teacher(*asked), self.distillation)
+            losses = distillation_losses(cosine(*scores.chunk(2)), self.teacher(*pairs_asked), self.distillation)
         else:
-            losses = distillation_losses(cosine(scores, scores), torch.cat(self.answers(*asked)), self.distillation)
+            losses = distillation_losses(
+                cosine(scores, scores), torch.cat(self.answers(*pairs_asked)), self.distillation
+            )
         usable = region.flatten(1).any(1).view(2, -1).all(0)
         return (losses.unflatten(0, (-1, len(pairs))).mean((0, 2, 3)) * usable).sum() / half
 
@@ -249,7 +260,8 @@ class PixelSimilarity(nn.Module):
             return alike, alike.transpose(1, 2)
         with asking(self.simnet, self.statistics):
             logits = [self.simnet(*both_orders(pair)) for pair in torch.stack((a, b), 1)]
-        return torch.stack(logits, 1).softmax(-1)[..., 1].unbind()
+        ab, ba = torch.stack(logits, 1).softmax(-1)[..., 1]
+        return ab, ba
 
 
 def by_pair(images: Tensor) -> Tensor:
@@ -300,7 +312,7 @@ def resize(maps: Tensor, size: torch.Size) -> Tensor:
     return maps if maps.shape[-2:] == size else F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
-def distillation_losses(student: Tensor, teacher: Tensor, kind: Literal["ce", "cce"]) -> Tensor:
+def distillation_losses(student: Tensor, teacher: Tensor, kind: Distillation) -> Tensor:
     """`ce`: cross entropy, both clamped to [0.01, 0.99]; `cce` (the paper's): only as far as the teacher is sure."""
     if kind == "ce":
         return F.binary_cross_entropy(student.clamp(0.01, 0.99), teacher.clamp(0.01, 0.99), reduction="none")

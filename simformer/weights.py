@@ -144,7 +144,7 @@ class Inference(BaseModel):
 
     scales: Scales = (1.0,)
     flip: bool = False
-    present_threshold: float = Field(0.5, ge=0, le=1)
+    present_threshold: float = Field(default=0.5, ge=0, le=1)
 
 
 class Card(BaseModel):
@@ -180,7 +180,7 @@ class Card(BaseModel):
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     training: dict[str, Any] = {}
-    step: int = Field(0, ge=0)
+    step: int = Field(default=0, ge=0)
     commit: str = ""
     metrics: dict[str, Any] = {}
     backbone: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 import numpy as np
@@ -137,7 +137,7 @@ class ErrorsAsItems(Dataset):
             return error
 
 
-def batches(stream: WeakShotStream, workers: int, pin_memory: bool = False) -> Iterator[WeakShotBatch]:
+def batches(stream: WeakShotStream, workers: int, pin_memory: bool = False) -> Generator[WeakShotBatch, None, None]:
     """All batches of a stream in order. To be closed, for `workers` other processes make them.
 
     Raises:
@@ -160,4 +160,4 @@ def batches(stream: WeakShotStream, workers: int, pin_memory: bool = False) -> I
     finally:
         # Left to themselves the processes would be ended by SIGTERM when this one ends, which they ignore.
         if workers:
-            loaded._shutdown_workers()
+            loaded._shutdown_workers()  # pyright: ignore[reportAttributeAccessIssue]  (torch has no public way)

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
-
 from simformer.checkpoint import check_tensors, load_checkpoint
 from simformer.errors import CheckpointError
+from train.tasks import ClassificationTask, SegmentationTask
 
 # Layers with one row a class.
 CLASS_HEADS = {"simformer": ("class_head", "pooled_class_head"), "cam": ("classifier",)}
 
 
-def start_from(task: nn.Module, classes: Sequence[str], path: Path) -> None:
+def start_from(task: SegmentationTask | ClassificationTask, classes: Sequence[str], path: Path) -> None:
     """Copies weights into the task's network, in place.
 
     If the file is of other classes, the layers that predict them keep the values they have; every other tensor must
     fit. SimNet is not part of a weights file: it starts anew.
 
     Args:
-        task: SegmentationTask or ClassificationTask.
         classes: K class names of the task, in index order.
         path: a weights file of the same kind of network.
 

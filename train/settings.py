@@ -30,12 +30,18 @@ class DataSettings(Settings):
     """Which photos, and under which roles of their classes."""
 
     data: Path = Field(description="folder data set")
-    dataset: str = Field(CUSTOM, description="coco_stuff_10k, ade20k, msrc21: splits by name; else custom")
-    split: str = Field("s1", min_length=1, description="a split of `dataset`, or all_base; a custom one's name is free")
-    novel: list[str] | None = Field(None, description="novel classes by name, where `split` is none of the data set's")
+    dataset: str = Field(default=CUSTOM, description="coco_stuff_10k, ade20k, msrc21: splits by name; else custom")
+    split: str = Field(
+        default="s1", min_length=1, description="a split of `dataset`, or all_base; a custom one's name is free"
+    )
+    novel: list[str] | None = Field(
+        default=None, description="novel classes by name, where `split` is none of the data set's"
+    )
     train_list: str = "train.txt"
     val_list: str = "val.txt"
-    hold_out: float = Field(0.0, ge=0, lt=1, description="tune on this share of the training photos, not on val")
+    hold_out: float = Field(
+        default=0.0, ge=0, lt=1, description="tune on this share of the training photos, not on val"
+    )
 
 
 class PredictionsSettings(BaseModel):
@@ -92,14 +98,18 @@ class MethodSettings(Settings):
     """What is trained, and who teaches it."""
 
     method: Literal["simformer", "cam"] = "simformer"
-    pairing: Pairing = Field("cross", description="cross: SimFormer, self: Self-Pair, none: Basic Model")
+    pairing: Pairing = Field(default="cross", description="cross: SimFormer, self: Self-Pair, none: Basic Model")
     pseudo: Pseudo = Field(
-        None,
+        default=None,
         description="train on pseudo masks of novel classes, from a model's predictions or a classifier's maps: "
         "predictions, cam, rib, retab or partial_labels; {kind: retab, beta: 4} has settings of its own",
     )
-    teacher: str | None = Field(None, description="weights that make the pseudo masks; partial_labels needs none")
-    distill_from: Literal["simnet", "partial_labels"] = Field("simnet", description="who teaches pixel similarity")
+    teacher: str | None = Field(
+        default=None, description="weights that make the pseudo masks; partial_labels needs none"
+    )
+    distill_from: Literal["simnet", "partial_labels"] = Field(
+        default="simnet", description="who teaches pixel similarity"
+    )
     partial_labels: PartialLabelSettings = PartialLabelSettings()
 
     @property
@@ -111,17 +121,17 @@ class MethodSettings(Settings):
 class NetworkSettings(Settings):
     """Sizes and beginning of the network."""
 
-    model: dict[str, Any] = Field({}, description="fields of ModelConfig or CamConfig, without num_classes")
+    model: dict[str, Any] = Field(default={}, description="fields of ModelConfig or CamConfig, without num_classes")
     frozen_backbone: bool = False
-    init: Path | None = Field(None, description="weights file to start from, in place of ImageNet's backbone")
+    init: Path | None = Field(default=None, description="weights file to start from, in place of ImageNet's backbone")
 
 
 class LossSettings(Settings):
     """Losses of masks and classes."""
 
-    complementary_weight: float = Field(0.15, ge=0)
+    complementary_weight: float = Field(default=0.15, ge=0)
     loss_resolution: Literal["image", "prediction", "prediction_centers"] = Field(
-        "image",
+        default="image",
         description="prediction: label maps shrink to the masks' size (stride 4), a sixteenth of the work, each label "
         "taken from its cell's corner, which moves masks 1.5 pixels; prediction_centers: from the middle",
     )
@@ -130,20 +140,23 @@ class LossSettings(Settings):
 class SimNetSettings(Settings):
     """The teacher of similarity that learns in the run itself."""
 
-    simnet_width: int = Field(256, ge=1)
+    simnet_width: int = Field(default=256, ge=1)
     simnet_statistics: Statistics = Field(
-        "running", description="of its batch norm as teacher; batch, those of the image pair: the released code"
+        default="running", description="of its batch norm as teacher; batch, those of the image pair: the released code"
     )
-    distill_padding: bool = Field(False, description="SimNet teaches in the padding too, as in the released code")
+    distill_padding: bool = Field(
+        default=False, description="SimNet teaches in the padding too, as in the released code"
+    )
 
 
 class DistillationSettings(Settings):
     """What a student learns from a teacher of similarity."""
 
-    distillation_weight: float = Field(0.1, ge=0)
+    distillation_weight: float = Field(default=0.1, ge=0)
     distillation: Literal["ce", "cce"] = "cce"
     student_pairs: Student = Field(
-        "across", description="the student compares pixels of two images, as the paper says; within one: released code"
+        default="across",
+        description="the student compares pixels of two images, as the paper says; within one: released code",
     )
 
 
@@ -151,19 +164,20 @@ class PairSettings(SimNetSettings, DistillationSettings):
     """Pairs of images, and of the pixels in them."""
 
     candidate_caps: tuple[PositiveInt, PositiveInt] | None = Field(
-        None, description="most references that share one novel class, and most others; (500, 50) in the released code"
+        default=None,
+        description="most references that share one novel class, and most others; (500, 50) in the released code",
     )
-    points: int = Field(100, ge=3, description="J, points sampled per image")
+    points: int = Field(default=100, ge=3, description="J, points sampled per image")
 
 
 class CropSettings(Settings):
     """What is cut out of a photo in training."""
 
-    crop: int = Field(640, ge=32)
-    scale: tuple[float, float] = Field((0.5, 2.0), description="the photo's short side, as multiples of `crop`")
-    scale_step: float = Field(0.0, ge=0, description="draw the scale in such steps; 0: any within the range")
-    long_side: int | None = Field(None, ge=1, description="most pixels of a scaled photo's long side")
-    label_rule: Literal["strict", "crop"] = Field("strict", description="whose novel labels a crop gets")
+    crop: int = Field(default=640, ge=32)
+    scale: tuple[float, float] = Field(default=(0.5, 2.0), description="the photo's short side, as multiples of `crop`")
+    scale_step: float = Field(default=0.0, ge=0, description="draw the scale in such steps; 0: any within the range")
+    long_side: int | None = Field(default=None, ge=1, description="most pixels of a scaled photo's long side")
+    label_rule: Literal["strict", "crop"] = Field(default="strict", description="whose novel labels a crop gets")
 
     @field_validator("scale")
     @classmethod
@@ -178,30 +192,34 @@ class CamViewSettings(Settings):
 
     cam_scales: Scales = (0.5, 1.0, 1.5, 2.0)
     cam_flip: bool = True
-    present_threshold: float = Field(0.5, ge=0, le=1, description="CAM: probability from which a class is present")
+    present_threshold: float = Field(
+        default=0.5, ge=0, le=1, description="CAM: probability from which a class is present"
+    )
 
 
 class EvaluationSettings(CamViewSettings):
     """How a network sees a photo when it is measured."""
 
-    image_size: int = Field(640, ge=16, le=LARGEST_SIDE, description="short side at test time")
-    exact: bool = Field(False, description="masks upsampled before classes are composed, as the paper does; slower")
+    image_size: int = Field(default=640, ge=16, le=LARGEST_SIDE, description="short side at test time")
+    exact: bool = Field(
+        default=False, description="masks upsampled before classes are composed, as the paper does; slower"
+    )
 
 
 class OptimizationSettings(Settings):
     """Steps and how large they are."""
 
-    batch: int = Field(8, ge=1, description="images a step, two to a pair")
-    steps: int = Field(60_000, ge=1)
-    learning_rate: float = Field(1e-4, gt=0)
-    backbone_factor: float = Field(0.1, ge=0, description="of the learning rate")
+    batch: int = Field(default=8, ge=1, description="images a step, two to a pair")
+    steps: int = Field(default=60_000, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    backbone_factor: float = Field(default=0.1, ge=0, description="of the learning rate")
     classifier_factor: float = Field(
-        1.0, ge=0, description="of the learning rate, for linear classifiers on the backbone's map"
+        default=1.0, ge=0, description="of the learning rate, for linear classifiers on the backbone's map"
     )
-    weight_decay: float = Field(1e-4, ge=0)
-    clip: float = Field(0.01, gt=0, description="norm of the gradient of the whole model")
-    seed: int = Field(0, ge=0, le=1_000_000)
-    precision: Precision = Field("no", description="bf16: faster, less exact; where, precision.py says")
+    weight_decay: float = Field(default=1e-4, ge=0)
+    clip: float = Field(default=0.01, gt=0, description="norm of the gradient of the whole model")
+    seed: int = Field(default=0, ge=0, le=1_000_000)
+    precision: Precision = Field(default="no", description="bf16: faster, less exact; where, precision.py says")
     channels_last: bool = False
 
     @field_validator("precision", mode="before")
@@ -213,9 +231,9 @@ class OptimizationSettings(Settings):
 class RunSettings(Settings):
     """Where and how it runs: a run may go on with others and stays the same run."""
 
-    workers: int = Field(2, ge=0)
-    cache: bool = Field(True, description="keep the decoded photos in memory, 4 bytes a pixel")
-    evaluate_every: int = Field(0, ge=0, description="steps between evaluations; 0: at the end only")
-    checkpoint_every: int = Field(500, ge=1, description="steps")
+    workers: int = Field(default=2, ge=0)
+    cache: bool = Field(default=True, description="keep the decoded photos in memory, 4 bytes a pixel")
+    evaluate_every: int = Field(default=0, ge=0, description="steps between evaluations; 0: at the end only")
+    checkpoint_every: int = Field(default=500, ge=1, description="steps")
     out: Path = Path("runs/run")
-    schedule: str = Field("default", description="name of the results table this run belongs to")
+    schedule: str = Field(default="default", description="name of the results table this run belongs to")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -34,7 +34,8 @@ class SegmentationTask(nn.Module):
         network: what is shipped. similarity: SimNet and its losses, None without pairs.
     """
 
-    kind = "simformer"
+    kind: Literal["simformer"] = "simformer"
+    novel_classes: Tensor
 
     def __init__(self, config: TrainConfig, split: Split):
         super().__init__()
@@ -89,7 +90,7 @@ class SegmentationTask(nn.Module):
 class ClassificationTask(nn.Module):
     """CAM's classifier: image-level labels of all classes, no mask of any."""
 
-    kind = "cam"
+    kind: Literal["cam"] = "cam"
 
     def __init__(self, config: TrainConfig, split: Split):
         super().__init__()
@@ -126,7 +127,7 @@ def method_name(config: TrainConfig, split: Split) -> str:
         return "CAM"
     if not split.novel:
         return "FullyOracle"
-    if config.pseudo_kind == "predictions":
+    if config.pseudo_kind == "predictions" and config.teacher is not None:
         return second_training_name(config.teacher)
     return NAME_OF_TRAINING[Training(config.pairing, config.pseudo_kind, config.distill_from)]
 

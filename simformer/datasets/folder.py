@@ -150,7 +150,7 @@ class FolderDataset:
         """Indices of the classes the photo shows, ascending: those of image_labels.csv and the label map."""
         if index not in self._image_labels:
             labels = self.label_map(index)
-            self._remember(index, () if labels is None else _values(labels))
+            self._remember(index, _values(labels))
         return self._image_labels[index]
 
     def all_image_labels(self) -> list[tuple[int, ...]]:
@@ -180,7 +180,7 @@ class FolderDataset:
                 unread.append(index)
         for index, values in zip(unread, _in_threads(lambda i: _values(self.label_map(i)), unread), strict=True):
             self._remember(index, values)
-            known[self.names[index]] = (stamps[index], values)
+            known[self.names[index]] = (stamps[index], tuple(values))
         if unread:
             label_cache.write_cache(self._label_folder.parent, known)
 
@@ -263,7 +263,10 @@ def evaluation_list(root: str | Path) -> str | None:
     return DEFAULT_LIST if (Path(root) / DEFAULT_LIST).is_file() else None
 
 
-def _values(labels: Tensor) -> list[int]:
+def _values(labels: Tensor | None) -> list[int]:
+    """The values that a label map holds, ascending; none without one."""
+    if labels is None:
+        return []
     return np.flatnonzero(np.bincount(labels.numpy().ravel(), minlength=256)).tolist()
 
 

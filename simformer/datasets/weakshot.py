@@ -224,10 +224,11 @@ class WeakShotStream(Dataset):
             labels = self._given(labels)
         maps = None if self.teacher is None else self.teacher(index)
         told = bool(novel) and self.crop_labels == "strict"
-        for _ in range(1 + REDRAWS):
-            crop, cropped, padding, cropped_maps = self.transform.with_maps(image, labels, maps)
+        crop, cropped, padding, cropped_maps = self.transform.with_maps(image, labels, maps)
+        for _ in range(REDRAWS):
             if told or bool((cropped != VOID).any()):
                 break
+            crop, cropped, padding, cropped_maps = self.transform.with_maps(image, labels, maps)
         if self.crop_labels == "crop":
             novel = sorted(set(_classes(cropped).tolist()) & set(self._novel))
             cropped = self._given(cropped)

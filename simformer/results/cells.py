@@ -45,9 +45,9 @@ class CellScores(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    miou: float | None = Field(None, ge=0, le=100)
-    base: float | None = Field(None, ge=0, le=100)
-    novel: float | None = Field(None, ge=0, le=100)
+    miou: float | None = Field(default=None, ge=0, le=100)
+    base: float | None = Field(default=None, ge=0, le=100)
+    novel: float | None = Field(default=None, ge=0, le=100)
     per_class: dict[str, float | None]
 
     @field_validator("per_class")
@@ -72,8 +72,8 @@ class TransferAuc(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    base: float | None = Field(None, ge=0, le=1)
-    novel: float | None = Field(None, ge=0, le=1)
+    base: float | None = Field(default=None, ge=0, le=1)
+    novel: float | None = Field(default=None, ge=0, le=1)
 
 
 class Transfer(BaseModel):
@@ -96,10 +96,10 @@ class Health(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    accuracy: float | None = Field(None, ge=0, le=1)
+    accuracy: float | None = Field(default=None, ge=0, le=1)
     queries: float = Field(ge=0)
-    accuracy_with_dropout: float | None = Field(None, ge=0, le=1)
-    queries_with_dropout: float | None = Field(None, ge=0)
+    accuracy_with_dropout: float | None = Field(default=None, ge=0, le=1)
+    queries_with_dropout: float | None = Field(default=None, ge=0)
 
 
 class ResultCell(BaseModel):
@@ -130,7 +130,7 @@ class ResultCell(BaseModel):
     novel: list[str] | None = None
     seed: int = Field(ge=0)
     steps: int | None = Field(ge=0)
-    points: int | None = Field(None, ge=1)
+    points: int | None = Field(default=None, ge=1)
     scores: CellScores
     images: int = Field(ge=1)
     pixels: int = Field(ge=1)
@@ -145,7 +145,7 @@ class ResultCell(BaseModel):
     label_rule: Literal["strict", "crop"] = "strict"
     transfer: Transfer | None = None
     health: Health | None = None
-    file: str | None = Field(None, exclude=True)
+    file: str | None = Field(default=None, exclude=True)
 
     @model_validator(mode="after")
     def _classes_fit_split(self) -> ResultCell:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.transforms import TrainTransform
+from simformer.datasets.weakshot import or_void
 from simformer.errors import ConfigError
 from simformer.results import Transfer, TransferAuc
 from simformer.similarity import class_scores, cosine, gather, resize, sample_points, shrink_labels
@@ -90,7 +91,7 @@ def judge(
         torch.manual_seed(seed)
         for _ in range(pairs):
             photos = rng.choice(shared[rng.integers(len(shared))], 2, replace=False)
-            samples = [dataset.sample(int(photo)) for photo in photos]
+            samples = [sample_of(dataset, int(photo)) for photo in photos]
             found = ask(task, samples, classes, transform, config.points, teacher)
             if found is not None:
                 truths.append(found[1])
@@ -101,6 +102,12 @@ def judge(
         raise ConfigError("no crop shows a pixel of the classes that are asked about")
     truth = np.concatenate(truths)
     return {who: summary(np.concatenate(said), truth) for who, said in answers.items()}
+
+
+def sample_of(dataset: FolderDataset, index: int) -> tuple[Tensor, Tensor]:
+    """A photo and its label map, all void where it has none."""
+    image, labels = dataset.sample(index)
+    return image, or_void(labels, image.shape[1:])
 
 
 @torch.no_grad()
@@ -119,8 +126,9 @@ def ask(
     device = task.novel_classes.device
     maps = [None if teacher is None else teacher.probabilities(image)[classes] for image, _ in samples]
     crops = [transform.with_maps(image, labels, each) for (image, labels), each in zip(samples, maps, strict=True)]
-    images, labels, padding = (torch.stack([crop[part] for crop in crops]) for part in range(3))
-    output = task.network(images.to(device).float(), auxiliary=False)
+    pictures, cropped, paddings, seen = zip(*crops, strict=True)
+    labels, padding = torch.stack(cropped), torch.stack(paddings)
+    output = task.network(torch.stack(pictures).to(device).float(), auxiliary=False)
     embeddings = output.pixel_embeddings
     labels, _ = shrink_labels(labels.long().to(device), padding.to(device), embeddings.shape[-2:], centers=True)
     region = torch.isin(labels, torch.tensor(classes, device=device))  # 255, which padding has too, is no class
@@ -131,8 +139,8 @@ def ask(
     scores = class_scores(output.class_logits, gather(output.mask_logits, chosen), torch.tensor(classes, device=device))
     said = {STUDENT: cosine(*scores.chunk(2))}
     if teacher is not None:
-        cropped = torch.stack([crop[3] for crop in crops]).to(device)
-        said[TEACHER] = cosine(*gather(resize(cropped, embeddings.shape[-2:]), chosen).chunk(2))
+        probabilities = torch.stack([each for each in seen if each is not None]).to(device)
+        said[TEACHER] = cosine(*gather(resize(probabilities, embeddings.shape[-2:]), chosen).chunk(2))
     elif task.similarity is not None and task.similarity.simnet is not None:
         said[TEACHER] = task.similarity.teacher(*gather(embeddings, chosen).chunk(2))
     same = of_a[:, :, None] == of_b[:, None]

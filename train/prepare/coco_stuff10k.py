@@ -88,7 +88,10 @@ def read_hdf5(path: Path) -> tuple[NDArray, int]:
     except ImportError as error:
         raise DatasetError(f"{path} is a MATLAB 7.3 file; to read such files: pip install h5py") from error
     with h5py.File(path, "r") as file:
-        return np.asarray(file["S"]).T, file["names"].size  # MATLAB stores columns first
+        labels, names = file["S"], file["names"]
+        if not isinstance(labels, h5py.Dataset) or not isinstance(names, h5py.Dataset):
+            raise KeyError("S and names are no arrays")
+        return labels[()].T, int(np.prod(names.shape))  # MATLAB stores columns first
 
 
 def main(

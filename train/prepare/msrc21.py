@@ -44,7 +44,7 @@ def prepare_msrc21(source: Path, target: Path, workers: int | None = None, lists
     Raises:
         DatasetError: the download is incomplete, damaged or another version.
     """
-    names = {part: read_list(lists / f"msrc21_{part}.txt") for part in FOLDER.lists}
+    names = {part: read_list(lists / f"msrc21_{part}.txt") for part in ("train", "val")}
     photos = [
         Photo(name, part, source / "Images" / f"{name}_s.bmp", source / "GroundTruth" / f"{name}_s_GT.bmp")
         for part in names

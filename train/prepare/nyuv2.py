@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -72,7 +72,7 @@ def prepare_nyuv2(
         DatasetError: a download is missing, damaged or another version, or `target` holds photos of another size.
         SimFormerError: `target` cannot be written.
     """
-    names = {part: read_list(lists / f"nyuv2_{part}.txt") for part in FOLDER.lists}
+    names = {part: read_list(lists / f"nyuv2_{part}.txt") for part in ("train", "val")}
     frames = [Frame(name, part, ".png" if full else ".jpg", int(name)) for part in names for name in names[part]]
     official = read_splits(splits)
     wrong = [frame for frame in frames if frame.index + 1 not in official[frame.part]]
@@ -134,7 +134,7 @@ def check_mat(file: h5py.File, path: Path, count: int) -> None:
     """Raise DatasetError unless the file holds `count` photos and label maps of 640 x 480."""
     # MATLAB stores columns first: its 480 x 640 x 3 x count array is found with the axes turned round.
     for key, shape, dtype in (("images", (count, 3, WIDTH, HEIGHT), "uint8"), ("labels", (count, WIDTH, HEIGHT), "u2")):
-        found = file.get(key)
+        found: Any = file.get(key)  # an array, if it is the right file
         if getattr(found, "shape", None) != shape or found.dtype != np.dtype(dtype):
             raise DatasetError(
                 f"{path} does not hold the {key} of {count:,} photos of {WIDTH} x {HEIGHT}: it is another version"
@@ -160,7 +160,9 @@ def check_size(frames: list[Frame], target: Path, size: tuple[int, int]) -> None
 def read_frame(mat: Path, index: int, table: NDArray[np.int16]) -> tuple[Image.Image, Labels]:
     """A photo, 640 x 480, and its label map: uint8, 480 x 640, class index or 255. Raises DatasetError."""
     with open_mat(mat) as file:
-        image, labels = file["images"][index], file["labels"][index]
+        images: Any = file["images"]
+        label_maps: Any = file["labels"]
+        image, labels = images[index], label_maps[index]
     photo = Image.fromarray(np.ascontiguousarray(image.transpose(2, 1, 0)))
     return photo, relabel(labels.T, table, f"{mat}, photo {index + 1:,},")
 

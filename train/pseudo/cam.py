@@ -21,8 +21,8 @@ class CamSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["cam"] = "cam"
-    scales: Scales = Field((0.5, 1.0, 1.5, 2.0), description="as multiples of image_size")
-    flip: bool = Field(True, description="each of them mirrored as well")
+    scales: Scales = Field(default=(0.5, 1.0, 1.5, 2.0), description="as multiples of image_size")
+    flip: bool = Field(default=True, description="each of them mirrored as well")
 
 
 DEFAULTS = CamSettings()

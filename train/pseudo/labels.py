@@ -56,7 +56,7 @@ def write_pseudo_labels(
     Photos that are done are skipped, so an interrupted run goes on where it was.
 
     Args:
-        maps: of the partial-label teacher, for pseudo=partial_labels.
+        maps: of the partial-label teacher, for pseudo=partial_labels; None otherwise.
 
     Raises:
         CheckpointError: the teacher cannot be used, is of other classes, or not of the kind that is needed.
@@ -68,7 +68,7 @@ def write_pseudo_labels(
     left = [index for index, path in enumerate(paths) if not path.is_file()]
     if not left:
         return
-    if config.pseudo_kind == "partial_labels":
+    if maps is not None:
         fill = lambda index, given: pseudo_mask(maps.with_none(index), given)  # noqa: E731
     else:
         fill = filler(config, dataset, split, folder.parent / "maps")
@@ -99,6 +99,7 @@ def check_origin(config: TrainConfig, dataset: FolderDataset, split: Split, path
 
 def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folder: Path) -> Filler:
     """What fills R: the teacher's predictions, or maps above a threshold that was chosen on base classes."""
+    assert config.teacher is not None and config.pseudo is not None  # of no other run does anyone ask
     path = find_weights(config.teacher)
     if config.pseudo_kind == "predictions":
         predictor = Predictor.load(path)
@@ -116,7 +117,7 @@ def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folde
         raise CheckpointError(
             f"{path.name} is no classifier: pseudo={config.pseudo_kind} needs the weights of method=cam"
         )
-    make = MAP_MAKERS[config.pseudo_kind]
+    make = MAP_MAKERS[config.pseudo.kind]
     maker = make(network, dataset, split, image_size=config.image_size, settings=config.pseudo, seed=config.seed)
     maps = SavedMaps(maker, dataset, maps_folder)
     # RETAB gives back the masks of base classes; what it would make of them without has to be asked for.

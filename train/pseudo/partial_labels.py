@@ -29,16 +29,20 @@ class PartialLabelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    scales: Scales = Field((1.0,), description="views of a photo, as multiples of image_size")
-    flip: bool = Field(False, description="each view mirrored as well, when it is asked")
-    eps: float = Field(0.3, gt=0, le=1, description="how much `none of the classes` counts outside the base masks")
-    steps: int = Field(2000, ge=1)
-    photos: int = Field(16, ge=1, description="a step")
-    points: int = Field(48, ge=1, description="of each photo, at each step")
-    kept: int = Field(400, ge=1, description="cells of a photo that are remembered for training, 3 to 6 KB each")
-    learning_rate: float = Field(1e-3, gt=0, description="of AdamW")
-    weight_decay: float = Field(1e-2, ge=0)
-    dropout: float = Field(0.3, ge=0, lt=1, description="on the features")
+    scales: Scales = Field(default=(1.0,), description="views of a photo, as multiples of image_size")
+    flip: bool = Field(default=False, description="each view mirrored as well, when it is asked")
+    eps: float = Field(
+        default=0.3, gt=0, le=1, description="how much `none of the classes` counts outside the base masks"
+    )
+    steps: int = Field(default=2000, ge=1)
+    photos: int = Field(default=16, ge=1, description="a step")
+    points: int = Field(default=48, ge=1, description="of each photo, at each step")
+    kept: int = Field(
+        default=400, ge=1, description="cells of a photo that are remembered for training, 3 to 6 KB each"
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="of AdamW")
+    weight_decay: float = Field(default=1e-2, ge=0)
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="on the features")
 
 
 DEFAULTS = PartialLabelSettings()
@@ -95,7 +99,7 @@ class PartialLabelTeacher:
     @torch.no_grad()
     def probabilities(self, image: Tensor) -> Tensor:
         """A photo (uint8 RGB, 3 x H x W), labels unknown -> probabilities, (K + 1) x h x w float32 on the CPU."""
-        size, total = None, 0
+        size, total = None, torch.zeros((), device=self.photos.device)
         views = sorted(self.settings.scales, reverse=True)  # the finest grid first
         for scale in views:
             for mirrored in (False, True) if self.settings.flip else (False,):

@@ -32,40 +32,46 @@ class RibSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["rib"] = "rib"
-    iterations: int = Field(10, ge=1, description="K: maps are taken before each of so many updates")
+    iterations: int = Field(default=10, ge=1, description="K: maps are taken before each of so many updates")
     trained_modules: int = Field(
-        2, ge=1,
+        default=2, ge=1,
         description="how many of the backbone's last modules learn with the classifier. The authors: 2 of a ResNet, "
         "layer3 and layer4. Of an EfficientNet it is the last convolution and its norm: all below is computed once",
     )  # fmt: skip
     scales: tuple[float, ...] = Field(
-        (1.0, 0.5),
+        default=(1.0, 0.5),
         description="views that give maps; those of 1 or more enter the loss. The authors: 1, 0.5, 1.5, 2. "
         "The larger ones are five sixths of the pixels",
     )
     flip: bool = True
     others: int = Field(
-        4, ge=0,
+        default=4, ge=0,
         description="photos without a class in common, drawn at each step. The authors: 20, most of the work",
     )  # fmt: skip
     others_pool: int = Field(
-        400, ge=1, description="they are drawn from so many photos, whole and not mirrored: features stay in memory"
+        default=400,
+        ge=1,
+        description="they are drawn from so many photos, whole and not mirrored: features stay in memory",
     )
-    tau: float = Field(0.4, gt=0, le=1, description="share of a map's maximum from which a pixel is discriminative")
+    tau: float = Field(
+        default=0.4, gt=0, le=1, description="share of a map's maximum from which a pixel is discriminative"
+    )
     learning_rate: float = Field(
-        1e-4, gt=0,
+        default=1e-4, gt=0,
         description="The authors: 8e-6, for two stages of a ResNet. At that rate the few layers that learn here, and "
         "thereby the maps, hardly change in 10 steps",
     )  # fmt: skip
-    head_factor: float = Field(10.0, ge=0, description="of the learning rate, for the classifier")
-    weight_decay: float = Field(1e-4, ge=0)
+    head_factor: float = Field(default=10.0, ge=0, description="of the learning rate, for the classifier")
+    weight_decay: float = Field(default=1e-4, ge=0)
     margin: float = Field(
-        200.0, gt=0,
+        default=200.0, gt=0,
         description="no more updates once the target rows' sum is this far from 0. The authors: 600, of 6 rows; here 2",
     )  # fmt: skip
-    explosion_activation: float = Field(0.3, ge=0, lt=1, description="share of its maximum at which a map is active")
+    explosion_activation: float = Field(
+        default=0.3, ge=0, lt=1, description="share of its maximum at which a map is active"
+    )
     explosion_area: float = Field(
-        0.7, gt=0, le=1,
+        default=0.7, gt=0, le=1,
         description="share of the photo that a class's map has grown over when the loop ends. The authors take all "
         "classes together, which fits photos with a background: where grass and sky are classes, all is covered anyway",
     )  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from simformer.datasets.folder import FolderDataset
+from simformer.errors import SimFormerError
 from simformer.utils.files import atomic_write, make_folder
 
 
@@ -26,6 +27,8 @@ class SavedMaps:
         """K x h x w float32, in steps of 1/255."""
         path = self.folder / f"{self.dataset.names[index]}.npz"
         if not path.is_file():
+            if self.make is None:
+                raise SimFormerError(f"{path} is gone: start the run again, it is made anew")
             maps = (self.make(index).clamp(0, 1) * 255).round().to(torch.uint8)
             present = maps.flatten(1).any(1).nonzero().flatten()
             with atomic_write(path) as file:

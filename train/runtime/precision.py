@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -20,7 +20,8 @@ Precision = Literal["no", "bf16"]
 @contextmanager
 def cpu_matmul_precision(precision: Precision) -> Iterator[None]:
     """Inside, float32 matrix products and convolutions on the CPU multiply in bf16 ("bf16"), or do not ("no")."""
-    settings = (torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv)
+    mkldnn: Any = torch.backends.mkldnn  # its settings are attributes that only its module's own class has
+    settings = (mkldnn.matmul, mkldnn.conv)
     before = [setting.fp32_precision for setting in settings]
     try:
         for setting in settings:

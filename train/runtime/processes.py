@@ -39,7 +39,7 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         self.number = 0
-        self._before = {number: signal.signal(number, self._remember) for number in SIGNALS}
+        self._before: dict[int, Any] = {number: signal.signal(number, self._remember) for number in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,7 +55,8 @@ class StopSignal:
         """The number that any training process remembers: they must all stop after the same step."""
         if accelerator.num_processes == 1:
             return self.number
-        return int(accelerator.gather(torch.tensor([self.number], device=accelerator.device)).max())
+        everyones = accelerator.gather(torch.tensor([self.number], device=accelerator.device))
+        return int(torch.as_tensor(everyones).max())
 
 
 class StepClock:

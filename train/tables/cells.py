@@ -152,7 +152,7 @@ class Cell:
         )
         for cell in measured:
             settings = as_published(self.settings)
-            if any(cell.date < teacher.date for teacher in teachers):
+            if any(teacher is not None and cell.date < teacher.date for teacher in teachers):
                 continue
             if self.teacher is not None:
                 # The same cell's weights, wherever its run's folder was.
@@ -177,8 +177,19 @@ class Cell:
         self.out.mkdir(parents=True, exist_ok=True)
         self.process = ClusterProcess(cluster, self.command, self.out)
 
+    @property
+    def ended(self) -> bool:
+        """Whether its process has come to its end."""
+        return self.process is not None and self.process.poll() is not None
+
+    def stop(self) -> None:
+        """Asks its process to save and stop."""
+        if self.process is not None:
+            self.process.terminate()
+
     def finish(self) -> None:
         """Reads what the ended process left."""
+        assert self.process is not None
         self.process.wait()
         if self.process.returncode == 0:
             self.weights_wanted = False
@@ -194,7 +205,7 @@ class Cell:
             shown = f"{SEALED:>20}" if self.sealed else shown
             return f"{self.name:32} {shown} {self.result.steps:6} steps {self.result.wall_seconds:6.0f} s"
         if self.process is None:
-            return f"{self.name:32} waiting" + ("" if self.ready else f" for {self.teacher.name}")
+            return f"{self.name:32} waiting" + (f" for {self.teacher.name}" if self.teacher and not self.ready else "")
         if self.process.returncode in STOPPED:
             return f"{self.name:32} stopped, will go on from its state"
         return f"{self.name:32} failed ({self.process.returncode}), see {self.out / 'log.txt'}"
@@ -227,8 +238,8 @@ def read_table(path: Path, overrides: list[str], runs: Path) -> list[Cell]:
             given = [*settings, f"split={as_yaml(split)}", *novel, f"seed={seed}"]
             given += [f"teacher={json.dumps(str(teacher.weights))}"] if teacher else []
             given += overrides
-            kinds = {"drawn": bool(novel), "sealed": group.sealed}
-            cell = Cell(name, config, given, load_config(config, given), runs / path.stem / name, teacher, **kinds)
+            out = runs / path.stem / name
+            cell = Cell(name, config, given, load_config(config, given), out, teacher, bool(novel), group.sealed)
             if any(cell.unseals(other) for other in cells.values()):
                 raise ConfigError(f"{path}: the role set {split} is sealed in some of its cells and not in others")
             cells[name] = cell

@@ -60,15 +60,17 @@ class ClusterProcess:
 
     def wait(self) -> int:
         """Wait for the end and write the results into the cell's folder here, where they may be already."""
-        if self.returncode is None:
-            try:
-                self.returncode, results = self.ray.get(self.end)
-            except self.ray.exceptions.RayError:
-                self.returncode, results = 1, []
-            for result in results:
-                write_result(result, self.out)
-            self.ray.kill(self.runner)  # gives its place to the next
-        return self.returncode
+        if self.returncode is not None:
+            return self.returncode
+        try:
+            code, results = self.ray.get(self.end)
+        except self.ray.exceptions.RayError:
+            code, results = 1, []
+        self.returncode = code
+        for result in results:
+            write_result(result, self.out)
+        self.ray.kill(self.runner)  # gives its place to the next
+        return code
 
     def terminate(self) -> None:
         """Ask it to save and stop."""

@@ -59,8 +59,9 @@ def clash(cell: ResultCell, results: Path) -> tuple[ResultCell, str] | None:
     """The result of other settings that has this one's place in a folder, and the first setting they differ in."""
     name = result_name(cell)
     there = next((other for other in read_results(results, report=lambda _: None) if other.file == name), None)
-    key = differing_setting(there.config, cell.config) if there else None
-    return (there, key) if key else None
+    if there is None or (key := differing_setting(there.config, cell.config)) is None:
+        return None
+    return there, key
 
 
 def table_name(config: TrainConfig) -> str:

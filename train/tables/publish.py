@@ -9,7 +9,7 @@ import typer
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint, save_head
 from simformer.errors import CheckpointError, ConfigError, exit_on_error
-from simformer.results import RESULTS_FOLDER, read_results, write_result
+from simformer.results import RESULTS_FOLDER, read_results, result_name, write_result
 from simformer.weights import BACKBONE, SUFFIX, full_name, read_card, weights_folder
 from train.state import WEIGHTS
 from train.tables.provenance import clash, differing_setting
@@ -49,7 +49,7 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
     if found := clash(cells[0], results):
         there, key = found
         raise ConfigError(
-            f"{results / there.file} was measured with another {key} and is not replaced: give this training a "
+            f"{results / result_name(there)} was measured with another {key} and is not replaced: give this training a "
             "split or a schedule of another name"
         )
     target = weights / f"{name}{SUFFIX}"

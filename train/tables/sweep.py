@@ -32,7 +32,7 @@ import typer
 
 from simformer.batch.cluster import Cluster, connected
 from simformer.errors import SimFormerError, exit_on_error
-from simformer.results import ResultCell, read_results, write_result
+from simformer.results import ResultCell, read_results, result_name, write_result
 from train.state import flat
 from train.tables.cells import SEALED, Cell, read_table
 from train.tables.provenance import clash
@@ -73,7 +73,7 @@ def run_cells(
             if not running:
                 return  # those that wait have no teacher: it has failed
             time.sleep(0.5)
-            for cell in [c for c in running if c.process.poll() is not None]:
+            for cell in [c for c in running if c.ended]:
                 running.remove(cell)
                 cell.finish()
                 keep(cell)
@@ -82,7 +82,7 @@ def run_cells(
                 print(f"{cell.row()}   [{len(waiting + running)} cells, about {left / 60:.0f} min left]", flush=True)
     finally:
         for cell in running:
-            cell.process.terminate()
+            cell.stop()
         for cell in running:
             cell.finish()
             keep(cell)
@@ -140,12 +140,12 @@ def store(cell: Cell, measured: list[ResultCell], results: Path) -> str | None:
     Returns:
         Why it was left out: a result of other settings has its place, in a table where all are to be alike.
     """
-    if cell.result in measured:
+    if cell.result is None or cell.result in measured:
         return None
     if found := clash(cell.result, results):
         there, key = found
         return (
-            f"{cell.name}: {results / there.file} was measured with {key}={flat(there.config)[key]}, not "
+            f"{cell.name}: {results / result_name(there)} was measured with {key}={flat(there.config)[key]}, not "
             f"{flat(cell.result.config)[key]}, and is not replaced; set schedule=NAME for a table of its own"
         )
     write_result(cell.result, results)

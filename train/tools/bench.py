@@ -53,6 +53,7 @@ class Variant:
 
     def step(self, process: subprocess.Popen) -> None:
         """One step more. Raises SimFormerError if the process has ended; its own words are on stderr."""
+        assert process.stdin is not None and process.stdout is not None  # pipes
         try:
             process.stdin.write("step\n")
             process.stdin.flush()

@@ -61,7 +61,7 @@ def main() -> None:
         with precision(config.precision):
             losses = task(batch)
             marks.append(time.perf_counter())
-            total = sum(losses.values())
+            total = torch.stack([*losses.values()]).sum()
             total.backward()
         marks.append(time.perf_counter())
         torch.nn.utils.clip_grad_norm_(task.parameters(), config.clip)

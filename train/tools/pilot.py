@@ -26,7 +26,7 @@ from train.pseudo.teacher import open_teacher, uses_teacher
 from train.state import STATE, load_task
 from train.tables.cells import Cell
 from train.tables.sweep import run_cells
-from train.tasks import make_task
+from train.tasks import SegmentationTask, make_task
 
 BASIC = ["pairing=none", "pseudo=null", "teacher=null", "distill_from=simnet"]
 
@@ -76,14 +76,17 @@ def pilot_cells(path: Path, overrides: list[str], split: Split, hidden: list[tup
 
 def judge_rotation(student: Cell, basic: Cell, classes: tuple[int, ...], names: tuple[str, ...]) -> Rotation:
     """Reads what both trainings left. The cells are finished."""
-    answers = {cell.name: judge_cell(cell, classes) for cell in (student, basic)}
     hidden = tuple(names[index] for index in classes)
+    answers = {cell.name: judge_cell(cell, classes) for cell in (student, basic)}
+    per_class = [cell.result.scores.per_class for cell in (student, basic) if cell.result is not None]
+    student_iou, basic_iou = (mean_iou(of_cell[name] for name in hidden) for of_cell in per_class)
     return Rotation(
         hidden,
         answers[student.name].get(TEACHER),
         answers[student.name].get(STUDENT),
         answers[basic.name].get(STUDENT),
-        *(mean_iou(cell.result.scores.per_class[name] for name in hidden) for cell in (student, basic)),
+        student_iou,
+        basic_iou,
     )
 
 
@@ -93,6 +96,8 @@ def judge_cell(cell: Cell, classes: tuple[int, ...]) -> dict[str, float | None]:
     kept, held_out = open_datasets(config)
     split = load_split_of(config, kept)
     task = make_task(config, split)
+    if not isinstance(task, SegmentationTask):
+        raise ConfigError("similarity is what runs of method=simformer transfer; others have no pilot")
     load_task(cell.out / STATE, task, config)
     teacher = open_teacher(config, kept, split) if uses_teacher(config) else None
     return {who: found.auc for who, found in judge(task, held_out, classes, config, teacher=teacher).items()}

@@ -36,31 +36,39 @@ class RetabSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["retab"] = "retab"
-    scales: tuple[float, ...] = Field((1.0, 0.5, 1.5, 2.0), min_length=1, description="views of the activation maps")
-    flip: bool = True
-    widths: tuple[int, int, int] = Field((64, 128, 256), description="channels made of the three depths")
-    boundary_radius: int = Field(
-        2, ge=1, description="pixels around a change of base class. The authors: VOC's void band, about as wide"
+    scales: tuple[float, ...] = Field(
+        default=(1.0, 0.5, 1.5, 2.0), min_length=1, description="views of the activation maps"
     )
-    boundary_threshold: float = Field(0.5, gt=0, lt=1, description="probability from which a cell is boundary")
+    flip: bool = True
+    widths: tuple[int, int, int] = Field(default=(64, 128, 256), description="channels made of the three depths")
+    boundary_radius: int = Field(
+        default=2, ge=1, description="pixels around a change of base class. The authors: VOC's void band, about as wide"
+    )
+    boundary_threshold: float = Field(default=0.5, gt=0, lt=1, description="probability from which a cell is boundary")
     learning_rate: float = Field(
-        1e-3, gt=0,
+        default=1e-3, gt=0,
         description="of AdamW. The authors take 10,000 steps of SGD and train the backbone too; in the few hundred "
         "steps that small data allow, SGD hardly moves the affinity",
     )  # fmt: skip
     confident: float = Field(
-        0.35, ge=0, le=1,
+        default=0.35, ge=0, le=1,
         description="activation from which a cell outside base masks is taken to be of its class. The authors compare "
         "with powers of 1 - max, which stand for a background; this is the threshold of IRN",
     )  # fmt: skip
-    radius: int = Field(5, ge=2, description="cells of 8 x 8 pixels; pairs are nearer than that")
-    pairs: int = Field(2000, ge=1, description="drawn of each kind from a photo at each step. The authors: all of them")
-    epochs: int = Field(4, ge=1, description="The authors: 8. It halves the time on a CPU")
-    batch: int = Field(8, ge=1, description="photos a step, whole and not mirrored, for their features are kept")
-    weight_decay: float = Field(5e-4, ge=0)
-    kept_photos: int = Field(2000, ge=0, description="photos whose features stay in memory, 0.4 MB each at 360 x 240")
-    beta: float = Field(8.0, gt=0, description="power of the affinity")
-    steps: int = Field(256, ge=1, description="of the random walk in each stage")
+    radius: int = Field(default=5, ge=2, description="cells of 8 x 8 pixels; pairs are nearer than that")
+    pairs: int = Field(
+        default=2000, ge=1, description="drawn of each kind from a photo at each step. The authors: all of them"
+    )
+    epochs: int = Field(default=4, ge=1, description="The authors: 8. It halves the time on a CPU")
+    batch: int = Field(
+        default=8, ge=1, description="photos a step, whole and not mirrored, for their features are kept"
+    )
+    weight_decay: float = Field(default=5e-4, ge=0)
+    kept_photos: int = Field(
+        default=2000, ge=0, description="photos whose features stay in memory, 0.4 MB each at 360 x 240"
+    )
+    beta: float = Field(default=8.0, gt=0, description="power of the affinity")
+    steps: int = Field(default=256, ge=1, description="of the random walk in each stage")
 
 
 DEFAULTS = RetabSettings()
