@@ -171,8 +171,9 @@ class HalvingConv2d(nn.Module):
     weight: nn.Parameter
     bias: Tensor | None
 
-    def __init__(self, conv: Conv2dSame):
+    def __init__(self, conv: nn.Module):
         super().__init__()
+        assert isinstance(conv, nn.Conv2d)  # timm's is one, which a type checker cannot see
         self.weight = nn.Parameter(F.pad(conv.weight.detach(), (1, 0, 1, 0)), requires_grad=False)
         self.bias = conv.bias
         height, width = conv.kernel_size
@@ -184,6 +185,7 @@ class HalvingConv2d(nn.Module):
         """timm's convolution with stride 2, odd kernel sides and no dilation."""
         return (
             isinstance(module, Conv2dSame)
+            and isinstance(module, nn.Conv2d)
             and module.stride == (2, 2)
             and module.dilation == (1, 1)
             and all(size % 2 for size in module.kernel_size)

@@ -36,7 +36,7 @@ def test_a_corrupt_photo_ends_the_run_in_one_sentence(settings, scenes, tmp_path
     )
     assert ended.returncode == 1, ended.stderr
     last = ended.stderr.splitlines()[-1]
-    assert last.startswith("error: ") and str(photo) in last and "Traceback" not in ended.stderr
+    assert last.startswith("Error: ") and str(photo) in last and "Traceback" not in ended.stderr
 
 
 def test_processes_that_load_photos_end_with_the_stream(settings):

@@ -305,7 +305,7 @@ def test_a_result_is_kept_while_others_still_run(table, runs, tmp_path, monkeypa
 
 
 def test_another_setting_of_the_teacher_is_named(table, runs, tmp_path):
-    path, results = table({"name": "ours"}), ["--results", str(tmp_path / "results")]
+    path, results = table({"name": "ours"}, distill_from="partial_labels"), ["--results", str(tmp_path / "results")]
     assert run(path, *results).exit_code == 0
     other = run(path, "partial_labels.eps=0.5", *results, "--runs", str(tmp_path / "elsewhere"))
     assert other.exit_code == 1 and "partial_labels.eps=0.3, not 0.5" in other.output
