@@ -9,6 +9,7 @@ from typing import NamedTuple
 import gradio as gr
 
 from simformer.ui import about, api, endpoints
+from simformer.ui.compare import tab as compare
 from simformer.ui.costs import tab as costs
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.models import Models
@@ -43,6 +44,7 @@ def own_data(context: PageContext) -> None:
 TABS = (
     Tab(SEGMENT_TAB, "Segment", segment.build),
     Tab("own-data", "Own data", own_data),
+    Tab("compare", "Compare", compare.build),
     Tab("results", "Results", results.build),
     Tab("costs", "Annotation cost", costs.build),
     Tab("about", "About", about.build),

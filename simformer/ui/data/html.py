@@ -8,29 +8,29 @@ from html import escape
 from simformer.batch.gallery import DIFFERENCE_COLORS, RIGHT, WRONG, Evaluation, PhotoScore, difference
 from simformer.labels import VOID
 from simformer.ui.data.photos import Card, Labels, OwnData, Small, difference_overlay
-from simformer.ui.parts.html import chip, empty, hint, html_table, legend, role_mark, share_text, swatch
+from simformer.ui.parts.html import (
+    chip,
+    empty,
+    hint,
+    html_table,
+    left_out,
+    legend,
+    progress_bar,
+    role_mark,
+    share_text,
+    swatch,
+)
 from simformer.ui.segment.draw import View, describe, views_html
 from simformer.utils.palette import hex_colors
 
 DIFFERENCE_NAMES = {RIGHT: "right", WRONG: "wrong", VOID: "void: no truth"}
-PROBLEMS_SHOWN = 3
 PICTURES = ("photo", "difference", "truth", "prediction")
 
 
 def progress_html(done: int, total: int, seconds_left: float | None, problems: Sequence[str] = ()) -> str:
     """The bar, what it says in words, and what went wrong."""
     words = f"{done} of {total} photos evaluated"
-    if seconds_left is not None:
-        words += f", about {_duration(seconds_left)} left"
-    html = (
-        f'<div class="own-progress"><progress max="{max(total, 1)}" value="{done}" aria-label="Photos evaluated">'
-        f"</progress><span>{words}</span></div>"
-    )
-    if problems:
-        shown = " ".join(f"{escape(problem)}." for problem in problems[:PROBLEMS_SHOWN])
-        more = len(problems) - PROBLEMS_SHOWN
-        html += hint(f"Left out: {shown}" + (f" And {more} more." if more > 0 else ""))
-    return html
+    return progress_bar("Photos evaluated", done, total, words, seconds_left) + left_out(problems)
 
 
 def scores_html(evaluation: Evaluation, novel: tuple[int, ...]) -> str:
@@ -176,7 +176,3 @@ def _photos(count: int) -> str:
 
 def _hex(color: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*color)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

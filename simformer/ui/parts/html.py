@@ -6,6 +6,8 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 
+PROBLEMS_SHOWN = 3
+
 
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
     """A table that scrolls sideways by itself where the screen is narrow.
@@ -83,3 +85,27 @@ def share_text(share: float) -> str:
 def iou_text(value: float | None) -> str:
     """An IoU, which is in percent, for a column that says so; or "missing"."""
     return '<span class="missing">missing</span>' if value is None else f"{value:.1f}"
+
+
+def progress_bar(label: str, done: int, total: int, words: str, seconds_left: float | None) -> str:
+    """A bar and what it says.
+
+    Args:
+        label: what is counted, for screen readers. words: plain text. seconds_left: None if that is not known.
+    """
+    if seconds_left is not None:
+        left = f"{seconds_left:.0f} s" if seconds_left < 100 else f"{seconds_left / 60:.0f} min"
+        words += f", about {left} left"
+    return (
+        f'<div class="progress"><progress max="{max(total, 1)}" value="{done}" aria-label="{escape(label)}"></progress>'
+        f"<span>{escape(words)}</span></div>"
+    )
+
+
+def left_out(problems: Sequence[str]) -> str:
+    """What could not be used and why; the first few in full. Nothing if there are none."""
+    if not problems:
+        return ""
+    shown = " ".join(f"{escape(problem)}." for problem in problems[:PROBLEMS_SHOWN])
+    more = len(problems) - PROBLEMS_SHOWN
+    return hint(f"Left out: {shown}" + (f" And {more} more." if more > 0 else ""))

@@ -1,0 +1,1 @@
+"""The tab that compares models photo by photo."""

@@ -1,0 +1,153 @@
+"""The Compare tab: several models photo by photo, as the paper's qualitative figures show them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from simformer.compare.columns import Column, columns_of, usual_columns, usual_pair
+from simformer.paths import STATIC
+from simformer.splits import Split
+from simformer.ui.compare import endpoint
+from simformer.ui.compare.served import Answer, Compared, no_models
+from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.html import hint
+
+SCRIPT = STATIC / "compare.js"
+ANY_CLASS = ""
+ANY_EXPANSION = ""
+EXPANSIONS = (
+    ("whatever it is", ANY_EXPANSION),
+    ("under-expanded (recall < 50 %)", "under-expanded"),
+    ("over-expanded (precision < 50 %)", "over-expanded"),
+)
+WITHOUT_DATA = """The photos are examples from installed packages, outlined for this project. For a data set:
+`python app.py --data DIR`, where DIR holds `images/`, `labels/` and `classes.txt`; for MSRC-21 and NYUv2
+`python -m train.prepare.msrc21` and `python -m train.prepare.nyuv2` make it from the official downloads."""
+
+
+def query_html(
+    split: str, columns: list[str], first: str, second: str, order: str, class_name: str, expansion: str
+) -> str:
+    """What the visitor wants to see, as the script takes it: its attribute is a query (`simformer.compare.gallery`)."""
+    query = {
+        "split": split,
+        "columns": columns,
+        "first": first if first in columns else "",
+        "second": second if second in columns else "",
+        "order": order,
+        "class_name": class_name or ANY_CLASS,
+        "expansion": expansion or None,
+    }
+    return f'<div class="compare" data-query="{escape(json.dumps(query))}"></div>'
+
+
+def orders_for(first: str | None, second: str | None) -> list[tuple[str, str]]:
+    """Orders of the photos in words: (label, order)."""
+    if not first or not second:
+        return [("by name", "name")]
+    return [
+        (f"{first} leads first", "first"),
+        (f"{second} leads first", "second"),
+        ("largest difference first", "difference"),
+        ("by name", "name"),
+    ]
+
+
+def choices_for(split: Split, columns: list[Column]) -> tuple[Any, Any, Any, Any, Any]:
+    """What a split offers: updates of the choices of columns, of the pair, of the order, and of the class."""
+    available = columns_of(split, columns)
+    names = [column.name for column in available]
+    usual = [column.name for column in usual_columns(available)]
+    first, second = usual_pair(usual_columns(available)) or (None, None)
+    novel = [(f"{split.classes[index]} (novel)", split.classes[index]) for index in split.novel]
+    base = [(split.classes[index], split.classes[index]) for index in split.base]
+    return (
+        gr.update(choices=names, value=usual),
+        gr.update(choices=usual, value=first),
+        gr.update(choices=usual, value=second),
+        gr.update(choices=orders_for(first, second), value="first" if first else "name"),
+        gr.update(choices=[("any novel class", ANY_CLASS), *novel, *base], value=ANY_CLASS),
+    )
+
+
+def choices_of_pair(columns: list[str], first: str | None, second: str | None, order: str) -> tuple[Any, Any, Any]:
+    """The pair can be of the shown columns only: updates of the two and of the order."""
+    left = [name for name in columns if name not in (first, second)]
+    first = first if first in columns else next(iter(reversed(left)), None)
+    second = second if second in columns and second != first else next((n for n in left if n != first), None)
+    orders = orders_for(first, second)
+    kept = order if order in dict(orders).values() else orders[0][1]
+    return (
+        gr.update(choices=columns, value=first),
+        gr.update(choices=columns, value=second),
+        gr.update(choices=orders, value=kept),
+    )
+
+
+def server_functions(compared: Compared) -> list[Callable[[Any], Answer]]:
+    """What the script can ask for: plain functions, since Gradio marks them, which methods cannot be."""
+
+    def plain(method: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+        def function(asked: Any) -> Answer:
+            return method(asked)
+
+        function.__name__ = method.__name__
+        return function
+
+    return [plain(method) for method in (compared.arrange, compared.rows, compared.progress, compared.figure)]
+
+
+def build(context: PageContext) -> None:
+    """Put the tab's controls and events into the context that is open. Raises DatasetError."""
+    compared = Compared(context.data, context.list_file)
+    if problem := no_models(compared):
+        gr.HTML(hint(problem))
+        return
+    if context.data is None:
+        gr.Markdown(WITHOUT_DATA)
+    best = max(compared.splits, key=lambda name: len(columns_of(compared.splits[name], compared.columns)))
+    columns, first, second, order, class_name = choices_for(compared.splits[best], compared.columns)
+
+    def dropdown(update: dict[str, Any], label: str, elem_id: str, **more: Any) -> gr.Dropdown:
+        options = {key: update[key] for key in ("choices", "value")}
+        return gr.Dropdown(**options, label=label, elem_id=elem_id, min_width=150, **more)
+
+    with gr.Row(elem_classes="compare-controls"):
+        split_choice = dropdown({"choices": list(compared.splits), "value": best}, "Split", "compare-split")
+        shown = dropdown(columns, "Columns", "compare-columns", multiselect=True, scale=3)
+        first_choice = dropdown(first, "Compare", "compare-first")
+        second_choice = dropdown(second, "with", "compare-second")
+    with gr.Row(elem_classes="compare-controls"):
+        order_choice = dropdown(order, "Order", "compare-order")
+        class_choice = dropdown(class_name, "Only photos that show", "compare-class")
+        expanded = dropdown(
+            {"choices": [*EXPANSIONS], "value": ANY_EXPANSION},
+            "Only where the second's novel class is", "compare-expansion",
+        )  # fmt: skip
+    controls = [split_choice, shown, first_choice, second_choice, order_choice, class_choice, expanded]
+    start = [best, columns["value"], first["value"], second["value"], order["value"], ANY_CLASS, ANY_EXPANSION]
+    rows = gr.HTML(
+        query_html(*start),
+        elem_id="compare-rows",
+        js_on_load=SCRIPT.read_text(encoding="utf-8"),
+        server_functions=server_functions(compared),
+    )
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+
+    def new_split(name: str) -> tuple[Any, ...]:
+        return choices_for(compared.splits[name], compared.columns)
+
+    pair = [first_choice, second_choice, order_choice]
+    split_choice.input(new_split, split_choice, [shown, *pair, class_choice], **quiet).then(
+        query_html, controls, rows, **quiet
+    )
+    gr.on([shown.input, first_choice.input, second_choice.input], choices_of_pair, [shown, *pair], pair, **quiet).then(
+        query_html, controls, rows, **quiet
+    )
+    gr.on([order_choice.input, class_choice.input, expanded.input], query_html, controls, rows, **quiet)
+    endpoint.build(compared)
