@@ -124,10 +124,10 @@ def choose_columns(available: Sequence[Column], names: Sequence[str]) -> list[Co
 
 
 def usual_columns(available: Sequence[Column]) -> list[Column]:
-    """The methods that the paper's figures show, and SimFormer's best variant."""
+    """The methods that the paper's figures show, and SimFormer's best variant; all where not two of these are there."""
     usual = [CAM, "WSSS (CAM)", "WSSS (RIB)", "RETAB", SIMFORMER, "SimFormer+", ORACLE]
     chosen = [column for column in available if column.name in usual]
-    return chosen or list(available)
+    return chosen if len(chosen) > 1 else list(available)
 
 
 def usual_pair(columns: Sequence[Column]) -> tuple[str, str] | None:

@@ -128,17 +128,17 @@ class Gallery:
         """The models that can be compared on a split. Raises ConfigError for an unknown one."""
         return columns_of(self._split(split), self._columns)
 
-    def view(self, query: Query | dict[str, Any]) -> View:
+    def view(self, query: Query | Any) -> View:
         """What a query asks for.
 
         Args:
-            query: as it comes over the network, too.
+            query: also as it comes over the network: a dict, or whatever else that sends.
 
         Raises:
             ConfigError: it is none, or asks for a split, a column or a pair that is not there.
             UnknownClassError: it asks for an unknown class.
         """
-        if isinstance(query, dict):
+        if not isinstance(query, Query):
             try:
                 query = Query.model_validate(query)
             except ValidationError as error:

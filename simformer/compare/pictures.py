@@ -51,15 +51,14 @@ def role_picture(labels: Labels, novel: Collection[int]) -> Image.Image:
 
 def classes_in(view: View, rows: Sequence[Row]) -> list[int]:
     """Classes that the rows show: all of their truths, and what a prediction gives at least one pixel in a hundred."""
-    shown: set[int] = set()
+    shown = np.zeros(256, dtype=bool)
     for row in rows:
         if row.truth is not None:
-            shown |= set(np.unique(row.truth).tolist())
+            shown |= np.bincount(row.truth.ravel(), minlength=256) > 0
         for cell in row.cells.values():
             if cell.labels is not None:
-                values, counts = np.unique(cell.labels, return_counts=True)
-                shown |= set(values[counts >= cell.labels.size / 100].tolist())
-    return sorted(shown & set(range(len(view.split.classes))))
+                shown |= np.bincount(cell.labels.ravel(), minlength=256) >= cell.labels.size / 100
+    return np.flatnonzero(shown[: len(view.split.classes)]).tolist()
 
 
 def best_columns(view: View, row: Row) -> set[str]:

@@ -92,12 +92,11 @@ def lead_text(view: View, row: Row) -> str:
 
 
 def expansion_text(view: View, cell: Cell) -> str:
-    """ "under-expanded: dog, cat"; empty if nothing is."""
-    words: dict[str, list[str]] = {}
-    for index, found in cell.expansion.items():
-        for word in sorted(found):
-            words.setdefault(word, []).append(view.split.classes[index])
-    return "; ".join(f"{word}: {', '.join(names)}" for word, names in sorted(words.items()))
+    """ "dog under-expanded, cat under- and over-expanded"; empty if nothing is."""
+    return ", ".join(
+        f"{view.split.classes[index]} {'under- and over-expanded' if len(found) == 2 else next(iter(found))}"
+        for index, found in sorted(cell.expansion.items())
+    )
 
 
 def _figure(view: View, row: Row, title: str, picture: Image.Image | None, best: bool) -> str:
@@ -112,7 +111,7 @@ def _figure(view: View, row: Row, title: str, picture: Image.Image | None, best:
         inside = "<span>on its way …</span>" if not row.problem else "<span>–</span>"
     else:
         kind = "JPEG" if title == INPUT else "PNG"
-        options = {"quality": 88} if kind == "JPEG" else {"optimize": True}
+        options = {"quality": 88} if kind == "JPEG" else {}
         labels = {INPUT: None, TRUTH: row.truth, ROLES: None}.get(title, cell and cell.labels)
         text = f"{title}: {_classes_text(view, labels)}" if labels is not None else title
         inside = f'<img src="{data_uri(picture, kind, **options)}" alt="{escape(text)}" loading="lazy">'
@@ -130,7 +129,6 @@ def _box(box: Box) -> str:
 
 
 def _classes_text(view: View, labels: np.ndarray) -> str:
-    values, counts = np.unique(labels, return_counts=True)
-    found = sorted(zip(counts.tolist(), values.tolist(), strict=True), reverse=True)
-    shares = [(view.split.classes[value], count / labels.size) for count, value in found if value != VOID]
-    return ", ".join(f"{name} {share_text(share)}" for name, share in shares[:NAMED_IN_TEXT])
+    counts = np.bincount(labels.ravel(), minlength=VOID)[: len(view.split.classes)]
+    largest = [index for index in np.argsort(-counts, kind="stable").tolist() if counts[index]][:NAMED_IN_TEXT]
+    return ", ".join(f"{view.split.classes[index]} {share_text(counts[index] / labels.size)}" for index in largest)

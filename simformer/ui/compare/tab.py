@@ -21,7 +21,7 @@ SCRIPT = STATIC / "compare.js"
 ANY_CLASS = ""
 ANY_EXPANSION = ""
 EXPANSIONS = (
-    ("whatever it is", ANY_EXPANSION),
+    ("anything", ANY_EXPANSION),
     ("under-expanded (recall < 50 %)", "under-expanded"),
     ("over-expanded (precision < 50 %)", "over-expanded"),
 )
@@ -58,8 +58,13 @@ def orders_for(first: str | None, second: str | None) -> list[tuple[str, str]]:
     ]
 
 
-def choices_for(split: Split, columns: list[Column]) -> tuple[Any, Any, Any, Any, Any]:
-    """What a split offers: updates of the choices of columns, of the pair, of the order, and of the class."""
+def expansion_label(second: str | None) -> str:
+    """What the filter by expansion is about."""
+    return f"Only photos where {second} is" if second else "Only photos where the second is"
+
+
+def choices_for(split: Split, columns: list[Column]) -> tuple[Any, ...]:
+    """What a split offers: updates of the columns, the pair, the order, the filter by expansion and that by class."""
     available = columns_of(split, columns)
     names = [column.name for column in available]
     usual = [column.name for column in usual_columns(available)]
@@ -71,12 +76,13 @@ def choices_for(split: Split, columns: list[Column]) -> tuple[Any, Any, Any, Any
         gr.update(choices=usual, value=first),
         gr.update(choices=usual, value=second),
         gr.update(choices=orders_for(first, second), value="first" if first else "name"),
+        gr.update(label=expansion_label(second)),
         gr.update(choices=[("any novel class", ANY_CLASS), *novel, *base], value=ANY_CLASS),
     )
 
 
-def choices_of_pair(columns: list[str], first: str | None, second: str | None, order: str) -> tuple[Any, Any, Any]:
-    """The pair can be of the shown columns only: updates of the two and of the order."""
+def choices_of_pair(columns: list[str], first: str | None, second: str | None, order: str) -> tuple[Any, ...]:
+    """The pair can be of the shown columns only: updates of the two, the order and the filter by expansion."""
     left = [name for name in columns if name not in (first, second)]
     first = first if first in columns else next(iter(reversed(left)), None)
     second = second if second in columns and second != first else next((n for n in left if n != first), None)
@@ -86,6 +92,7 @@ def choices_of_pair(columns: list[str], first: str | None, second: str | None, o
         gr.update(choices=columns, value=first),
         gr.update(choices=columns, value=second),
         gr.update(choices=orders, value=kept),
+        gr.update(label=expansion_label(second)),
     )
 
 
@@ -111,7 +118,7 @@ def build(context: PageContext) -> None:
     if context.data is None:
         gr.Markdown(WITHOUT_DATA)
     best = max(compared.splits, key=lambda name: len(columns_of(compared.splits[name], compared.columns)))
-    columns, first, second, order, class_name = choices_for(compared.splits[best], compared.columns)
+    columns, first, second, order, expansion, class_name = choices_for(compared.splits[best], compared.columns)
 
     def dropdown(update: dict[str, Any], label: str, elem_id: str, **more: Any) -> gr.Dropdown:
         options = {key: update[key] for key in ("choices", "value")}
@@ -125,10 +132,8 @@ def build(context: PageContext) -> None:
     with gr.Row(elem_classes="compare-controls"):
         order_choice = dropdown(order, "Order", "compare-order")
         class_choice = dropdown(class_name, "Only photos that show", "compare-class")
-        expanded = dropdown(
-            {"choices": [*EXPANSIONS], "value": ANY_EXPANSION},
-            "Only where the second's novel class is", "compare-expansion",
-        )  # fmt: skip
+        options = {"choices": [*EXPANSIONS], "value": ANY_EXPANSION}
+        expanded = dropdown(options, expansion["label"], "compare-expansion")
     controls = [split_choice, shown, first_choice, second_choice, order_choice, class_choice, expanded]
     start = [best, columns["value"], first["value"], second["value"], order["value"], ANY_CLASS, ANY_EXPANSION]
     rows = gr.HTML(
@@ -143,11 +148,12 @@ def build(context: PageContext) -> None:
         return choices_for(compared.splits[name], compared.columns)
 
     pair = [first_choice, second_choice, order_choice]
-    split_choice.input(new_split, split_choice, [shown, *pair, class_choice], **quiet).then(
+    of_pair = [*pair, expanded]
+    split_choice.input(new_split, split_choice, [shown, *of_pair, class_choice], **quiet).then(
         query_html, controls, rows, **quiet
     )
-    gr.on([shown.input, first_choice.input, second_choice.input], choices_of_pair, [shown, *pair], pair, **quiet).then(
-        query_html, controls, rows, **quiet
-    )
+    gr.on(
+        [shown.input, first_choice.input, second_choice.input], choices_of_pair, [shown, *pair], of_pair, **quiet
+    ).then(query_html, controls, rows, **quiet)
     gr.on([order_choice.input, class_choice.input, expanded.input], query_html, controls, rows, **quiet)
     endpoint.build(compared)

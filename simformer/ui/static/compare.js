@@ -6,8 +6,10 @@ const CHUNK = 4;
 const NEAR = "1200px 0px";
 const POLL = 1500; // milliseconds between two looks at the progress
 const RETRY = 3000;
+const AT_ONCE = 2;
 const chosen = new Set(), enlarged = new Set();
-let run = 0, query = null, order = [], done = -1, finished = true, watcher = null, filling = 0;
+let run = 0, query = null, order = [], done = -1, finished = true, watcher = null, filling = false;
+let wanted = [], loading = 0;
 
 const find = (selector) => element.querySelector(selector);
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -59,6 +61,7 @@ async function start() {
   query = JSON.parse(shell.dataset.query);
   finished = true;
   order = [];
+  wanted = [];
   watcher?.disconnect();
   layOut();
   find(".compare").setAttribute("aria-busy", "true");
@@ -103,15 +106,24 @@ function move(entries) {
 
 const indicesOf = (chunk) => order.slice(Number(chunk.dataset.first), Number(chunk.dataset.first) + CHUNK);
 
-async function load(chunk) {
-  if (chunk.dataset.filled || chunk.loading) return;
-  chunk.loading = true;
-  await pause(60); // who scrolls past does not want it
-  const answer = chunk.near ? await ask("rows", { query, indices: indicesOf(chunk) }) : null;
-  chunk.loading = false;
-  if (!answer || !chunk.isConnected) return;
-  if (answer.error) return say(answer.error);
-  if (chunk.near) fill(chunk, answer.rows);
+// Two at a time, the last wanted first; who scrolls past a chunk does not want it any more.
+function load(chunk) {
+  if (chunk.dataset.filled || wanted.includes(chunk)) return;
+  wanted.push(chunk);
+  if (loading < AT_ONCE) work();
+}
+
+async function work() {
+  loading += 1;
+  await pause(60);
+  while (wanted.length) {
+    const chunk = wanted.pop();
+    if (!chunk.near || !chunk.isConnected || chunk.dataset.filled) continue;
+    const answer = await ask("rows", { query, indices: indicesOf(chunk) });
+    if (answer?.error) say(answer.error);
+    else if (answer && chunk.near && chunk.isConnected) fill(chunk, answer.rows);
+  }
+  loading -= 1;
 }
 
 function fill(chunk, rows) {
@@ -154,19 +166,19 @@ async function poll(mine) {
     if (document.hidden || !element.offsetParent) continue;
     const answer = await ask("progress", query);
     if (!answer || answer.error) return;
-    if (progress(answer)) await refresh();
+    if (progress(answer) && mine === run) await refresh();
   }
 }
 
 // Rows in which a prediction was still missing.
 async function refresh() {
+  if (filling) return;
+  filling = true;
   for (const chunk of element.querySelectorAll(".compare-chunk[data-filled]")) {
     const waiting = [...chunk.querySelectorAll("[data-waiting]")].map((row) => Number(row.dataset.index));
-    if (!waiting.length || filling) continue;
-    filling += 1;
+    if (!waiting.length) continue;
     const answer = await ask("rows", { query, indices: waiting });
-    filling -= 1;
-    if (!answer) return;
+    if (!answer) break;
     for (const [index, html] of Object.entries(answer.rows || {})) {
       const row = chunk.querySelector(`[data-index="${index}"]`);
       if (!row) continue;
@@ -178,6 +190,7 @@ async function refresh() {
       if (focus) fresh.querySelector(focus)?.focus({ preventScroll: true });
     }
   }
+  filling = false;
 }
 
 async function figure() {

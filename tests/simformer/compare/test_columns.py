@@ -123,6 +123,7 @@ def test_choosing(runs):
     with pytest.raises(ConfigError, match="no model of the method 'RETAB' for this split; there is CAM, WSSS"):
         choose_columns(found, ["RETAB"])
     assert names(usual_columns(found)) == ["CAM", "WSSS (CAM)", "SimFormer", "SimFormer+", "FullyOracle"]
+    assert names(usual_columns(found[2:4])) == ["Basic Model", "SimFormer"]  # one of the usual ones is no comparison
     assert usual_pair(usual_columns(found)) == ("SimFormer", "WSSS (CAM)")
     assert usual_pair(choose_columns(found, ["SimFormer", "SimFormer+"])) == ("SimFormer", "SimFormer+")
     assert usual_pair(choose_columns(found, ["CAM", "FullyOracle"])) == ("FullyOracle", "CAM")
