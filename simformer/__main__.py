@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from simformer.cli import backtest, bench, compare, convert, cost, evaluate, examples, export, onnx, segment
+from simformer.cli import backtest, bench, check, compare, convert, cost, evaluate, examples, export, onnx, segment
 from simformer.errors import exit_on_error
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ commands = (
     evaluate.evaluate,
     examples.examples,
     compare.compare,
+    check.check,
     bench.bench,
     convert.convert,
     onnx.onnx,

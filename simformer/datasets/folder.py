@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -15,13 +14,12 @@ import torch
 from torch import Tensor
 
 from simformer.datasets import label_cache
+from simformer.datasets.folder_files import find_photos, read_classes, read_image_labels, read_names
 from simformer.errors import DatasetError, ImageError
 from simformer.labels import VOID, read_label_png
-from simformer.splits import class_lines
 from simformer.utils.images import load_image
 
 DEFAULT_LIST = "val.txt"
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 class FolderDataset:
@@ -70,13 +68,13 @@ class FolderDataset:
         if not self.root.is_dir():
             raise DatasetError(f"there is no data set folder {self.root}")
         self._label_folder = Path(label_folder) if label_folder else self.root / "labels"
-        self.classes = self._read_classes()
-        self._photos = self._find_photos()
+        self.classes = read_classes(self.root)
+        self._photos = find_photos(self.root)
         if names is not None:
             self.names = list(names)
         else:
-            self.names = sorted(self._photos) if list_file is None else self._read_names(list_file)
-        self._listed_labels = self._read_image_labels()
+            self.names = sorted(self._photos) if list_file is None else read_names(self.root, list_file, self._photos)
+        self._listed_labels = read_image_labels(self.root, self.classes, self._photos)
         if not self.names:
             raise DatasetError(f"{self.root / (list_file or 'images')} names no photo")
         for name in self.names:
@@ -205,58 +203,6 @@ class FolderDataset:
     def _label_path(self, name: str) -> Path:
         return self._label_folder / f"{name}.png"
 
-    def _read_classes(self) -> tuple[str, ...]:
-        path = self.root / "classes.txt"
-        classes = class_lines(_text(path), path)
-        if not 1 <= len(classes) <= VOID:
-            raise DatasetError(f"{path} names {len(classes)} classes; between 1 and {VOID} are possible")
-        if len(set(classes)) < len(classes):
-            raise DatasetError(f"{path} names a class twice: {_repeated(classes)!r}")
-        return tuple(classes)
-
-    def _find_photos(self) -> dict[str, Path]:
-        folder = self.root / "images"
-        if not folder.is_dir():
-            raise DatasetError(f"there is no folder {folder}")
-        photos: dict[str, Path] = {}
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() not in PHOTO_SUFFIXES or path.name.startswith("."):
-                continue
-            if path.stem in photos:
-                raise DatasetError(f"{photos[path.stem]} and {path} are two photos of one name")
-            photos[path.stem] = path
-        return photos
-
-    def _read_names(self, list_file: str) -> list[str]:
-        path = self.root / list_file
-        names = _lines(path)
-        if len(set(names)) < len(names):
-            raise DatasetError(f"{path} names a photo twice: {_repeated(names)!r}")
-        for name in names:
-            if name not in self._photos:
-                hint = "; write names without extension" if name.lower().endswith(PHOTO_SUFFIXES) else ""
-                raise DatasetError(f"{path} names {name!r}, which is not in {self.root / 'images'}{hint}")
-        return names
-
-    def _read_image_labels(self) -> dict[str, set[int]]:
-        path = self.root / "image_labels.csv"
-        if not path.is_file():
-            return {}
-        index_of = {name: index for index, name in enumerate(self.classes)}
-        rows = csv.DictReader(_text(path).splitlines(), skipinitialspace=True)
-        if not {"photo", "class"} <= set(rows.fieldnames or ()):
-            raise DatasetError(f"{path} must begin with the line photo,class")
-        labels: dict[str, set[int]] = {}
-        for row in rows:
-            photo, class_name = (row["photo"] or "").strip(), (row["class"] or "").strip()
-            if class_name not in index_of:
-                raise DatasetError(f"{path}, line {rows.line_num}: classes.txt has no class {class_name!r}")
-            name = photo if photo in self._photos else Path(photo).stem
-            if name not in self._photos:
-                raise DatasetError(f"{path}, line {rows.line_num}: there is no photo {photo!r} in images")
-            labels.setdefault(name, set()).add(index_of[class_name])
-        return labels
-
 
 def evaluation_list(root: str | Path) -> str | None:
     """The list of photos to look at where nobody names one: val.txt, or None, which takes all, where it is missing."""
@@ -268,23 +214,6 @@ def _values(labels: Tensor | None) -> list[int]:
     if labels is None:
         return []
     return np.flatnonzero(np.bincount(labels.numpy().ravel(), minlength=256)).tolist()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DatasetError(f"there is no file {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read as UTF-8 text ({error})") from error
-
-
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in _text(path).splitlines() if line.strip()]
-
-
-def _repeated(names: list[str]) -> str:
-    return next(name for name in names if names.count(name) > 1)
 
 
 def _in_threads(function, indices: Iterable[int]):
