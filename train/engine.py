@@ -23,7 +23,7 @@ from simformer.datasets.weakshot import WeakShotBatch, WeakShotStream
 from simformer.errors import DatasetError, SimFormerError
 from simformer.evaluation import Scores, evaluate
 from simformer.predictor import Predictor
-from simformer.splits import Split
+from simformer.splits import ALL_BASE, Split
 from simformer.utils.files import make_folder
 from train.config import TrainConfig
 from train.data import batches, load_split_of, open_datasets, pseudo_dataset, training_roles, training_stream
@@ -43,6 +43,7 @@ from train.tables.provenance import Outcome, commit_id, device_name
 from train.tasks import ClassificationTask, SegmentationTask, evaluation_views, make_card, make_task, method_name
 
 LOG_EVERY = 50  # steps; and the last one
+NO_NOVEL = "novel=[] makes every class base: this trains FullyOracle, on masks of all classes. Else name novel classes."
 
 
 class Interrupted(SystemExit):
@@ -108,6 +109,8 @@ def prepare(config: TrainConfig, resume: bool) -> Run:
     """Everything that a step needs. What cannot work, and another run's folder, is found here, before any step."""
     commit = commit_id()  # now: the history may move on while the run goes
     accelerator = make_accelerator(config)
+    if config.method == "simformer" and config.novel == [] and config.split != ALL_BASE and accelerator.is_main_process:
+        print(NO_NOVEL, file=sys.stderr)
     torch.manual_seed(config.seed)
     photos, val_set = open_datasets(config)
     if not any(map(val_set.has_label_map, range(len(val_set)))):

@@ -22,6 +22,8 @@ RIGHT, WRONG = 0, 1
 DIFFERENCE_COLORS = {RIGHT: (20, 100, 190), WRONG: (255, 160, 0), VOID: (205, 205, 205)}
 
 Order = Literal["worst", "best", "least accurate", "name"]
+# (true class, predicted class); the latter is K for "unsure".
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class PhotoScore:
         miou: mean IoU over the classes of the photo's truth, percent; None where the truth is void everywhere.
         accuracy: labelled pixels that have the right class, percent; None likewise.
         ious: IoU in percent of every class that truth or prediction shows; 0 for one that only the prediction has.
+        confusion: pixels by (true class, predicted class), where there are any; the latter is K where it is unsure.
         problem: why there is no score, a sentence; empty if there is one.
     """
 
     miou: float | None = None
     accuracy: float | None = None
     ious: Mapping[int, float] = field(default_factory=dict)
+    confusion: Mapping[tuple[int, int], int] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -96,7 +100,9 @@ class Evaluation:
 def _photo_score(matrix: ConfusionMatrix, prediction: NDArray[Any]) -> PhotoScore:
     ious = {int(index): 0.0 for index in np.unique(prediction) if index != VOID}
     shown = {index: iou for index, iou in enumerate(matrix.scores().per_class) if iou is not None}
-    return PhotoScore(matrix.scores().miou, _accuracy(matrix), ious | shown)
+    pairs = zip(*(indices.tolist() for indices in np.nonzero(matrix.counts)), strict=True)
+    confusion = {pair: int(matrix.counts[pair]) for pair in pairs}
+    return PhotoScore(matrix.scores().miou, _accuracy(matrix), ious | shown, confusion)
 
 
 def _accuracy(matrix: ConfusionMatrix) -> float | None:
@@ -143,7 +149,11 @@ def to_score(dataset: FolderDataset, evaluation: Evaluation) -> list[int]:
 
 
 def arrange(
-    dataset: FolderDataset, evaluation: Evaluation, order: Order = "name", class_index: int | None = None
+    dataset: FolderDataset,
+    evaluation: Evaluation,
+    order: Order = "name",
+    class_index: int | None = None,
+    pair: Pair | None = None,
 ) -> list[int]:
     """Photo indices in the order to look at them; those without a score come last, by name.
 
@@ -151,7 +161,13 @@ def arrange(
         order: "worst" and "best" go by the photo's mIoU, or by the IoU of the class that is asked for;
             "least accurate" by pixel accuracy.
         class_index: only photos whose truth or prediction shows this class.
+        pair: only photos in which pixels of one class were given to another, those with most of them first, whatever
+            the order.
     """
+    if pair is not None:
+        taken = {index: score.confusion.get(pair, 0) for index, score in dict(evaluation.photos).items()}
+        found = [index for index, pixels in taken.items() if pixels]
+        return sorted(found, key=lambda index: (-taken[index], dataset.names[index]))
     indices = [
         index
         for index in range(len(dataset))

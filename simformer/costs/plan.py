@@ -26,6 +26,7 @@ NOT_MEASURED = "none"
 MOST_CLASSES = 500
 """More classes than any data set has, few enough for one page."""
 FRONTIER_POINTS = 80
+TRAIN = "train.txt"
 FIRST_SPLIT = "s1"
 """Whose base classes get masks until somebody says which."""
 
@@ -247,14 +248,16 @@ def uploaded_rows(path: str) -> list[list[Any]]:
 
 
 def folder_rows(folder: str, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> list[list[Any]]:
-    """Rows of the table of classes, counted on the label maps of a folder data set.
+    """Rows of the table of classes, counted on the label maps of a folder data set: of its train.txt, or of all photos.
 
     Raises:
         DatasetError: as `folder_frequency`. ConfigError: no folder was named, or it has too many classes.
     """
     if not folder.strip():
         raise ConfigError("name the folder first")
-    return frequency_rows(_few(costs.folder_frequency(folder.strip(), progress=progress)))
+    root = Path(folder.strip())
+    list_file = TRAIN if (root / TRAIN).is_file() else None
+    return frequency_rows(_few(costs.folder_frequency(root, list_file, progress=progress)))
 
 
 def _few(found: Sequence[costs.ClassFrequency]) -> Sequence[costs.ClassFrequency]:

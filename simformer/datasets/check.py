@@ -126,7 +126,7 @@ class FolderCheck:
     def answer(self) -> dict[str, Any]:
         """All of it as JSON values."""
         rows = [
-            {"class": name, "photos": dict(zip(self.lists, self.shown[:, index].tolist(), strict=True)),
+            {"name": name, "photos": dict(zip(self.lists, self.shown[:, index].tolist(), strict=True)),
              "pixels": int(self.pixels[index])}
             for index, name in enumerate(self.classes)
         ]  # fmt: skip

@@ -34,19 +34,20 @@ class Tab(NamedTuple):
 
 
 def own_data(context: PageContext) -> None:
-    """The tab that compares a folder data set with predictions. Raises DatasetError."""
+    """The tab of a folder data set. Raises DatasetError."""
     # Only here: it imports torch, for which the page would have to wait.
     from simformer.ui.data.tab import build
 
     build(context)
 
 
+# A page opens on the first that is there: whoever names a data set wants to see it.
 TABS = (
-    Tab(SEGMENT_TAB, "Segment", segment.build),
     Tab("own-data", "Own data", own_data),
+    Tab(SEGMENT_TAB, "Segment", segment.build),
     Tab("compare", "Compare", compare.build),
     Tab("results", "Results", results.build),
-    Tab("costs", "Annotation cost", costs.build),
+    Tab(costs.COSTS_TAB, "Annotation cost", costs.build),
     Tab("about", "About", about.build),
 )
 

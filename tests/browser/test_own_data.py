@@ -39,7 +39,7 @@ def data_server(browser, weights, data, tmp_path_factory):
 
 @pytest.fixture
 def open_tab(browser, data_server):
-    """open_tab(width) -> the page with the tab open and the gallery shown."""
+    """open_tab(width) -> the page with the step Compare open and the gallery shown."""
     pages = []
 
     def open_one(width=1440):
@@ -47,7 +47,7 @@ def open_tab(browser, data_server):
         page.set_default_timeout(SLOW)
         pages.append(page)
         page.goto(data_server.address)
-        page.get_by_role("tab", name="Own data").click()
+        page.get_by_role("tab", name="2. Compare").click()
         page.locator(".card").first.wait_for()
         page.locator("#own-status progress").wait_for()
         return page
@@ -75,6 +75,70 @@ def scrolls_sideways(page):
 
 def test_without_data_there_is_no_such_tab(open_page):
     assert open_page().get_by_role("tab", name="Own data").count() == 0
+
+
+def test_the_page_opens_on_the_check_of_the_data(browser, data_server):
+    page = browser.new_page(viewport={"width": 390, "height": 1000})
+    page.set_default_timeout(SLOW)
+    page.goto(data_server.address)
+    page.locator("#own-check", has_text="Photos whose label map has another size: 1.").wait_for()
+    page.locator("#own-check table.matrix").wait_for()
+    assert page.locator("#own-check table.data tbody tr").count() == 21
+    assert not scrolls_sideways(page)
+    page.get_by_text("Show them").first.click()
+    page.locator("#own-check li", has_text="9 x 9 pixels").first.wait_for()
+    page.goto(f"{data_server.address}/?tab=results")
+    page.locator("#results-plot").wait_for()
+    page.close()
+
+
+def test_a_cell_of_the_confusion_matrix_opens_its_photos(open_tab, data_server):
+    page = evaluated(open_tab())
+    cell = page.locator("#own-matrix table.matrix button").first
+    cell.focus()
+    assert cell.get_attribute("tabindex") == "0"
+    page.keyboard.press("ArrowDown")
+    focused = page.locator("#own-matrix table.matrix button:focus")
+    assert focused.get_attribute("tabindex") == "0" and cell.get_attribute("tabindex") == "-1"
+    confusion = page.locator("#own-matrix .confusions button").first
+    truth, predicted = re.sub(r"\s+[<\d].*", "", confusion.inner_text()).split(" → ")
+    confusion.click()
+    page.get_by_text(f"in which {truth} was taken for {predicted}, most pixels first").wait_for()
+    pixels = re.findall(r": ([\d,]+) pixels", page.locator("#own-cards").inner_text())
+    counts = [int(text.replace(",", "")) for text in pixels]
+    assert counts and counts == sorted(counts, reverse=True)
+    page.get_by_role("button", name="Show all photos again").click()
+    page.locator("#own-cards", has_text=f"{PHOTOS} photos").wait_for()
+    with page.expect_download() as download:
+        page.get_by_text("Confusion matrix as CSV").click()
+    assert download.value.path().read_text().startswith("truth,predicted building,")
+    assert "Traceback" not in data_server.log.read_text()
+
+
+def test_decide_opens_the_plan_of_these_classes(browser, data_server):
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.set_default_timeout(SLOW)
+    page.goto(data_server.address)
+    page.get_by_role("tab", name="3. Decide").click()
+    page.locator("#own-decide", has_text=f"{PHOTOS} photos").wait_for()
+    page.get_by_role("button", name="Plan with these classes").click()
+    page.locator("#cost-scenarios table").wait_for()
+    assert page.locator("#cost-images input").input_value() == str(PHOTOS)
+    page.get_by_role("button", name="Classes and how often").click()
+    page.get_by_text("The training photos of scenes").first.wait_for()
+    page.close()
+
+
+def test_measure_says_what_is_trained(browser, data_server, data):
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.set_default_timeout(SLOW)
+    page.goto(data_server.address)
+    page.get_by_role("tab", name="4. Measure").click()
+    page.get_by_text("so this trains FullyOracle").wait_for()
+    page.locator("#own-novel").get_by_label("cat", exact=True).check()
+    page.get_by_text("SimFormer learns cat from image labels").wait_for()
+    page.locator("#own-commands", has_text='novel=["cat"]').wait_for()
+    page.close()
 
 
 def test_evaluate_and_look_at_the_worst(open_tab, data_server):

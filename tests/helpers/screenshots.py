@@ -24,11 +24,13 @@ SLOW = 180_000  # milliseconds; a cold start on a busy machine
 
 def empty(page: Page) -> None:
     """The Segment tab before anything has been chosen."""
+    page.get_by_role("tab", name="Segment", exact=True).click(timeout=SLOW)
     page.get_by_text("Its views appear here").wait_for(timeout=SLOW)
 
 
 def segmented(page: Page) -> None:
     """The Segment tab with an example, the pointer on the photo."""
+    page.get_by_role("tab", name="Segment", exact=True).click(timeout=SLOW)
     page.get_by_role("button", name="Cat", exact=True).click(timeout=SLOW)
     page.locator("#status", has_text="pixels").wait_for(timeout=SLOW)
     fit(page)
@@ -69,9 +71,31 @@ def annotation_cost(page: Page) -> None:
     page.wait_for_timeout(3000)
 
 
+def own_data_check(page: Page) -> None:
+    """The Own data tab over a few drawn scenes, as it opens."""
+    page.get_by_role("tab", name="Own data").click(timeout=SLOW)
+    page.locator("#own-check table.matrix").wait_for(timeout=SLOW)
+
+
+def own_data_decide(page: Page) -> None:
+    """Its costs."""
+    own_data_check(page)
+    page.get_by_role("tab", name="3. Decide").click(timeout=SLOW)
+    page.locator("#own-decide table").wait_for(timeout=SLOW)
+
+
+def own_data_measure(page: Page) -> None:
+    """The commands of a training."""
+    own_data_check(page)
+    page.get_by_role("tab", name="4. Measure").click(timeout=SLOW)
+    page.locator("#own-novel").get_by_label("cat", exact=True).check(timeout=SLOW)
+    page.get_by_text("SimFormer learns cat").wait_for(timeout=SLOW)
+
+
 def own_data(page: Page) -> None:
     """The Own data tab over a few drawn scenes, evaluated, one of them opened."""
-    page.get_by_role("tab", name="Own data").click(timeout=SLOW)
+    own_data_check(page)
+    page.get_by_role("tab", name="2. Compare").click(timeout=SLOW)
     page.get_by_role("button", name="Evaluate all").click(timeout=SLOW)
     page.locator(".card", has_text="mIoU").first.click(timeout=SLOW)
     page.locator("#own-photo .compared").wait_for(timeout=SLOW)
@@ -92,7 +116,10 @@ SCENES: dict[str, Callable[[Page], None]] = {
     "results": results_bars,
     "results-classes": results_classes,
     "costs": annotation_cost,
+    "own-data-check": own_data_check,
     "own-data": own_data,
+    "own-data-decide": own_data_decide,
+    "own-data-measure": own_data_measure,
     "about": about_tab,
 }
 

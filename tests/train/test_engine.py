@@ -346,3 +346,9 @@ def test_a_network_that_leans_on_dropout_is_named(settings, monkeypatch, capsys)
     monkeypatch.setattr(engine, "warning", lambda health: "this network leans on dropout")
     train(settings())
     assert "warning: this network leans on dropout\n" in capsys.readouterr().err
+
+
+def test_no_novel_class_says_that_it_trains_an_oracle(settings, capsys):
+    for changes, told in (({"novel": []}, 1), ({"novel": [], "split": "all_base"}, 0), ({}, 0)):
+        engine.prepare(settings(**changes), resume=False)
+        assert capsys.readouterr().err.count("this trains FullyOracle") == told

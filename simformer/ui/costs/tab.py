@@ -27,7 +27,7 @@ from simformer.costs.plan import (
     uploaded_rows,
 )
 from simformer.errors import SimFormerError
-from simformer.results import read_results
+from simformer.results import ResultCell, read_results
 from simformer.splits import ALL_BASE, Roles, split_label, split_names
 from simformer.ui.costs.html import (
     KIND_LABELS,
@@ -38,6 +38,7 @@ from simformer.ui.costs.html import (
     sensitivity_html,
     sources_html,
 )
+from simformer.ui.costs.own import own_photos, own_rows, own_splits
 from simformer.ui.costs.plots import frontier_figure, sensitivity_figure
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
@@ -46,7 +47,8 @@ from simformer.ui.parts.inputs import failure
 from simformer.ui.segment.roles import SEGMENT_TAB, Sent
 
 DATASET = "msrc21"
-FIRST_BUDGET = 500
+COSTS_TAB = "costs"
+FIRST_IMAGES, FIRST_RATE, FIRST_BUDGET = 1000, 15, 500
 OWN_CHOICE = "own"
 CLASS_HEAD = ["Class", "In % of photos", "Instances in such a photo"]
 NO_FRONTIER = (
@@ -55,13 +57,14 @@ NO_FRONTIER = (
 )
 
 
-def split_choices(names: Sequence[str]) -> list[tuple[str, str]]:
-    """(label, key) of the splits that fit these classes, and the choice class by class."""
+def split_choices(names: Sequence[str], cells: Sequence[ResultCell] = ()) -> list[tuple[str, str]]:
+    """(label, key) of the splits that fit these classes, of those measured on own data, and the choice by class."""
     found = [
         ("Masks for all" if split == ALL_BASE else f"Split {split_label(split)}", f"{dataset}/{split}")
         for dataset in matching_datasets(names)
         for split in split_names(dataset)
     ]
+    found += [(f"Measured: {key.partition('/')[2]}", key) for key in own_splits(cells, names)]
     return [*found, ("Own choice", OWN_CHOICE)]
 
 
@@ -106,7 +109,7 @@ def calculate(
             instances,
             currency,
         )
-        cells = read_results(results_folder, report=lambda problem: None)
+        cells = _cells(results_folder)
         plan = plan_for(inputs, cells, masked=masked, expected_from=expected_from, budget=budget)
     except SimFormerError as error:
         raise failure(error) from error
@@ -159,15 +162,26 @@ def count_folder(folder: str, masked: list[str], progress: Any = gr.Progress()) 
     return new_classes(rows, masked)
 
 
-def take_split(key: str) -> Any:
-    """The masked classes of a split; an own choice leaves them as they are."""
-    return gr.skip() if key == OWN_CHOICE else split_masked(*key.split("/"))
+def own_classes(root: Path, masked: list[str]) -> tuple[Any, ...]:
+    """`new_classes` of the page's own data set; where it cannot be counted, which Own data says, nothing changes."""
+    try:
+        return new_classes(own_rows(root), masked)
+    except SimFormerError:
+        return gr.skip(), gr.skip(), gr.skip()
 
 
-def take_expectation(results_folder: Path, classes: list[list[Any]]) -> Any:
-    """The table that has measured all of these classes; if none has, what was chosen stays."""
-    cells = read_results(results_folder, report=lambda problem: None)
-    return fitting_expectation(cells, [row[0] for row in classes]) or gr.skip()
+def take_split(results_folder: Path, key: str, classes: list[list[Any]]) -> Any:
+    """The masked classes of a split, a shipped or a measured one; an own choice leaves them as they are."""
+    if key == OWN_CHOICE:
+        return gr.skip()
+    own = own_splits(_cells(results_folder), [row[0] for row in classes])
+    return own[key] if key in own else split_masked(*key.split("/", 1))
+
+
+def take_expectation(results_folder: Path, classes: list[list[Any]]) -> tuple[Any, Any]:
+    """The table that has measured all of these classes (without one what was chosen stays), and splits to choose."""
+    cells, names = _cells(results_folder), [row[0] for row in classes]
+    return fitting_expectation(cells, names) or gr.skip(), gr.Dropdown(choices=split_choices(names, cells))
 
 
 def send_roles(
@@ -192,14 +206,19 @@ def build(context: PageContext) -> None:
     names = [row[0] for row in first_rows]
     first_split = f"{DATASET}/{FIRST_SPLIT}"
     first_masked = split_masked(DATASET, FIRST_SPLIT)
-    cells = read_results(folder, report=lambda problem: None)
+    cells = _cells(folder)
     expected_choices, first_expected = expectation_choices(cells), default_expectation(cells, names)
+
+    photos = FIRST_IMAGES if context.data is None else own_photos(context.data)
+    counted = "MSRC-21" if context.data is None else context.data.resolve().name
 
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             with gr.Row():
-                images = gr.Number(1000, label="Photos to annotate", precision=0, elem_id="cost-images", min_width=120)
-                rate = gr.Number(15, label="Price of an hour (type yours)", elem_id="cost-rate",
+                images = gr.Number(
+                    photos, label="Photos to annotate", precision=0, elem_id="cost-images", min_width=120
+                )
+                rate = gr.Number(FIRST_RATE, label="Price of an hour (type yours)", elem_id="cost-rate",
                                  min_width=120)  # fmt: skip
             with gr.Row():
                 currency = gr.Textbox("USD", label="Currency", max_length=8, elem_id="cost-currency", min_width=120)
@@ -246,7 +265,7 @@ def build(context: PageContext) -> None:
                     interactive=True,
                     static_columns=[0],
                     max_height=360,
-                    label="MSRC-21's training photos, unless you give others; every number can be changed",
+                    label=f"The training photos of {counted}, unless you give others; every number can be changed",
                     elem_id="cost-classes",
                 )
         with gr.Column(scale=3, min_width=300):
@@ -288,7 +307,7 @@ def build(context: PageContext) -> None:
     quietly([*typed, context.page.load], update, inputs, outputs, last=True)
     quietly(masked.change, update, inputs, outputs, last=True)
     quietly(masked.input, lambda: OWN_CHOICE, None, split)
-    quietly(split.input, take_split, split, masked)
+    quietly(split.input, partial(take_split, folder), [split, classes], masked)
     quietly(take_best.click, lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split])
     changed_classes = [classes, masked, split]
     # A file that replaces another one arrives while the answer to the clearing is still under way.
@@ -297,12 +316,18 @@ def build(context: PageContext) -> None:
         changes.append(
             listen([count.click, path.submit], count_folder, [path, masked], changed_classes, progress="full")
         )
+    if context.data is not None:
+        changes.append(quietly(context.page.load, partial(own_classes, context.data), masked, changed_classes))
     for change in changes:
-        expected = quietly(change.success, partial(take_expectation, folder), classes, expected_from)
+        expected = quietly(change.success, partial(take_expectation, folder), classes, [expected_from, split])
         quietly(expected.success, update, inputs, outputs)
     send = partial(send_roles, context.models.classes)
     quietly(send_present.click, send, [classes, masked], [context.sent, context.tabs])
     quietly(send_best.click, send, [classes, best_masked], [context.sent, context.tabs])
+
+
+def _cells(folder: Path) -> list[ResultCell]:
+    return read_results(folder, report=lambda problem: None)
 
 
 def _seconds_input(kind: str, entry: dict[str, Any]) -> gr.Number:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from simformer.batch.gallery import DIFFERENCE_COLORS, RIGHT, WRONG, Evaluation, PhotoScore, difference
+from simformer.batch.gallery import DIFFERENCE_COLORS, RIGHT, WRONG, Evaluation, Pair, PhotoScore, difference
+from simformer.batch.score_tables import UNSURE
 from simformer.labels import VOID
 from simformer.ui.data.photos import Card, Labels, OwnData, Small, difference_overlay
 from simformer.ui.parts.html import (
@@ -63,19 +64,41 @@ def class_table_html(own: OwnData, evaluation: Evaluation, roles: Sequence[str])
 
 
 def cards_html(
-    own: OwnData, evaluation: Evaluation, cards: Sequence[tuple[int, Card]], total: int, class_index: int | None
+    own: OwnData,
+    evaluation: Evaluation,
+    cards: Sequence[tuple[int, Card]],
+    total: int,
+    class_index: int | None,
+    pair: Pair | None = None,
 ) -> str:
     """The gallery: a list of buttons, each with the four pictures of a photo and its scores.
 
     Args:
         total: photos on all pages.
         class_index: the class they were filtered by; its IoU stands first.
+        pair: true and predicted class, if they were filtered by what was taken for what.
     """
+    if pair is not None:
+        return _confused(own, evaluation, cards, total, pair)
     if not cards:
         name = "" if class_index is None else own.dataset.classes[class_index]
         return empty(f"No photo shows {name}, in its truth or in a prediction made so far.")
     items = "".join(_card(own, evaluation, index, card, class_index) for index, card in cards)
     return f'<p class="hint">{_photos(total)}</p><ul class="cards">{items}</ul>{difference_legend()}'
+
+
+def _confused(own: OwnData, evaluation: Evaluation, cards: Sequence[tuple[int, Card]], total: int, pair: Pair) -> str:
+    names = [*own.dataset.classes, UNSURE]
+    truth, predicted = (names[index] for index in pair)
+    what = f"in which {truth} is right" if truth == predicted else f"in which {truth} was taken for {predicted}"
+    items = []
+    for index, card in cards:
+        pixels = evaluation.photos[index].confusion[pair]
+        items.append(_card(own, evaluation, index, card, None, f"{truth} as {predicted}: {pixels:,} pixels"))
+    return (
+        f'<p class="hint" role="status">{_photos(total)} {escape(what)}, most pixels first</p>'
+        f'<ul class="cards">{"".join(items)}</ul>{difference_legend()}'
+    )
 
 
 def difference_legend() -> str:
@@ -146,7 +169,9 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} %"
 
 
-def _card(own: OwnData, evaluation: Evaluation, index: int, card: Card, class_index: int | None) -> str:
+def _card(
+    own: OwnData, evaluation: Evaluation, index: int, card: Card, class_index: int | None, first: str = ""
+) -> str:
     name = escape(own.dataset.names[index])
     score = evaluation.photos.get(index)
     problem = card.problem or (score.problem if score else "")
@@ -154,7 +179,9 @@ def _card(own: OwnData, evaluation: Evaluation, index: int, card: Card, class_in
     if problem:
         return f"{head}><strong>{name}</strong><span>{escape(problem)}</span></button></li>"
     words = "not evaluated yet" if score is None else f"mIoU {number(score.miou)} · right {number(score.accuracy)}"
-    if score is not None and class_index is not None and class_index in score.ious:
+    if first:
+        words = f"{escape(first)} · {words}"
+    elif score is not None and class_index is not None and class_index in score.ious:
         words = f"{escape(own.dataset.classes[class_index])} {number(score.ious[class_index])} · {words}"
     pictures = "".join(_picture(kind, getattr(card, kind)) for kind in PICTURES)
     return (

@@ -14,6 +14,7 @@ from PIL import Image
 
 from simformer.batch.gallery import Evaluation, difference_image, evaluate_photos, resize_labels, score_photo
 from simformer.checkpoint import check_classes
+from simformer.datasets.check import TRAIN, VAL, FolderCheck
 from simformer.datasets.folder import FolderDataset, evaluation_list
 from simformer.errors import CheckpointError, SimFormerError
 from simformer.labels import VOID, palette_image
@@ -69,6 +70,10 @@ class OwnData:
         root: the folder.
         list_file: names the photos; None takes val.txt, or all photos if there is no such file.
 
+    Attributes:
+        dataset: the photos that are shown. name: the folder's. list_file: as given, or found.
+        labelled: how many of the photos have a label map. check: what is known of the folder, its lists together.
+
     Raises:
         DatasetError: a file is missing or contradicts another.
     """
@@ -82,6 +87,12 @@ class OwnData:
         self._evaluations: dict[str, Evaluation] = {}
         self._predictions: Cache[bytes] = Cache(PREDICTION_BYTES)
         self._cards: Cache[Small] = Cache(CARD_BYTES)
+        self.check = self.new_check()
+
+    def new_check(self) -> FolderCheck:
+        """The check of the folder, which has to be run anew, because something was mended."""
+        self.check = FolderCheck(self.dataset.root, tuple(filter(None, (TRAIN, VAL, self.list_file))))
+        return self.check
 
     def evaluation(self, model: str) -> Evaluation:
         """The scores of a model, empty at first."""

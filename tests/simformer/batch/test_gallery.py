@@ -53,6 +53,22 @@ def test_score_of_one_photo_by_hand():
     assert score.miou == pytest.approx((100 * 2 / 3 + 75) / 2)
 
 
+def test_confusion_of_one_photo_by_hand():
+    score = Evaluation(3).add(0, maps([0, 0, 2, 1], [1, VOID, 1, 2]), maps([0, 0, 0, 1], [1, 1, 1, VOID]))
+    assert score.confusion == {(0, 0): 2, (0, 2): 1, (1, 1): 3, (1, 3): 1}
+
+
+def test_photos_behind_a_confusion(scenes):
+    evaluation = Evaluation(len(scenes.classes))
+    list(evaluate_photos(scenes, segment, evaluation))
+    for pair in zip(*np.nonzero(evaluation.matrix.counts), strict=True):
+        found = arrange(scenes, evaluation, "best", pair=tuple(map(int, pair)))
+        pixels = [evaluation.photos[index].confusion[pair] for index in found]
+        assert pixels == sorted(pixels, reverse=True) and sum(pixels) == evaluation.matrix.counts[pair]
+    unseen = tuple(map(int, np.argwhere(evaluation.matrix.counts == 0)[0]))
+    assert arrange(scenes, evaluation, pair=unseen) == []
+
+
 def test_nothing_but_void_has_no_score():
     score = Evaluation(2).add(0, maps([0, 1]), maps([VOID, VOID]))
     assert (score.miou, score.accuracy, score.ious) == (None, None, {0: 0, 1: 0})

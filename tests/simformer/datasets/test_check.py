@@ -47,7 +47,7 @@ def test_counts(root):
     assert np.diag(check.together).tolist() == check.shown.sum(axis=0).tolist()
     assert serious(check) == []
     assert check.answer()["classes"][0] == {
-        "class": "sky", "photos": {"train.txt": check.shown[0, 0], "val.txt": check.shown[1, 0]},
+        "name": "sky", "photos": {"train.txt": check.shown[0, 0], "val.txt": check.shown[1, 0]},
         "pixels": check.pixels[0],
     }  # fmt: skip
 

@@ -10,38 +10,28 @@ import pytest
 from PIL import Image
 
 from simformer.batch.gallery import to_score
-from simformer.datasets.synthetic import write_scenes
 from simformer.errors import CheckpointError, DatasetError
 from simformer.evaluation import evaluate as score
 from simformer.predictor import Predictor
 from simformer.ui.data import photos as own_photos
+from simformer.ui.data.looking import (
+    ANY_CLASS,
+    PAGE_SIZE,
+    evaluate,
+    first_overview,
+    gallery,
+    open_photo,
+    overview,
+    step,
+)
 from simformer.ui.data.photos import OwnData
-from simformer.ui.data.tab import ANY_CLASS, PAGE_SIZE, evaluate, first_overview, gallery, open_photo, overview, step
 from simformer.ui.parts.models import Models
-
-CLASSES = ("sky", "grass", "cat")
-
-
-@pytest.fixture
-def root(tmp_path):
-    """Eight drawn scenes whose classes are the three of the tiny models; val.txt names three of them."""
-    folder = write_scenes(tmp_path / "scenes", 8, size=(48, 64), val_share=3 / 8)
-    (folder / "classes.txt").write_text("\n".join(CLASSES))
-    for path in (folder / "labels").iterdir():
-        labels = np.asarray(Image.open(path))
-        Image.fromarray(np.where(labels == 255, labels, labels % 3).astype(np.uint8)).save(path)
-    return folder
 
 
 def overlays(html):
     """View -> data URI of its overlay."""
     figures = re.findall(r'<figure data-view="(\w+)"(.*?)</figure>', html, re.DOTALL)
     return {key: found[1] for key, inside in figures if (found := re.search(r'<img src="([^"]+)"', inside))}
-
-
-@pytest.fixture
-def own(root):
-    return OwnData(root, "train.txt")
 
 
 def picture(uri):
@@ -64,7 +54,7 @@ def test_which_photos(root):
 
 
 def test_evaluation_photo_by_photo_equals_the_evaluate_command(own, models, monkeypatch):
-    monkeypatch.setattr("simformer.ui.data.tab.PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("simformer.ui.data.looking.PROGRESS_SECONDS", 0)
     steps = [status for status, _ in evaluate(own, models, "split1") if isinstance(status, str)]
     told = [int(found[1]) for text in steps if (found := re.search(r"(\d) of 5 photos evaluated", text))]
     assert told == [1, 2, 3, 4, 5, 5]
@@ -77,7 +67,7 @@ def test_evaluation_photo_by_photo_equals_the_evaluate_command(own, models, monk
 
 
 def test_a_stopped_evaluation_keeps_what_it_has_and_goes_on(own, models, monkeypatch):
-    monkeypatch.setattr("simformer.ui.data.tab.PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("simformer.ui.data.looking.PROGRESS_SECONDS", 0)
     models.predictor("split1")
     run = evaluate(own, models, "split1")
     next(run)
@@ -137,14 +127,14 @@ def test_filter_by_class(own, models):
 
 def test_pages(own, models, monkeypatch):
     assert PAGE_SIZE >= 6
-    monkeypatch.setattr("simformer.ui.data.tab.PAGE_SIZE", 2)
+    monkeypatch.setattr("simformer.ui.data.looking.PAGE_SIZE", 2)
     every = names(gallery(own, None, "name", ANY_CLASS)[0])
     for page in (2, 3):
-        html, slider = gallery(own, None, "name", ANY_CLASS, page)
+        html, slider = gallery(own, None, "name", ANY_CLASS, page=page)
         every += names(html)
         assert (slider["value"], slider["maximum"], slider["visible"]) == (page, 3, True)
     assert every == own.dataset.names
-    assert gallery(own, None, "name", ANY_CLASS, 99)[1]["value"] == 3
+    assert gallery(own, None, "name", ANY_CLASS, page=99)[1]["value"] == 3
 
 
 def test_a_photo_opens_with_truth_at_once_and_is_scored(own, models):
@@ -263,8 +253,8 @@ def test_names_are_escaped(root):
 
 
 def test_step_walks_the_gallery_s_order(own):
-    walk = [step(own, None, "name", ANY_CLASS, None, 1)]
+    walk = [step(own, None, "name", ANY_CLASS, None, None, by=1)]
     for _ in range(5):
-        walk.append(step(own, None, "name", ANY_CLASS, walk[-1], 1))
+        walk.append(step(own, None, "name", ANY_CLASS, None, walk[-1], by=1))
     assert walk == [0, 1, 2, 3, 4, 0]
-    assert step(own, None, "name", ANY_CLASS, 0, -1) == 4
+    assert step(own, None, "name", ANY_CLASS, None, 0, by=-1) == 4

@@ -1,0 +1,34 @@
+"""The page's own data set for the planner: its classes, and the role sets that were measured on it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from simformer.costs.plan import folder_rows
+from simformer.datasets.folder_files import find_photos
+from simformer.results import ResultCell, cell_split
+from simformer.splits import datasets
+
+
+@cache
+def own_rows(root: Path) -> list[list[Any]]:
+    """The table of classes, counted on the label maps of a folder data set, once. Raises DatasetError, ConfigError."""
+    return folder_rows(str(root))
+
+
+def own_photos(root: Path) -> int:
+    """How many photos the folder holds. Raises DatasetError."""
+    return len(find_photos(root))
+
+
+def own_splits(cells: Iterable[ResultCell], names: Collection[str]) -> dict[str, list[str]]:
+    """ "DATASET/SPLIT" -> base classes, of everything measured on data of one's own with just these classes."""
+    found = {}
+    for cell in cells:
+        split = cell_split(cell)
+        if cell.dataset not in datasets() and cell.novel is not None and set(split.classes) == set(names):
+            found[f"{cell.dataset}/{cell.split}"] = [split.classes[index] for index in split.base]
+    return found
