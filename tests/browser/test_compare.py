@@ -60,7 +60,7 @@ def open_tab(browser, compare_server):
         if latency:
             emulate = {"offline": False, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1}
             page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", emulate)
-        page.get_by_role("tab", name="Compare").click()
+        page.get_by_role("tab", name="Compare", exact=True).click()
         page.locator(".compare-row").first.wait_for()
         if wait:
             settled(page)
@@ -214,7 +214,7 @@ def test_nothing_is_wider_than_the_window(open_tab, width):
 
 def test_without_data_the_examples_are_there(open_page):
     page = open_page()
-    page.get_by_role("tab", name="Compare").click()
+    page.get_by_role("tab", name="Compare", exact=True).click()
     page.locator(".compare-row").first.wait_for()
     page.get_by_text("python app.py --data DIR").wait_for()
     assert titles(page)[0] == "Input"
