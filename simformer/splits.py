@@ -152,6 +152,17 @@ def custom_split(classes: Sequence[str], novel_names: Iterable[str], name: str =
     return Split("custom", name, classes, tuple(sorted(novel)))
 
 
+def named_roles(dataset: str, classes: Sequence[str], text: str) -> Roles:
+    """The roles of a split of the data set ("s2"), or with the named classes ("cat,dog") novel and all others base.
+
+    Raises:
+        UnknownClassError: the text is neither a split nor classes. ConfigError: it names a class twice.
+    """
+    if dataset in datasets() and text in split_names(dataset):
+        return load_split(dataset, text).roles
+    return custom_split(classes, [name.strip() for name in text.split(",")]).roles
+
+
 def split_order(name: str) -> tuple[bool, int, str]:
     """Key that sorts splits: s2 before s10, names of one's own behind the numbered ones."""
     numbered = name[:1] == "s" and name[1:].isdecimal()

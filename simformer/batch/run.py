@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from simformer.batch.outputs import MadeFrom, save_segmentation
+from simformer.composition import Segmenter
 from simformer.errors import SimFormerError
 from simformer.predictor import Predictor, PreparedPhoto
 
@@ -66,6 +67,18 @@ def segment_jobs(
         yield from segment_group(predictor, groups.take(), threshold)
     while len(groups):
         yield from segment_group(predictor, groups.take_oldest(), threshold)
+
+
+def segment_one_by_one(
+    segmenter: Segmenter, jobs: Iterable[Job], threshold: float
+) -> Iterator[tuple[Job, str | Exception]]:
+    """The same with what cannot take several photos at once: composed models."""
+    for job in jobs:
+        try:
+            result = segmenter.segment(job.path, threshold=threshold)
+            yield job, save_segmentation(result, job.stem, job.name, job.origin)
+        except (SimFormerError, OSError) as error:
+            yield job, error
 
 
 def segment_group(

@@ -117,13 +117,13 @@ def evaluate(
 
 def composed_predictor(
     roles: str,
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     without: list[str],
     device: str | None,
     scales: tuple[float, ...] | None = None,
     flip: bool | None = None,
 ) -> ComposedPredictor:
-    """Roles composed from all shipped SimFormer models of these classes but those in `without`.
+    """Roles composed from all shipped SimFormer models of these classes (None: the first model's) but `without`.
 
     A weights file that cannot be used is named on stderr and left out.
 
@@ -133,6 +133,7 @@ def composed_predictor(
     """
     from simformer.composition import ComposedPredictor
     from simformer.predictor import Predictor
+    from simformer.splits import named_roles
     from simformer.weights import available_models, full_name, readable_cards, weights_folder
 
     models = available_models()
@@ -144,8 +145,9 @@ def composed_predictor(
     cards, problems = readable_cards(models)
     predictors = {}
     for name, card in cards.items():
-        if card.kind != "simformer" or card.classes != tuple(classes):
+        if card.kind != "simformer" or (classes is not None and card.classes != tuple(classes)):
             continue
+        classes = card.classes
         try:
             predictors[name] = Predictor.load(models[name], device, scales=scales, flip=flip)
         except CheckpointError as error:
@@ -154,16 +156,8 @@ def composed_predictor(
         typer.echo(f"Left out: {problem}", err=True)
     if not predictors:
         raise ConfigError(f"no SimFormer model in {weights_folder()} that could be composed knows just these classes")
-    return ComposedPredictor(predictors, wanted_roles(next(iter(predictors.values())).card, roles))
-
-
-def wanted_roles(card: Card, text: str) -> tuple[str, ...]:
-    """The roles of a split of the card's data set, or with the named classes novel and all others base."""
-    from simformer.splits import custom_split, datasets, load_split, split_names
-
-    if card.dataset in datasets() and text in split_names(card.dataset):
-        return load_split(card.dataset, text).roles
-    return custom_split(card.classes, [name.strip() for name in text.split(",")]).roles
+    card = next(iter(predictors.values())).card
+    return ComposedPredictor(predictors, named_roles(card.dataset, card.classes, roles))
 
 
 def parse_scales(text: str | None) -> tuple[float, ...] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from simformer.batch.find import PhotoFile
     from simformer.batch.outputs import MadeFrom
     from simformer.batch.run import Job
+    from simformer.composition import ComposedPredictor
     from simformer.export import Annotation, Format
     from simformer.predictor import Predictor
 
@@ -38,7 +41,13 @@ def segment(
     ] = None,
     min_area: Annotated[int, typer.Option(min=1, help="With --format: leave out regions of fewer pixels.")] = 1,
     again: Annotated[bool, typer.Option("--again", help="Redo photos whose results are there.")] = False,
-    weights: Annotated[str, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file.")] = "split1",
+    weights: Annotated[
+        str | None, typer.Option(help="A shipped model (split1, cam, oracle) or a weights file; by default split1.")
+    ] = None,
+    roles: Annotated[
+        str | None,
+        typer.Option(help="Instead of --weights: a split (s2) or novel classes (cat,dog), composed of shipped models."),
+    ] = None,
     threshold: Annotated[float, typer.Option(min=0, help="Pixels whose best score is below it are unsure.")] = 0.0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")] = None,
     batch: Annotated[
@@ -62,6 +71,10 @@ def segment(
     from simformer.utils.files import make_folder
     from simformer.weights import find_weights
 
+    if roles is not None and weights is not None:
+        raise ConfigError("give either --weights or --roles")
+    if roles is not None and (ray_address is not None or batch is not None):
+        raise ConfigError("--roles asks several models one photo after another: leave out --ray and --batch")
     export = None if format_name is None else find_export(format_name, out, min_area)
     if export is None and min_area > 1:
         raise ConfigError("--min-area is for an export; choose one with --format")
@@ -71,9 +84,15 @@ def segment(
         report.failure(path, "was not segmented", sentence)
     if found:
         make_folder(out)
-        file = find_weights(weights)
+        file = find_weights(weights or "split1")
         with ExitStack() as stack:
-            if ray_address is None:
+            if roles is not None:
+                from simformer.cli.evaluate import composed_predictor
+
+                composed = composed_predictor(roles, None, [], device)
+                first = next(iter(composed.predictors.values()))
+                run = RolesRun(first, roles_digest(composed), threshold, out, report, batch, composed)
+            elif ray_address is None:
                 run = Run(Predictor.load(file, device), digest(file), threshold, out, report, batch)
             else:
                 from simformer.batch.cluster import connected
@@ -114,7 +133,7 @@ class Run:
     """The photos of one command with one model.
 
     Attributes:
-        weights: SHA-256 of the model's file.
+        predictor: the model. weights: SHA-256 of its file.
         out: folder of the results.
         batch: photos that the network sees at once, at most; None: what its device is best at.
     """
@@ -180,6 +199,31 @@ class Run:
 
         batch = self.batch or default_batch(self.predictor)
         return segment_jobs(self.predictor, jobs, self.threshold, batch)
+
+
+@dataclass
+class RolesRun(Run):
+    """The same with roles that several models serve; `predictor` is one of them.
+
+    Attributes:
+        composed: all of them.
+    """
+
+    composed: ComposedPredictor
+
+    def spread(self, jobs: list[Job]) -> Iterator[tuple[Job, str | Exception]]:
+        from simformer.batch.run import segment_one_by_one
+
+        return segment_one_by_one(self.composed, jobs, self.threshold)
+
+
+def roles_digest(composed: ComposedPredictor) -> str:
+    """SHA-256, in hex, of what the results depend on: the models at work, and which of them serves which class."""
+    from simformer.batch.outputs import digest
+    from simformer.weights import find_weights
+
+    files = {name: digest(find_weights(name)) for name in composed.predictors}
+    return hashlib.sha256(json.dumps([files, composed.assignment.models]).encode()).hexdigest()
 
 
 @dataclass

@@ -4,26 +4,41 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from simformer.errors import SimFormerError
+from simformer.splits import Roles, named_roles
 from simformer.ui.parts.events import MODEL_QUEUE
 from simformer.ui.parts.inputs import PhotoInput, failure
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.exporting import new_folder
 
+if TYPE_CHECKING:
+    from PIL import Image
 
-def answer_photo(models: Models, photo: str, model: str, threshold: float) -> tuple[dict[str, Any], str]:
+    from simformer.segmentation import Segmentation
+
+
+def answer_photo(
+    models: Models, photo: str, model: str, threshold: float, roles: str = ""
+) -> tuple[dict[str, Any], str]:
     """One photo's answer and label map, as the endpoint `/segment` describes them.
+
+    Args:
+        roles: a split, or novel classes with commas between, composed of several models in place of `model`; or empty.
 
     Raises:
         gr.Error: one sentence.
     """
     try:
-        result = models.predictor(model).segment(Photo(photo).image, threshold=threshold)
+        image = Photo(photo).image
+        if roles:
+            result = whole_photo(models, named_roles(models.dataset, models.classes, roles), image, threshold)
+        else:
+            result = models.predictor(model).segment(image, threshold=threshold)
     except SimFormerError as error:
         raise failure(error) from error
     file = new_folder() / f"{Path(photo).stem}-{result.model}.png"
@@ -40,23 +55,39 @@ def answer_photo(models: Models, photo: str, model: str, threshold: float) -> tu
     return answer, str(file)
 
 
+def whole_photo(models: Models, roles: Roles, image: Image.Image, threshold: float) -> Segmentation:
+    """The photo at its own size with roles that no single model need have had.
+
+    Raises:
+        ConfigError: no model had any class in its role. CheckpointError: a model cannot be used.
+    """
+    from simformer.composition import ComposedPredictor
+
+    parts = {name: models.predictor(name) for name in models.composed(roles).predictors}
+    return ComposedPredictor(parts, roles).segment(image, threshold=threshold)
+
+
 def build(models: Models) -> None:
     """Put the endpoints into the open Blocks context. Their components are never shown."""
     default = next(iter(models.simformers or models.names), "split1")
 
-    def segment(photo: str, model: str = default, threshold: float = 0.0) -> tuple[dict[str, Any], str]:
+    def segment(
+        photo: str, model: str = default, threshold: float = 0.0, roles: str = ""
+    ) -> tuple[dict[str, Any], str]:
         """Segment a photo: a class for every pixel.
 
         Args:
             photo: The photo.
             model: A shipped model: split1 and the like (SimFormer), cam, or oracle (trained on masks of every class).
             threshold: Pixels whose best score is below it (0 to 1) become unsure, 255 in the label map.
+            roles: Instead of the model: a split (s2), or novel classes with commas between (cat,dog), all others base;
+                each class then comes from a shipped model that had it in that role.
 
         Returns:
             What was found (model, size, unsure share, and a table with each class's index, name, role, area share
             and mean score), and the label map: a palette PNG of class indices at the photo's own size.
         """
-        return answer_photo(models, photo, model, threshold)
+        return answer_photo(models, photo, model, threshold, roles)
 
     with gr.Row(visible=False):
         gr.Button().click(
@@ -65,6 +96,7 @@ def build(models: Models) -> None:
                 PhotoInput(label="Photo", type="filepath"),
                 gr.Textbox(default, label="Model"),
                 gr.Number(0, minimum=0, maximum=1, label="Unsure below this score"),
+                gr.Textbox("", label="Roles"),
             ],
             [gr.JSON(label="What was found"), gr.File(label="Label map")],
             api_name="segment",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
+from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio.exceptions import InvalidPathError
 from gradio.processing_utils import _check_allowed
 
@@ -30,13 +31,32 @@ class PhotoInput(gr.Image):
         """
         # Not payload.path: in the inputs.pyi that Gradio writes type checkers do not see that payload is not None.
         path = getattr(payload, "path", "")
-        if not path:
-            return None
-        try:
-            _check_allowed(path, check_in_upload_folder=True)
-        except (InvalidPathError, ValueError, OSError, RuntimeError) as error:  # a path may hold zeros, or be a circle
-            raise failure(SimFormerError("The photo was not uploaded to this page; please choose it again.")) from error
-        return path
+        return uploaded(path, "photo") if path else None
+
+
+class UploadedFiles(gr.File):
+    """A file input that hands on only files that were uploaded to this page."""
+
+    is_template = True
+
+    def preprocess(self, payload: ListFiles | FileData | None) -> Any:
+        """As `gr.File` does. Raises gr.Error: a path leads to a file that was not uploaded to this page."""
+        for file in payload if isinstance(payload, ListFiles) else filter(None, [payload]):
+            uploaded(file.path, "file")
+        return super().preprocess(payload)
+
+
+def uploaded(path: str, what: str) -> str:
+    """The path, if a visitor has uploaded the file that it leads to, links followed. `what` the file is, in a word.
+
+    Raises:
+        gr.Error: it was not uploaded to this page. Gradio itself checks only what a request marks as a file.
+    """
+    try:
+        _check_allowed(path, check_in_upload_folder=True)
+    except (InvalidPathError, ValueError, OSError, RuntimeError) as error:  # a path may hold zeros, or be a circle
+        raise failure(SimFormerError(f"The {what} was not uploaded to this page; please choose it again.")) from error
+    return path
 
 
 def failure(error: SimFormerError) -> gr.Error:

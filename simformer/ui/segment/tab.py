@@ -22,7 +22,7 @@ from simformer.ui.parts.html import empty, hint
 from simformer.ui.parts.inputs import PhotoInput, failure
 from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, TRAINED, TRAINING, Choice, Models, title
 from simformer.ui.parts.photos import Photo, Shown
-from simformer.ui.segment import roles
+from simformer.ui.segment import many, roles
 from simformer.ui.segment.draw import View, class_overlay, describe, role_overlay, views_html
 from simformer.ui.segment.exporting import download_controls
 from simformer.ui.segment.proposals import proposals
@@ -260,6 +260,7 @@ def build(context: PageContext) -> None:
             with gr.Accordion("Proposals: what each query says", open=False, elem_id="proposals-section") as more:
                 queries = gr.HTML(elem_id="proposals", apply_default_css=False)
                 looking = gr.State(False)
+            many.build(context, [split], lambda split: split, threshold)
 
     def run_after(event: Event | Sequence[Event]) -> Dependency:
         return listen(

@@ -71,6 +71,17 @@ def test_threshold_and_model(segment, photos, tmp_path):
     assert (content["model"], content["unsure"], content["table"]) == ("cam", 1.0, [])
 
 
+def test_roles_in_place_of_weights(segment, photos, tmp_path):
+    result = segment(photos / "one.jpg", photos / "broken.jpg", "--roles", "cat")
+    assert result.exit_code == 1 and "broken.jpg was not segmented" in result.stderr
+    content = json.loads((tmp_path / "out" / "one.json").read_text())
+    assert (content["model"], content["roles"]) == ("split1", ["base", "base", "novel"])
+    assert "1 of 1 photos are done already" in segment(photos / "one.jpg", "--roles", "cat").stdout
+    assert "done already" not in segment(photos / "one.jpg", "--weights", "split1").stdout
+    for words in (("--weights", "split1"), ("--batch", 2), ("--ray", "local")):
+        assert isinstance(segment(photos / "one.jpg", "--roles", "cat", *words).exception, SimFormerError)
+
+
 def test_a_bad_file_is_reported_and_the_others_are_done(segment, photos, tmp_path):
     result = segment(photos / "broken.jpg", photos / "none.jpg", photos / "one.jpg")
     assert result.exit_code == 1

@@ -83,6 +83,16 @@ def test_the_endpoint_answers_with_a_table_and_a_label_map(models, large_photo):
     json.dumps(answer)
 
 
+@pytest.mark.parametrize("roles, as_trained", [("cat", "split1"), ("sky", "split2")])
+def test_the_endpoint_takes_roles(models, large_photo, roles, as_trained):
+    answer, file = api.answer_photo(models, str(large_photo), "oracle", 0.0, roles)
+    door = Predictor.load(as_trained).segment(large_photo)
+    np.testing.assert_array_equal(np.array(Image.open(file)), door.labels)
+    assert (answer["model"], answer["roles"]) == (as_trained, list(door.roles))
+    with pytest.raises(gr.Error, match="there is no class"):
+        api.answer_photo(models, str(large_photo), "oracle", 0.0, "kat")
+
+
 def test_the_endpoints_errors_are_one_sentence(models, photo_file, tmp_path):
     with pytest.raises(gr.Error, match="split9"):
         api.answer_photo(models, str(photo_file), "split9", 0.0)
