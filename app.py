@@ -44,6 +44,7 @@ from simformer.splits import listed_classes  # noqa: E402
 from simformer.ui.page import build_page  # noqa: E402
 from simformer.ui.parts.models import Models  # noqa: E402
 from simformer.ui.theme import STYLES, theme  # noqa: E402
+from simformer.utils.apart import start_children  # noqa: E402
 
 with exit_on_error():
     models = Models(folder=options.models, classes=listed_classes(options.data) if options.data else None)
@@ -69,5 +70,6 @@ if __name__ == "__main__":
     except OSError as error:
         sys.exit(f"Error: {error}")
     # Only now: loading them beside the page would keep its first visitor waiting.
+    start_children()
     models.start()
     demo.block_thread()

@@ -15,6 +15,8 @@ from simformer.batch.outputs import MadeFrom, save_segmentation
 from simformer.composition import Segmenter
 from simformer.errors import SimFormerError
 from simformer.predictor import Predictor, PreparedPhoto
+from simformer.utils.apart import load_apart
+from simformer.utils.images import MAX_PIXELS
 
 # Photos decoded while the network works on others; more would only fill memory, the network being slower.
 BATCHES_AHEAD = 1
@@ -32,12 +34,14 @@ class Job:
         stem: its results are STEM.png and STEM.json.
         name: what the results call it.
         origin: what they are made from.
+        max_pixels: a larger photo is refused.
     """
 
     path: Path
     stem: Path
     name: str
     origin: MadeFrom | None
+    max_pixels: int = MAX_PIXELS
 
 
 def default_batch(predictor: Predictor) -> int:
@@ -75,7 +79,7 @@ def segment_one_by_one(
     """The same with what cannot take several photos at once: composed models."""
     for job in jobs:
         try:
-            result = segmenter.segment(job.path, threshold=threshold)
+            result = segmenter.segment(load_apart(job.path, max_pixels=job.max_pixels), threshold=threshold)
             yield job, save_segmentation(result, job.stem, job.name, job.origin)
         except (SimFormerError, OSError) as error:
             yield job, error
@@ -114,13 +118,17 @@ def prepared_ahead(
     pending: deque[tuple[Job, Future[PreparedPhoto]]] = deque()
     try:
         for job in jobs:
-            pending.append((job, pool.submit(predictor.prepare, job.path)))
+            pending.append((job, pool.submit(_prepare, predictor, job)))
             if len(pending) > count:
                 yield pending.popleft()
         while pending:
             yield pending.popleft()
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupted run reads no more photos
+
+
+def _prepare(predictor: Predictor, job: Job) -> PreparedPhoto:
+    return predictor.prepare(load_apart(job.path, max_pixels=job.max_pixels))
 
 
 class EqualSizes:

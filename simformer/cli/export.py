@@ -103,9 +103,9 @@ def _photos_by_stem(photos: Path, labels: Path) -> dict[str, Path]:
 
 
 def _check_size(photo: Path, label_map: Path, shape: tuple[int, ...]) -> None:
-    from simformer.utils.images import load_image
+    from simformer.utils.apart import load_apart
 
-    size = load_image(photo).size
+    size = load_apart(photo).size
     if size != shape[::-1]:
         raise DatasetError(
             f"{label_map} has {shape[1]} x {shape[0]} pixels, but its photo {photo} has {size[0]} x {size[1]}"

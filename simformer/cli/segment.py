@@ -54,6 +54,7 @@ def segment(
         int | None,
         typer.Option(min=1, help="Photos of equal size at once; by default 8 on a GPU, 1 on a CPU."),
     ] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Photos of more pixels are refused.")] = 50_000_000,
     ray_address: Annotated[
         str | None,
         typer.Option("--ray", metavar="ADDRESS", help="Spread over a Ray cluster: HOST:PORT, auto, or local."),
@@ -91,15 +92,17 @@ def segment(
 
                 composed = composed_predictor(roles, None, [], device)
                 first = next(iter(composed.predictors.values()))
-                run = RolesRun(first, roles_digest(composed), threshold, out, report, batch, composed)
+                run = RolesRun(first, roles_digest(composed), threshold, out, report, batch, max_pixels, composed)
             elif ray_address is None:
-                run = Run(Predictor.load(file, device), digest(file), threshold, out, report, batch)
+                run = Run(Predictor.load(file, device), digest(file), threshold, out, report, batch, max_pixels)
             else:
                 from simformer.batch.cluster import connected
 
                 predictor = Predictor.load(file, "cpu")  # for its classes, and to see that the weights are good
                 cluster = stack.enter_context(connected(ray_address, device))
-                run = ClusterRun(predictor, digest(file), threshold, out, report, batch, cluster, file, device)
+                run = ClusterRun(
+                    predictor, digest(file), threshold, out, report, batch, max_pixels, cluster, file, device
+                )
             finished = run.segment(found, again=again, export=export)
         if export is not None and finished:
             export.write(finished, run.predictor.classes, out, report)
@@ -136,6 +139,7 @@ class Run:
         predictor: the model. weights: SHA-256 of its file.
         out: folder of the results.
         batch: photos that the network sees at once, at most; None: what its device is best at.
+        max_pixels: of a photo.
     """
 
     predictor: Predictor
@@ -144,6 +148,7 @@ class Run:
     out: Path
     report: Report
     batch: int | None
+    max_pixels: int
 
     def segment(self, photos: list[PhotoFile], *, again: bool, export: Export | None) -> list[PhotoFile]:
         """Segment the photos whose results are not there, or all; returns those that have results in the end."""
@@ -189,7 +194,8 @@ class Run:
             except SimFormerError as error:
                 yield photo, error
             else:
-                ready[Job(photo.path, self.out / photo.stem, photo.name, origins[photo])] = photo
+                job = Job(photo.path, self.out / photo.stem, photo.name, origins[photo], self.max_pixels)
+                ready[job] = photo
         for job, outcome in self.spread(list(ready)):
             yield ready[job], outcome
 

@@ -13,7 +13,7 @@ from simformer.datasets.examples import list_examples, load_example_truth
 from simformer.errors import DatasetError, ImageError
 from simformer.labels import VOID
 from simformer.splits import dataset_classes, datasets
-from simformer.utils.images import load_image
+from simformer.utils.apart import load_apart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +64,7 @@ class LoosePhotos:
         import torch
 
         try:
-            photo = load_image(self._files[index])
+            photo = load_apart(self._files[index])
         except ImageError as error:
             raise DatasetError(str(error)) from error
         truth = self._truths.get(self.names[index])

@@ -17,7 +17,7 @@ from simformer.datasets import label_cache
 from simformer.datasets.folder_files import find_photos, read_classes, read_image_labels, read_names
 from simformer.errors import DatasetError, ImageError
 from simformer.labels import VOID, read_label_png
-from simformer.utils.images import load_image
+from simformer.utils.apart import load_apart
 
 DEFAULT_LIST = "val.txt"
 
@@ -96,7 +96,7 @@ class FolderDataset:
         if self._cache is not None:
             return self._cache[index][0]
         try:
-            photo = load_image(self.photo_file(index))
+            photo = load_apart(self.photo_file(index))
         except ImageError as error:
             raise DatasetError(str(error)) from error
         return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()

@@ -18,9 +18,17 @@ ImageSource = str | Path | bytes | BinaryIO | Image.Image | np.ndarray
 # Only formats that Pillow decodes itself: EPS would start Ghostscript on a stranger's file.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF")
 MAX_PIXELS = 50_000_000
+MAX_SIDE = 30_000
+# Scans of a JPEG. Progressive photos have about ten; each costs as much as the whole picture.
+MAX_SCANS = 100
+SCAN = b"\xff\xda"
+# Pixels turned into 8-bit RGB at a time where that takes several copies.
+STRIP_PIXELS = 2_000_000
 
 
-def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def load_image(
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, max_side: int = MAX_SIDE, formats: Sequence[str] = FORMATS
+) -> Image.Image:
     """Read a photo as it is meant to be seen.
 
     EXIF rotation is applied; transparency is laid on white; gray, palette, CMYK and 16-bit images become
@@ -31,7 +39,9 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Im
         source: a file name, the bytes of a file, an open binary file, a Pillow image, or an array of
             H x W, H x W x 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), bool, uint8 0..255,
             uint16 0..65535, or float 0..1 (0..255 if any value is above 1).
-        max_pixels: the largest width x height; checked on the declared size, before any pixel is decoded.
+        max_pixels, max_side: the largest width x height and the longest side; checked on the declared size, before
+            any pixel is decoded.
+        formats: of files, as Pillow calls them; others are not recognized.
 
     Returns:
         A Pillow image of mode "RGB" that shares no memory with the source.
@@ -42,16 +52,20 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Image.Im
     name = _name(source)
     try:
         if isinstance(source, np.ndarray):
-            _check_size(name, source.shape[1::-1], max_pixels)
+            _check_size(name, source.shape[1::-1], max_pixels, max_side)
             return _to_rgb(_from_array(source, name), name)
         if isinstance(source, Image.Image):
-            _check_size(name, source.size, max_pixels)
+            _check_size(name, source.size, max_pixels, max_side)
             return _to_rgb(source, name)
-        with _open(source, name, max_pixels) as image:
-            _check_size(name, image.size, max_pixels)
-            return _to_rgb(image, name)
+        with _open(source, name, max_pixels, formats) as image:
+            _check_size(name, image.size, max_pixels, max_side)
+            if image.format in ("JPEG", "MPO"):
+                _check_scans(image, name)
+            return _to_rgb(image, name, own=True)
     except ImageError:
         raise
+    except MemoryError as error:
+        raise ImageError(f"{name} needs too much memory to be decoded") from error
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
         raise ImageError(f"{name} is damaged or cut short and cannot be decoded ({error})") from error
 
@@ -70,18 +84,22 @@ def _name(source: ImageSource) -> str:
     return inner if isinstance(inner, str) else "the image"
 
 
-def _open(source: str | Path | bytes | BinaryIO, name: str, max_pixels: int) -> Image.Image:
+def _open(
+    source: str | Path | bytes | BinaryIO, name: str, max_pixels: int, formats: Sequence[str]
+) -> Image.Image:
     try:
         if isinstance(source, bytes | bytearray | memoryview):
             source = io.BytesIO(source)
         elif isinstance(source, str | Path):
             if os.path.isdir(source):
                 raise ImageError(f"{name} is a folder, not an image")
+            if os.path.exists(source) and not os.path.isfile(source):
+                raise ImageError(f"{name} is a device or a pipe, not an image")
             if os.path.exists(source) and os.path.getsize(source) == 0:
                 raise ImageError(f"{name} is an empty file")
         elif not hasattr(source, "read"):
             raise ImageError(f"an image cannot be read from a {type(source).__name__}")
-        return Image.open(source, formats=FORMATS)
+        return Image.open(source, formats=formats)
     except FileNotFoundError as error:
         raise ImageError(f"there is no file {name}") from error
     except PermissionError as error:
@@ -92,12 +110,28 @@ def _open(source: str | Path | bytes | BinaryIO, name: str, max_pixels: int) -> 
         raise ImageError(f"{name} is too large: at most {max_pixels:,} pixels are accepted") from error
 
 
-def _check_size(name: str, size: tuple[int, ...], max_pixels: int) -> None:
+def _check_size(name: str, size: tuple[int, ...], max_pixels: int, max_side: int) -> None:
     if len(size) != 2 or min(size) < 1:
         raise ImageError(f"{name} has no pixels (its size is {' x '.join(map(str, size))})")
     width, height = size
     if width * height > max_pixels:
         raise ImageError(f"{name} is too large: {width} x {height} pixels, at most {max_pixels:,} pixels are accepted")
+    if max(size) > max_side:
+        raise ImageError(f"{name} is too large: {width} x {height} pixels, at most {max_side:,} a side are accepted")
+
+
+def _check_scans(image: Image.Image, name: str) -> None:
+    """A marker cannot be part of a JPEG's pixels; in a thumbnail it can be, which has few."""
+    file = image.fp
+    place = file.tell()
+    file.seek(0)
+    scans, last = 0, b""
+    while block := file.read(2**20):
+        scans += (last + block).count(SCAN)
+        last = block[-1:]
+    file.seek(place)
+    if scans > MAX_SCANS:
+        raise ImageError(f"{name} has {scans:,} scans, at most {MAX_SCANS} are accepted")
 
 
 def _from_array(array: np.ndarray, name: str) -> Image.Image:
@@ -122,27 +156,41 @@ def _from_array(array: np.ndarray, name: str) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(values), {2: "LA", 3: "RGB", 4: "RGBA"}[channels])
 
 
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
-    upright = _upright(image)
+def _to_rgb(image: Image.Image, name: str, *, own: bool = False) -> Image.Image:
+    upright = _upright(image, own)
     if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
         upright = _gray_from_deep(upright, name)
     if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
+        return _on_white(upright)
     try:
         return upright if upright.mode == "RGB" else upright.convert("RGB")
     except ValueError as error:
         raise ImageError(f"{name} has colors of the kind {upright.mode}, which cannot be read") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """A copy, turned as its EXIF data say."""
+def _on_white(image: Image.Image) -> Image.Image:
+    """Strip by strip, because every copy of a photo of 50 megapixels takes 200 MB."""
+    result = Image.new("RGB", image.size)
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        layer = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        result.paste(Image.alpha_composite(white, layer).convert("RGB"), (0, top))
+    return result
+
+
+def _upright(image: Image.Image, own: bool) -> Image.Image:
+    """Turned as its EXIF data say: a copy, unless the image is nobody else's."""
     image.load()  # outside the try: a damaged picture is an error, damaged EXIF data is not
     try:
+        if own:
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
         return ImageOps.exif_transpose(image)
+    except MemoryError:
+        raise
     except Exception:  # EXIF blocks of phones and editors break in every way; the picture itself is fine
-        return image.copy()
+        return image if own else image.copy()
 
 
 def _gray_from_deep(image: Image.Image, name: str) -> Image.Image:
@@ -160,4 +208,9 @@ def _gray_from_deep(image: Image.Image, name: str) -> Image.Image:
 
 
 def _scale(array: np.ndarray, top: float) -> np.ndarray:
-    return (array.astype(np.float64) * (255 / top)).round().clip(0, 255).astype(np.uint8)
+    scaled = np.empty(array.shape, np.uint8)
+    rows = max(1, STRIP_PIXELS // max(1, array[0].size))
+    for start in range(0, len(array), rows):
+        strip = array[start : start + rows].astype(np.float64)
+        scaled[start : start + rows] = (strip * (255 / top)).round().clip(0, 255)
+    return scaled

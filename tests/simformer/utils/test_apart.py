@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simformer.errors import ImageError
+from simformer.paths import ROOT
+from simformer.utils import apart, decoder
+from simformer.utils.apart import load_apart
+from simformer.utils.images import load_image
+
+sys.path.insert(0, str(ROOT / "tests" / "hostile"))
+
+from photos import MAKERS, make_photos
+
+
+@pytest.fixture
+def children(monkeypatch):
+    """One child of this test's own."""
+    mine = apart._Children(1)
+    monkeypatch.setattr(apart, "_children", mine)
+    yield mine
+    for child in mine._idle:
+        child.end()
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 4), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_same_photo_comes_back(photo, children, monkeypatch, shared):
+    if not shared:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    expected = load_image(photo)
+    first = load_apart(photo)
+    other = load_apart(photo.read_bytes())
+    for found in (first, other):
+        assert found.mode == "RGB" and found.size == (40, 60)
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    assert len(children._idle) == 1
+
+
+def test_sentences_are_those_of_load_image(photo, children, tmp_path):
+    (tmp_path / "odd \udcff.jpg").write_bytes(b"no photo")
+    for source in (tmp_path, tmp_path / "gone.jpg", b"nonsense", tmp_path / "odd \udcff.jpg", os.devnull):
+        with pytest.raises(ImageError) as here:
+            load_image(source)
+        with pytest.raises(ImageError) as there:
+            load_apart(source)
+        assert str(there.value) == str(here.value)
+    with pytest.raises(ImageError, match="60 x 40 pixels, at most 2,399"):
+        load_apart(photo, max_pixels=2399)
+    with pytest.raises(ImageError, match="at most 59 a side"):
+        load_apart(photo, max_side=59)
+    with pytest.raises(ImageError, match="not an image of a known format"):
+        load_apart(photo, formats=("JPEG",))
+
+
+def test_a_named_pipe_keeps_nobody_waiting(children, tmp_path):
+    os.mkfifo(tmp_path / "photo.jpg")
+    with pytest.raises(ImageError, match="is a device or a pipe"):
+        load_apart(tmp_path / "photo.jpg")
+
+
+def test_what_takes_too_long_is_ended_and_the_next_photo_is_read(photo, children, monkeypatch, tmp_path):
+    load_apart(photo)
+    [slow] = make_photos(tmp_path, ["comments.ppm"])
+    with monkeypatch.context() as patch:
+        patch.setattr(apart, "WALL_SECONDS", 0.5)
+        with pytest.raises(ImageError, match=r"comments\.ppm takes more than 10 seconds to decode"):
+            load_apart(slow)
+    assert load_apart(photo).size == (40, 60)
+
+
+def test_a_child_that_is_gone_is_replaced(photo, children):
+    load_apart(photo)
+    children._idle[0].process.kill()
+    children._idle[0].process.wait()
+    assert load_apart(photo).size == (40, 60)
+
+
+@pytest.mark.skipif(decoder.resource is None, reason="this system has no limits of memory")
+def test_memory_is_limited(photo, children, tmp_path):
+    [greedy] = make_photos(tmp_path, ["exif_entries.png"])
+    with pytest.raises(ImageError, match="needs too much memory to be decoded"):
+        load_apart(greedy)
+    assert load_apart(photo).size == (40, 60)
+
+
+def test_without_limits_of_the_system(monkeypatch):
+    monkeypatch.setattr(decoder, "resource", None)
+    decoder.limit_memory()
+    decoder.limit_time()
+    assert not decoder.is_spent()
+
+
+@pytest.mark.parametrize("name, sentence", [
+    ("one_row_of_fifty_million.png", "at most 30,000 a side"),
+    ("declares_too_much.png", "is not an image"),
+    ("scans.jpg", "10,009 scans"),
+    ("no_pixels.gif", "is not an image"),
+    ("text.png", "is damaged"),
+    ("noise.jpg", "is not an image"),
+])  # fmt: skip
+def test_headers_are_checked_first(name, sentence):
+    with pytest.raises(ImageError, match=sentence):
+        load_image(MAKERS[name]())
