@@ -11,7 +11,7 @@ import typer
 from simformer.errors import ConfigError
 
 if TYPE_CHECKING:
-    from simformer.costs import ClassFrequency, CostInputs, Scenario
+    from simformer.costs import ClassFrequency, CostInputs, Expected, Scenario
     from simformer.costs.plan import Plan
 
 DATASET = "msrc21"
@@ -57,7 +57,8 @@ def cost(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the frontier.")] = False,
 ) -> None:
     """Print hours, money and expected mIoU of all masks, weak-shot and image labels only."""
-    from simformer.costs.plan import plan_for, read_inputs
+    from simformer.costs.plan import plan_for
+    from simformer.costs.typed import read_inputs
     from simformer.results import RESULTS_FOLDER, read_results, to_csv
     from simformer.utils.files import atomic_write
 
@@ -110,6 +111,7 @@ def _text(plan: Plan) -> str:
             "",
             *_scenario_lines(inputs, [plan.best]),
             f"  masks for: {', '.join(plan.best.masked) or 'no class'}",
+            f"  {plan.best.how}",
         ]
     lines += ["", "If a mask takes longer or shorter, weak-shot costs"]
     for row in plan.sensitivity:
@@ -128,7 +130,7 @@ def _scenario_lines(inputs: CostInputs, scenarios: list[Scenario]) -> list[str]:
         groups = f"base {_percent(expected.base)}, novel {_percent(expected.novel)}"
         lines.append(
             f"{scenario.name:<18} {scenario.hours:>10,.1f} h {scenario.money:>14,.2f} {inputs.currency}  "
-            f"mIoU {_percent(expected.miou)} ({groups})"
+            f"mIoU {_percent(expected.miou)}{_interval(expected)} ({groups})"
         )
         lines.append(f"  {expected.note}")
         if expected.missing:
@@ -136,6 +138,10 @@ def _scenario_lines(inputs: CostInputs, scenarios: list[Scenario]) -> list[str]:
             count = f"{len(expected.missing)} of {expected.counted}"
             lines.append(f"  Without a measurement in this role: {count} classes ({shown})")
     return lines
+
+
+def _interval(expected: Expected) -> str:
+    return "" if expected.low is None else f", {expected.low:.1f} to {expected.high:.1f}"
 
 
 def _percent(value: float | None) -> str:

@@ -1,6 +1,7 @@
 """What annotation costs, what mIoU it buys, and which classes to mask for a budget."""
 
-from simformer.costs.expected import Expectation, Expected, MeasuredRoles, PaperSplits
+from simformer.costs.budget import Best, Wishes, best_for_budget, frontier, goal_of, sensitivity
+from simformer.costs.expected import Expectation, Expected, NotMeasured, PaperSplits
 from simformer.costs.frequency import ClassFrequency, csv_frequency, folder_frequency, shipped_frequency
 from simformer.costs.inputs import (
     KINDS,
@@ -20,14 +21,10 @@ from simformer.costs.scenarios import (
     PlanRow,
     Scenario,
     Sensitivity,
-    best_for_budget,
     cost_by_kind,
-    frontier,
-    on_frontier,
     plan_cost,
     plan_rows,
     scenarios,
-    sensitivity,
 )
 
 __all__ = [
@@ -36,6 +33,7 @@ __all__ = [
     "LABELS_ONLY",
     "WEAK_SHOT",
     "AnnotationSeconds",
+    "Best",
     "ClassFrequency",
     "Cost",
     "CostInputs",
@@ -43,11 +41,12 @@ __all__ = [
     "Expected",
     "Kind",
     "KindCost",
-    "MeasuredRoles",
+    "NotMeasured",
     "PaperSplits",
     "PlanRow",
     "Scenario",
     "Sensitivity",
+    "Wishes",
     "annotation_costs",
     "best_for_budget",
     "class_cost",
@@ -56,7 +55,7 @@ __all__ = [
     "csv_frequency",
     "folder_frequency",
     "frontier",
-    "on_frontier",
+    "goal_of",
     "plan_cost",
     "plan_rows",
     "scenarios",

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import spearmanr
 
-from simformer.costs.expectation import Interval, RoleModel, carried_over, fit_roles
+from simformer.costs.carried import carried_over
+from simformer.costs.expectation import Interval, RoleModel, fit_roles
 from simformer.costs.role_fits import COVERED, TERMS, Array, Term
 from simformer.costs.role_sets import MeasuredSets, RoleSet
 from simformer.errors import ConfigError

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from simformer.costs.role_fits import COVERED, TERMS, Array, Bools, RoleFit, Term, fit_role
@@ -85,25 +86,30 @@ class RoleModel:
             return "the number of novel classes alone: which classes they are predicted no better"
         return ", ".join(words[term] for term in self.novel.terms)
 
-    def class_iou(self, novel: Bools, fits: slice = slice(1)) -> Array:
+    def class_iou(self, novel: Bools, fits: slice | NDArray[np.intp] = slice(1)) -> Array:
         """Expected IoU of every class by the model, whether or not the role set was trained.
 
         Args:
-            novel: bool, S x K, S role sets. With no novel class FullyOracle's IoU is the answer.
+            novel: bool, S x K, S role sets; or fits x S x K, those of each fit. With no novel class FullyOracle's IoU
+                is the answer.
             fits: which of the fits.
 
         Returns:
             float64, fits x S x K, percent, 0 to FullyOracle's; NaN for classes that are not counted.
         """
         oracle = self.measured.oracle
-        share = novel.mean(axis=1)[:, None]
+        share = novel.mean(axis=-1, keepdims=True)
         together = others_in_photos(self.measured, novel)
         kept = oracle * expit(self.novel.linear(share, together, fits))
         left = np.clip(oracle - self.base.linear(share, together, fits), 0, oracle)
-        return np.where(novel.any(axis=1)[:, None], np.where(novel, kept, left), oracle)
+        return np.where(novel.any(axis=-1, keepdims=True), np.where(novel, kept, left), oracle)
 
-    def expect(self, novel: Collection[str]) -> RoleSetExpectation:
-        """What one more training with these novel classes would measure. Raises UnknownClassError."""
+    def expect(self, novel: Collection[str], *, by_class: bool = True) -> RoleSetExpectation:
+        """What one more training with these novel classes would measure; without `by_class` its means alone.
+
+        Raises:
+            UnknownClassError: a novel class is none of the classes.
+        """
         measured = self.measured
         roles = novel_mask(measured.classes, novel)
         trained = measured.find(roles)
@@ -117,10 +123,10 @@ class RoleModel:
             members = members & self.counted
             return self._interval(iou, members / members.sum(), roles, seeds) if members.any() else None
 
-        every = np.eye(len(roles), dtype=bool)
-        by_class = {name: mean(every[index]) for index, name in enumerate(measured.classes)}
+        alone = np.eye(len(roles), dtype=bool)
+        classes = {name: mean(alone[index]) for index, name in enumerate(measured.classes) if by_class}
         return RoleSetExpectation(
-            classes={name: interval for name, interval in by_class.items() if interval is not None},
+            classes={name: interval for name, interval in classes.items() if interval is not None},
             all=mean(np.ones_like(roles)),
             base=mean(~roles),
             novel=mean(roles),
@@ -189,17 +195,6 @@ def fit_roles(
     return RoleModel(measured, fits["novel"], fits["base"], tuple(novel.mean(axis=1).tolist()))
 
 
-def carried_over(model: RoleModel, measured: MeasuredSets) -> RoleModel:
-    """The model of one data set for the classes of another, whose own effects and trainings it does not know."""
-    none = np.zeros((model.fits, len(measured.classes)))
-    return replace(
-        model,
-        measured=replace(measured, sets=()),
-        novel=replace(model.novel, classes=none),
-        base=replace(model.base, classes=none),
-    )
-
-
 def novel_mask(classes: tuple[str, ...], novel: Collection[str]) -> Bools:
     """Which of the K classes are novel, bool. Raises UnknownClassError for a name that is no class."""
     mask = np.zeros(len(classes), dtype=bool)
@@ -211,10 +206,10 @@ def others_in_photos(measured: MeasuredSets, novel: Bools) -> Array:
     """Mean number of other novel classes in the photos that show a class.
 
     Args:
-        novel: bool, S x K.
+        novel: bool, ... x K.
 
     Returns:
-        float64, S x K; 0 where pairs of classes were not counted.
+        float64, ... x K; 0 where pairs of classes were not counted.
     """
     if measured.together is None:
         return np.zeros(novel.shape)

@@ -85,9 +85,9 @@ class CostInputs(Model):
     @classmethod
     def _names_differ(cls, classes: tuple[ClassFrequency, ...]) -> tuple[ClassFrequency, ...]:
         names = [frequency.name for frequency in classes]
-        repeated = [name for name in names if names.count(name) > 1]
-        if repeated:
-            raise ValueError(f"the class {repeated[0]!r} is listed twice")
+        if len(set(names)) < len(names):
+            repeated = next(name for number, name in enumerate(names) if name in names[:number])
+            raise ValueError(f"the class {repeated!r} is listed twice")
         return classes
 
     @property

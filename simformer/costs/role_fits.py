@@ -61,11 +61,11 @@ class RoleFit:
     seed_set_variance: float | None
     seed_class_variance: float | None
 
-    def linear(self, share: Array, together: Array, fits: slice = slice(None)) -> Array:
+    def linear(self, share: Array, together: Array, fits: slice | NDArray[np.intp] = slice(None)) -> Array:
         """The sum of the terms.
 
         Args:
-            share: S x 1, 0 to 1. together: S x K.
+            share: S x 1, 0 to 1, or fits x S x 1. together: S x K, or fits x S x K.
 
         Returns:
             fits x S x K; novel: the logit of the share kept, base: points lost.

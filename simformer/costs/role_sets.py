@@ -94,7 +94,7 @@ def measured_sets(cells: Iterable[ResultCell], method: str | None = None) -> dic
     found: dict[str, MeasuredSets] = {}
     for wanted in (method,) if method else PREFERRED:
         for (dataset, _), table in sorted(tables.items()):
-            measured = _of_table(table, wanted)
+            measured = table_sets(table, wanted)
             if measured is None or len(measured.sets) < FEWEST_SETS:
                 continue
             known = found.get(dataset)
@@ -113,10 +113,15 @@ def sets_like(measured: MeasuredSets, cells: Iterable[ResultCell]) -> MeasuredSe
     return replace(measured, sets=sets) if sets else None
 
 
-def _of_table(cells: Sequence[ResultCell], method: str) -> MeasuredSets | None:
+def table_sets(cells: Sequence[ResultCell], method: str) -> MeasuredSets | None:
+    """The role sets that a method measured in one table, if any; None without a FullyOracle.
+
+    Args:
+        cells: of one table and one data set.
+    """
     oracles = [cell for cell in cells if cell.method == ORACLE]
     chosen = [cell for cell in cells if cell.method == method and cell.split != ALL]
-    if not oracles or not chosen:
+    if not oracles:
         return None
     classes = tuple(oracles[0].scores.per_class)
     dataset = oracles[0].dataset

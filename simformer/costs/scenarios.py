@@ -1,20 +1,13 @@
-"""What annotation costs, what mIoU it buys, and which classes to mask for a budget.
-
-The costs of `inputs` and the expectations of `expected`, put together. Both are sums over classes, so the
-choice of classes for a budget is a 0/1 knapsack.
-"""
+"""What annotation costs and what mIoU to expect of it: the costs of `inputs` and an expectation, put together."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-import numpy as np
-
-from simformer.costs.expected import Expectation, Expected, MeasuredRoles
+from simformer.costs.expected import Expectation, Expected
 from simformer.costs.inputs import KINDS, Cost, CostInputs, Kind, Model, class_cost
-from simformer.costs.knapsack import EfficientSets, efficient_order, efficient_sets
-from simformer.errors import ConfigError
+from simformer.costs.role_expectation import RoleExpectation
 from simformer.splits import class_index
 
 ALL_MASKS, WEAK_SHOT, LABELS_ONLY = "All masks", "Weak-shot", "Image labels only"
@@ -51,7 +44,10 @@ class Sensitivity(Model):
 
 
 class PlanRow(Model):
-    """One class of a plan; hours and money are over all photos, IoU in percent, None = not measured."""
+    """One class of a plan; hours and money are over all photos, IoU in percent, None = not measured.
+
+    `mask_gain` is what its mask gains, all other roles as they are, in points of its own IoU.
+    """
 
     class_name: str
     role: Literal["base", "novel"]
@@ -70,7 +66,7 @@ def plan_cost(inputs: CostInputs, masked: Collection[str]) -> Cost:
     Raises:
         UnknownClassError: a masked class is not among the classes.
     """
-    masked = _checked(inputs, masked)
+    masked = set(_checked(inputs, masked))
     hours = sum(
         class_cost(inputs, frequency, "mask" if frequency.name in masked else "image_label").hours
         for frequency in inputs.classes
@@ -94,101 +90,14 @@ def scenarios(inputs: CostInputs, masked: Collection[str], expectation: Expectat
         UnknownClassError: a masked class is not among the classes.
     """
     sets = {ALL_MASKS: inputs.names, WEAK_SHOT: _checked(inputs, masked), LABELS_ONLY: ()}
-    return [_scenario(inputs, name, chosen, expectation.expect(inputs.names, chosen)) for name, chosen in sets.items()]
+    return [priced(inputs, name, chosen, expectation.expect(inputs.names, chosen)) for name, chosen in sets.items()]
 
 
-def frontier(inputs: CostInputs, measured: MeasuredRoles, *, limit: int | None = None) -> list[Scenario]:
-    """The efficient sets of classes to mask: no set costs as little and has a higher expected mIoU. Exact.
-
-    Means are over the classes that were measured in both roles (`counted` says how many); the others keep
-    image-level labels, since what a mask would gain is not known. Image labels only is left out if CAM was
-    not measured.
-
-    Args:
-        limit: at most so many points, but two at least, chosen evenly in order of cost, both ends among them; each is
-            still efficient. None = all of them.
-
-    Returns:
-        Cheapest first; empty if no class was measured in both roles.
-    """
-    over = measured.comparable(inputs.names)
-    members = _efficient(inputs, measured).members
-    if limit is not None and len(members) > limit:
-        members = members[np.linspace(0, len(members) - 1, max(limit, 2)).round().astype(int)]
-    sets = [_names(over, row) for row in members]
-    return [_scenario(inputs, "Efficient", s, measured.expect(inputs.names, s, over)) for s in sets]
-
-
-def on_frontier(inputs: CostInputs, measured: MeasuredRoles, masked: Collection[str]) -> Scenario:
-    """The present roles as a point beside the frontier: its mean is over the same classes."""
-    chosen = _checked(inputs, masked)
-    expected = measured.expect(inputs.names, chosen, measured.comparable(inputs.names))
-    return _scenario(inputs, "Present roles", chosen, expected)
-
-
-def best_for_budget(inputs: CostInputs, measured: MeasuredRoles, budget: float) -> Scenario:
-    """The set of classes to mask that has the highest expected mIoU within a budget. Exact (0/1 knapsack).
-
-    Of equally good sets the cheapest. Means are over the same classes as the frontier's.
-
-    Raises:
-        ConfigError: the budget does not cover image-level labels, or no class was measured in both roles.
-    """
-    over = measured.comparable(inputs.names)
-    if not over:
-        raise ConfigError("no class was measured both as base and as novel, so what its masks would gain is not known")
-    efficient = _efficient(inputs, measured)
-    # Sums of the same money in another order differ in the last bits.
-    limit = budget * (1 + 1e-12)
-    affordable = efficient.members[efficient.costs <= limit]
-    labels_only = plan_cost(inputs, ()).money
-    if not len(affordable) and not labels_only <= limit:
-        raise ConfigError(
-            f"a budget of {budget:,.2f} {inputs.currency} does not cover image-level labels for every class, "
-            f"which cost {labels_only:,.2f} {inputs.currency}"
-        )
-    chosen = _names(over, affordable[-1]) if len(affordable) else ()
-    return _scenario(inputs, "Best for budget", chosen, measured.expect(inputs.names, chosen, over))
-
-
-def sensitivity(
-    inputs: CostInputs,
-    masked: Collection[str],
-    *,
-    factors: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
-    measured: MeasuredRoles | None = None,
-    budget: float | None = None,
-) -> list[Sensitivity]:
-    """What changes if a mask takes longer or shorter than assumed; with `budget`, which classes it then buys.
-
-    Raises:
-        ConfigError: as `best_for_budget`; a factor is negative.
-        UnknownClassError: a masked class is not among the classes.
-    """
-    rows = []
-    for factor in factors:
-        if not factor >= 0:
-            raise ConfigError(f"a mask cannot take {factor} times as long")
-        changed = inputs.with_mask_factor(factor)
-        best = None if budget is None or measured is None else best_for_budget(changed, measured, budget)
-        rows.append(
-            Sensitivity(
-                factor=factor,
-                mask_seconds=changed.seconds.mask,
-                all_masks=plan_cost(changed, inputs.names).money,
-                weak_shot=plan_cost(changed, masked).money,
-                labels_only=plan_cost(changed, ()).money,
-                best_masked=best.masked if best else None,
-                best_miou=best.expected.miou if best else None,
-            )
-        )
-    return rows
-
-
-def plan_rows(inputs: CostInputs, masked: Collection[str], measured: MeasuredRoles | None = None) -> list[PlanRow]:
+def plan_rows(inputs: CostInputs, masked: Collection[str], expectation: Expectation | None = None) -> list[PlanRow]:
     """The plan class by class; results.to_csv makes a file of it. Raises UnknownClassError as `plan_cost`."""
-    masked = _checked(inputs, masked)
-    iou = measured.class_iou(inputs.names, masked) if measured else {}
+    masked = set(_checked(inputs, masked))
+    known = expectation if isinstance(expectation, RoleExpectation) else None
+    iou, gains = (known.class_iou(masked), known.gain(masked)) if known else ({}, {})
     rows = []
     for frequency in inputs.classes:
         name, is_base = frequency.name, frequency.name in masked
@@ -204,52 +113,21 @@ def plan_rows(inputs: CostInputs, masked: Collection[str], measured: MeasuredRol
                 hours=cost.hours,
                 money=cost.money,
                 expected_iou=iou.get(name),
-                mask_gain=measured.gain(name) if measured else None,
+                mask_gain=gains.get(name),
             )
         )
     return rows
 
 
-def _efficient(inputs: CostInputs, measured: MeasuredRoles) -> EfficientSets:
-    """Every efficient set whose mIoU was measured: costs = money, gains = expected mIoU of the whole plan."""
-    over = measured.comparable(inputs.names)
-    if not over:
-        return EfficientSets(np.empty(0), np.empty(0), np.empty((0, 0), dtype=bool))
-    extra = [
-        class_cost(inputs, frequency, "mask").money - class_cost(inputs, frequency, "image_label").money
-        for frequency in inputs.classes
-        if frequency.name in over
-    ]
-    between = efficient_sets(extra, [measured.iou[name]["base"] - measured.iou[name]["novel"] for name in over])
-    novel = sum(measured.iou[name]["novel"] for name in over)
-    costs = list(plan_cost(inputs, ()).money + between.costs)
-    values = list((novel + between.gains) / len(over))
-    members = list(between.members)
-    for chosen in ((), over):
-        miou = measured.expect(inputs.names, chosen, over).miou
-        if miou is not None:
-            costs.append(plan_cost(inputs, chosen).money)
-            values.append(miou)
-            members.append(np.full(len(over), bool(chosen)))
-    # Sums in another order differ in the last bits, which must not make a set look cheaper or better.
-    largest = max(costs, default=0.0) or 1.0
-    money, miou = np.array(costs, dtype=np.float64), np.array(values, dtype=np.float64)
-    order = efficient_order(np.round(money / largest, 12), np.round(miou, 9))
-    rows = np.array(members, dtype=bool).reshape(-1, len(over))
-    return EfficientSets(money[order], miou[order], rows[order])
-
-
-def _names(over: Sequence[str], members: np.ndarray) -> tuple[str, ...]:
-    return tuple(name for name, chosen in zip(over, members, strict=True) if chosen)
-
-
-def _scenario(inputs: CostInputs, name: str, masked: Sequence[str], expected: Expected) -> Scenario:
+def priced(inputs: CostInputs, name: str, masked: Sequence[str], expected: Expected) -> Scenario:
+    """A choice of classes to mask (in class order) with its cost."""
     cost = plan_cost(inputs, masked)
     return Scenario(name=name, masked=tuple(masked), hours=cost.hours, money=cost.money, expected=expected)
 
 
 def _checked(inputs: CostInputs, masked: Collection[str]) -> tuple[str, ...]:
     """The masked classes in class order; UnknownClassError for a name that is no class."""
-    for name in masked:
-        class_index(inputs.names, name)
-    return tuple(name for name in inputs.names if name in masked)
+    names, chosen = inputs.names, set(masked)
+    for name in chosen.difference(names):
+        class_index(names, name)
+    return tuple(name for name in names if name in chosen)

@@ -34,18 +34,16 @@ class Method:
         symbol: of Plotly.
         training: by which settings it is known; None where other things decide: the classifier, no novel class, or
             a second training, which is named after the first.
-        trained_once: for methods in which no class is base or novel: what their classes are called instead.
     """
 
     name: str
     color: str
     symbol: str
     training: Training | None = None
-    trained_once: str | None = None
 
 
 METHODS = (
-    Method("CAM", "#cc79a7", "x", trained_once="cam"),
+    Method("CAM", "#cc79a7", "x"),
     Method("WSSS (CAM)", "#882255", "hexagon", Training(pseudo="cam")),
     Method("WSSS (RIB)", "#aa7744", "hexagon-open", Training(pseudo="rib")),
     Method("WSSS (partial labels)", "#117733", "hexagram", Training(pseudo="partial_labels")),
@@ -59,14 +57,11 @@ METHODS = (
         "SimFormer (partial labels)", "#44aa99", "circle-open", Training(pairing="cross", distill_from="partial_labels")
     ),
     Method("SimFormer+", "#332288", "star-diamond", Training("cross", "partial_labels", "partial_labels")),
-    Method("FullyOracle", "#7f7f7f", "diamond", trained_once="oracle"),
+    Method("FullyOracle", "#7f7f7f", "diamond"),
 )
 
 METHOD_ORDER = tuple(method.name for method in METHODS)
 """Tables and plots list methods so."""
-
-ROLE_OF_METHOD = {method.name: method.trained_once for method in METHODS if method.trained_once}
-"""Methods that are trained once, whatever the roles, and what their classes are called instead of base and novel."""
 
 NAME_OF_TRAINING = {method.training: method.name for method in METHODS if method.training}
 """What a training with these settings is called."""

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from simformer.errors import ConfigError
 from simformer.results.cells import ALL, ResultCell, cell_split, mean_iou, result_name
-from simformer.results.methods import ROLE_OF_METHOD
 from simformer.splits import Role, Split, load_split, split_order
 
 Group = Literal["all", "base", "novel"]
@@ -103,82 +101,6 @@ def of_table(
         for cell in cells
         if (cell.dataset, cell.label_rule) == (dataset, label_rule) and schedule in (None, cell.schedule)
     ]
-
-
-def class_iou_by_role(cells: Iterable[ResultCell], *, points: int | None = None) -> dict[str, dict[str, float]]:
-    """What every class's IoU was in each role: {class: {"base" | "novel" | "cam" | "oracle": percent}}.
-
-    "base" and "novel" are means over the splits in which SimFormer was trained with the class in that role
-    (seeds of one split are averaged first); "cam" is CAM, which sees image-level labels alone; "oracle" is
-    FullyOracle, which has masks for every class. A role that was never measured has no entry.
-
-    Args:
-        cells: of one data set, and those of one method of one table; other methods are passed over.
-        points: J of the SimFormer cells to use, None for the J that most of them have (of equals the larger);
-            a cell that does not state its J counts too.
-
-    Raises:
-        ConfigError: cells come from several tables, whose numbers must not be averaged.
-    """
-    per_split: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for cell in _of_one_table(cells, points):
-        split = cell_split(cell)
-        method_role = ROLE_OF_METHOD.get(cell.method)
-        roles = [method_role] * len(split.classes) if method_role else split.roles
-        for name, role in zip(split.classes, roles, strict=True):
-            iou = cell.scores.per_class[name]
-            if iou is not None:
-                per_split[name, role][cell.split].append(iou)
-    by_role: dict[str, dict[str, float]] = defaultdict(dict)
-    for (name, role), splits in per_split.items():
-        by_role[name][role] = _mean([_mean(values) for values in splits.values()])
-    return dict(by_role)
-
-
-def miou_by_masked(
-    cells: Iterable[ResultCell], *, points: int | None = None
-) -> dict[frozenset[str], dict[Group, float]]:
-    """What a SimFormer reached with just these classes masked: {masked classes: {"all" | "base" | "novel": percent}}.
-
-    Means over seeds. Arguments and errors as in `class_iou_by_role`.
-    """
-    chosen = [cell for cell in _of_one_table(cells, points) if cell.method == "SimFormer"]
-    found: dict[frozenset[str], dict[Group, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for cell in chosen:
-        split = cell_split(cell)
-        masked = frozenset(split.classes[index] for index in split.base)
-        for group, score in scores_on_split(cell, split).items():
-            if score is not None:
-                found[masked][group].append(score)
-    return {masked: {group: _mean(scores) for group, scores in groups.items()} for masked, groups in found.items()}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def largest_novel_share(cells: Iterable[ResultCell], *, points: int | None = None) -> float | None:
-    """The largest share (0 to 1) of novel classes that a measured SimFormer was trained with, or None."""
-    chosen = [cell for cell in _of_one_table(cells, points) if cell.method == "SimFormer"]
-    return max((cell_split(cell).novel_share for cell in chosen), default=None)
-
-
-def _of_one_table(cells: Iterable[ResultCell], points: int | None) -> list[ResultCell]:
-    """The CAM and FullyOracle cells and those SimFormer cells that were trained with J = points."""
-    cells = list(cells)
-    if points is None:
-        counts = Counter(c.points for c in cells if c.method == "SimFormer" and c.points is not None)
-        points = max(counts, key=lambda value: (counts[value], value), default=None)
-    chosen = [
-        cell
-        for cell in cells
-        if cell.method in ROLE_OF_METHOD or (cell.method == "SimFormer" and cell.points in (points, None))
-    ]
-    tables = {f"{c.method} on {c.dataset}, {c.schedule}, {c.label_rule} labels" for c in chosen}
-    if len(tables) > len({cell.method for cell in chosen}) or len({cell.dataset for cell in chosen}) > 1:
-        names = "; ".join(sorted(tables))
-        raise ConfigError(f"results of several tables cannot be averaged; choose one of: {names}")
-    return chosen
 
 
 # ---------------------------------------------------------------------------------------------- tables

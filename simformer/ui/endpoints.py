@@ -9,7 +9,8 @@ from typing import Literal, TypedDict, cast
 from gradio.events import api
 
 from simformer import costs as planner
-from simformer.costs.plan import plan_for, read_inputs
+from simformer.costs.plan import plan_for
+from simformer.costs.typed import read_inputs
 from simformer.errors import SimFormerError
 from simformer.results import (
     RESULTS_FOLDER,
@@ -38,7 +39,8 @@ class CostsAnswer(TypedDict):
     expected_from: str
     inputs: planner.CostInputs
     scenarios: list[planner.Scenario]
-    best_for_budget: planner.Scenario | None
+    wishes: planner.Wishes
+    best_for_budget: planner.Best | None
     frontier: list[planner.Scenario]
     sensitivity: list[planner.Sensitivity]
     kinds: list[planner.KindCost]

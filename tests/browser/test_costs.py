@@ -38,8 +38,8 @@ def best(page: Page) -> list[str]:
 
 def test_budget_to_best_roles_to_the_segment_tab(costs_page):
     page = costs_page()
-    page.locator("#cost-budget input").fill("250")
-    expect(page.locator("#cost-best")).to_contain_text("For 250 USD")
+    page.locator("#cost-budget input").fill("450")
+    expect(page.locator("#cost-best")).to_contain_text("For 450 USD")
     names = best(page)
     assert 0 < len(names) < 21
     page.locator("#cost-take-best").click()

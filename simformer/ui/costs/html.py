@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from simformer.costs import KindCost, PlanRow, Scenario, Sensitivity, annotation_costs
+from simformer.costs import Expected, KindCost, PlanRow, Scenario, Sensitivity, annotation_costs
 from simformer.costs.plan import Plan
 from simformer.results import to_csv
 from simformer.ui.parts.html import chip, download_link, hint, html_table, iou_text, swatch, wrapped
@@ -27,19 +27,25 @@ def scenarios_html(scenarios: Sequence[Scenario], currency: str) -> str:
             escape(scenario.name),
             money(scenario.money, currency),
             f"{scenario.hours:,.1f}",
-            iou_text(scenario.expected.miou),
+            _with_interval(scenario.expected),
             _group(scenario.expected.base, len(scenario.masked)),
             _group(scenario.expected.novel, scenario.expected.counted - len(scenario.masked)),
             str(len(scenario.masked)),
         ]
         for scenario in scenarios
     ]
-    head = ["", "Cost", "Hours", "mIoU", "base", "novel", "Masks for"]
+    shares = any(scenario.expected.unit == "share" for scenario in scenarios)
+    head = ["", "Cost", "Hours", "of full masks" if shares else "mIoU", "base", "novel", "Masks for"]
     notes = "".join(
         f"<li><strong>{escape(scenario.name)}</strong>: {escape(scenario.expected.note)} {_missing(scenario)}</li>"
         for scenario in scenarios
     )
-    return html_table("Cost and expected mIoU in %", head, rows, numbers=range(1, 7)) + f'<ul class="hint">{notes}</ul>'
+    return (
+        html_table(
+            "Cost and expected mIoU in % (in brackets: of four in five trainings)", head, rows, numbers=range(1, 7)
+        )
+        + f'<ul class="hint">{notes}</ul>'
+    )
 
 
 def best_html(plan: Plan, budget: float | None, currency: str) -> str:
@@ -51,23 +57,22 @@ def best_html(plan: Plan, budget: float | None, currency: str) -> str:
     if plan.best is None:
         return hint(escape(f"No answer for this budget: {plan.problem}."))
     best = plan.best
-    counted = f"over the {best.expected.counted} classes measured in both roles"
     colors = hex_colors(best.masked)
     chips = "".join(chip(name, colors[name]) for name in best.masked)
     lines = [
         f"<p><strong>For {money(budget, currency)}: masks for {len(best.masked)} of {len(plan.rows)} classes.</strong> "
         f"They cost {money(best.money, currency)} ({best.hours:,.1f} hours) with the image labels of the others; "
-        f"expected mIoU {iou_text(best.expected.miou)} % {counted}.</p>",
+        f"expected {_what(best.expected)} {_with_interval(best.expected)} %.</p>",
         f'<ul class="masked">{chips}</ul>' if best.masked else hint("Image labels for every class."),
     ]
-    if plan.present is not None:
-        lines.append(
-            hint(
-                f"The present roles cost {money(plan.present.money, currency)}; expected mIoU "
-                f"{iou_text(plan.present.expected.miou)} % over the same classes."
-            )
+    present = plan.present
+    lines.append(
+        hint(
+            f"The present roles cost {money(present.money, currency)}; expected {_what(present.expected)} "
+            f"{_with_interval(present.expected)} %."
         )
-    lines.append(hint(escape(best.expected.note)))
+    )
+    lines.append(hint(escape(f"{best.how} {best.expected.note}")))
     return "".join(lines)
 
 
@@ -140,6 +145,17 @@ def sources_html() -> str:
 def money(amount: float, currency: str) -> str:
     """An amount with its currency: cents only where it is small."""
     return f"{amount:,.0f} {escape(currency)}" if amount >= 100 else f"{amount:,.2f} {escape(currency)}"
+
+
+def _what(expected: Expected) -> str:
+    return "mIoU" if expected.unit == "IoU" else "share of full masks' IoU"
+
+
+def _with_interval(expected: Expected) -> str:
+    """The mean, and the interval that is to hold 80 % of what one more training would measure."""
+    if expected.low is None or expected.high is None:
+        return iou_text(expected.miou)
+    return f"{iou_text(expected.miou)} <small>({expected.low:.1f}–{expected.high:.1f})</small>"
 
 
 def _group(value: float | None, members: int) -> str:

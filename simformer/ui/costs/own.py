@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from simformer.costs.plan import folder_rows
+from simformer.costs.typed import folder_rows
 from simformer.datasets.folder_files import find_photos
 from simformer.results import ResultCell, cell_split
 from simformer.splits import datasets

@@ -11,21 +11,10 @@ from typing import Any
 import gradio as gr
 
 from simformer.costs import KINDS, annotation_costs, shipped_frequency
-from simformer.costs.plan import (
-    FIRST_SPLIT,
-    default_expectation,
-    expectation_choices,
-    fitting_expectation,
-    folder_rows,
-    frequencies,
-    frequency_rows,
-    matching_datasets,
-    plan_for,
-    read_inputs,
-    roles_for,
-    split_masked,
-    uploaded_rows,
-)
+from simformer.costs.evidence import default_expectation, expectation_choices
+from simformer.costs.plan import plan_for
+from simformer.costs.roles import FIRST_SPLIT, matching_datasets, roles_for, split_masked
+from simformer.costs.typed import folder_rows, frequencies, frequency_rows, read_inputs, uploaded_rows
 from simformer.errors import SimFormerError
 from simformer.results import ResultCell, read_results
 from simformer.splits import ALL_BASE, Roles, split_label, split_names
@@ -52,7 +41,7 @@ FIRST_IMAGES, FIRST_RATE, FIRST_BUDGET = 1000, 15, 500
 OWN_CHOICE = "own"
 CLASS_HEAD = ["Class", "In % of photos", "Instances in such a photo"]
 NO_FRONTIER = (
-    "The frontier and the best classes for a budget need the IoU of classes measured in both roles: "
+    "The frontier and the best classes for a budget need measured role sets: "
     "results of SimFormer on several splits in <code>assets/results</code>."
 )
 
@@ -179,9 +168,9 @@ def take_split(results_folder: Path, key: str, classes: list[list[Any]]) -> Any:
 
 
 def take_expectation(results_folder: Path, classes: list[list[Any]]) -> tuple[Any, Any]:
-    """The table that has measured all of these classes (without one what was chosen stays), and splits to choose."""
+    """The table that has measured all of these classes, else what is known of others, and splits to choose."""
     cells, names = _cells(results_folder), [row[0] for row in classes]
-    return fitting_expectation(cells, names) or gr.skip(), gr.Dropdown(choices=split_choices(names, cells))
+    return default_expectation(cells, names), gr.Dropdown(choices=split_choices(names, cells))
 
 
 def send_roles(

@@ -9,7 +9,9 @@ from pathlib import Path
 import gradio as gr
 
 from simformer.costs import ALL_MASKS, LABELS_ONLY
-from simformer.costs.plan import NOT_MEASURED, fitting_expectation, frequencies, plan_for, read_inputs
+from simformer.costs.evidence import fitting_expectation
+from simformer.costs.plan import plan_for
+from simformer.costs.typed import frequencies, read_inputs
 from simformer.errors import SimFormerError
 from simformer.results import read_results
 from simformer.ui.costs.html import money, scenarios_html
@@ -31,7 +33,7 @@ def decide_html(root: Path, results_folder: Path) -> str:
         cells = read_results(results_folder, report=lambda problem: None)
         names = [found.name for found in classes]
         measured = fitting_expectation(cells, names)
-        plan = plan_for(inputs, cells, masked=names, expected_from=measured or NOT_MEASURED)
+        plan = plan_for(inputs, cells, masked=names, expected_from=measured)
     except SimFormerError as error:
         return hint(f"The classes cannot be counted: {escape(str(error))}. Mend it, then start the page again.")
     ends = [scenario for scenario in plan.scenarios if scenario.name in (ALL_MASKS, LABELS_ONLY)]

@@ -117,7 +117,7 @@ def test_the_papers_numbers_for_coco_stuff(tmp_path):
         (["--split", "s88"], "s88"),
         (["--images", "0"], "images"),
         (["--dataset", "ade20k"], "no class frequencies"),
-        (["--budget", "1e9"], "measured both"),
+        (["--budget", "1e9"], "what masks would gain is not known"),
         (["--schedule", "nope"], "no measured results of the table 'msrc21/nope'; there are none, paper"),
         (["--quality-control", "0.2"], "in percent of the annotation time: 20, not 0.2"),
         (["--quality-control", "-1"], "quality_control"),
@@ -138,7 +138,7 @@ def test_of_several_tables_the_fullest_answers_unless_another_is_named(measured)
     assert printed("--results", measured)["expected_from"] == "msrc21/cpu"
     assert printed("--results", measured, "--schedule", "gpu")["expected_from"] == "msrc21/gpu"
     result = run("--results", measured, "--schedule", "nope")
-    assert result.exit_code and "there are msrc21/cpu, msrc21/gpu, paper" in str(result.exception)
+    assert result.exit_code and "there are msrc21/cpu, msrc21/gpu, shares, paper" in str(result.exception)
 
 
 def test_a_broken_result_is_a_warning(measured):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from drawn_roles import draw_sets, draw_truth, random_novel
 
-from simformer.costs.expectation import carried_over, fit_roles, novel_mask, others_in_photos
+from simformer.costs.carried import carried_over
+from simformer.costs.expectation import fit_roles, novel_mask, others_in_photos
 from simformer.costs.role_fits import variance_components
 from simformer.errors import ConfigError, UnknownClassError
 

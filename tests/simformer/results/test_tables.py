@@ -6,12 +6,8 @@ import io
 import pytest
 from made_cells import make_cell, only
 
-from simformer.errors import ConfigError
 from simformer.results import (
     CellScores,
-    class_iou_by_role,
-    largest_novel_share,
-    miou_by_masked,
     miou_table,
     of_table,
     per_class_table,
@@ -59,16 +55,6 @@ def test_a_missing_cell_is_a_row_without_a_number():
     assert only(classes, split="s1", class_name="cow").iou == 50.0
 
 
-def test_what_models_reached_by_the_classes_they_had_masks_for():
-    cells = [make_cell(40.0, seed=0), make_cell({"tree": 30.0, "cow": 90.0}, seed=1), make_cell(20.0, split="s2")]
-    cells += [make_cell(70.0, method="Basic Model", points=None), make_cell(99.0, points=150)]
-    found = miou_by_masked(cells)
-    split = load_split("msrc21", "s1")
-    assert len(found) == 2
-    masked = frozenset(split.classes[index] for index in split.base)
-    assert found[masked] == {"all": pytest.approx(50.0), "base": 65.0, "novel": 35.0}
-
-
 def test_methods_trained_once_stand_on_every_split():
     oracle = make_cell({"tree": 60.0, "cow": 90.0}, method="FullyOracle", split="all", points=None)
     rows = miou_table([make_cell(), make_cell(split="s2"), oracle])
@@ -112,39 +98,6 @@ def test_any_name_of_a_split_finds_its_place():
 
 
 # ------------------------------------------------------------------------------------------ roles
-
-
-def test_iou_by_role_is_a_mean_over_splits():
-    cells = [
-        make_cell({"tree": 40.0, "cow": 70.0}, split="s1", seed=0),
-        make_cell({"tree": 50.0, "cow": 72.0}, split="s1", seed=1),
-        make_cell({"tree": 80.0, "cow": 60.0}, split="s2"),
-        make_cell({"tree": 90.0, "cow": 81.0}, split="s3"),
-        make_cell({"tree": 1.0}, split="s1", points=50),
-        make_cell({"tree": 1.0}, split="s1", method="Basic Model", points=None),
-        make_cell({"tree": 30.0}, split="all", method="CAM", points=None),
-        make_cell({"tree": 88.0}, split="all", method="FullyOracle", points=None),
-    ]
-    roles = class_iou_by_role(cells)
-    assert roles["tree"] == {"novel": 45.0, "base": 85.0, "cam": 30.0, "oracle": 88.0}
-    # Cow is novel in s2; seeds of s1 are averaged before splits are.
-    assert roles["cow"] == {"novel": 60.0, "base": pytest.approx((71.0 + 81.0) / 2)}
-    assert "sky" not in roles
-    assert class_iou_by_role(cells, points=50)["tree"]["novel"] == 1.0
-    only_fifty = [cell for cell in cells if cell.points == 50]
-    assert class_iou_by_role(only_fifty)["tree"]["novel"] == 1.0
-    assert largest_novel_share(cells) == pytest.approx(5 / 21)
-    assert largest_novel_share([*cells, make_cell(split="s9")]) == pytest.approx(10 / 21)
-    assert largest_novel_share([]) is None
-
-
-def test_tables_are_never_averaged_together():
-    with pytest.raises(ConfigError, match="gpu"):
-        class_iou_by_role([make_cell(), make_cell(split="s2", schedule="gpu")])
-    with pytest.raises(ConfigError, match="crop"):
-        class_iou_by_role([make_cell(), make_cell(split="s2", label_rule="crop")])
-    # CAM may have been trained on a schedule of its own.
-    assert class_iou_by_role([make_cell(), make_cell(split="all", method="CAM", schedule="cam", points=None)])
 
 
 def test_csv_leaves_missing_values_empty():

@@ -46,7 +46,8 @@ def test_costs_of_own_classes(served):
     answer = served.costs(images=10, masked=["unicorn"], classes=own, seconds=seconds, hourly_rate=36.0)
     # Seconds: unicorn 5 x 72 + 5, cow 10 answers; a cent each.
     assert answer["scenarios"][1]["money"] == pytest.approx(3.75)
-    assert answer["scenarios"][1]["expected"]["missing"] == ["unicorn"]
+    # Nothing is measured of unicorns: percent of full masks' IoU.
+    assert answer["expected_from"] == "shares" and answer["scenarios"][1]["expected"]["unit"] == "share"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 import pytest
 
-from simformer.costs.plan import roles_for, split_masked
+from simformer.costs.roles import roles_for, split_masked
 from simformer.errors import ConfigError, UnknownClassError
 from simformer.splits import dataset_classes, load_split
 from simformer.ui.costs.tab import send_roles

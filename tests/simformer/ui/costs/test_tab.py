@@ -5,32 +5,30 @@ import re
 import gradio as gr
 import pytest
 from downloads import saved_csv
+from known_roles import known_roles
 
 from simformer.costs import (
     KINDS,
     AnnotationSeconds,
-    MeasuredRoles,
+    NotMeasured,
     best_for_budget,
     cost_inputs,
     shipped_frequency,
 )
-from simformer.costs.plan import (
+from simformer.costs.evidence import NOT_MEASURED, PAPER, SHARES, expectation, expectation_choices
+from simformer.costs.plan import make_plan
+from simformer.costs.roles import split_masked
+from simformer.costs.typed import (
     MOST_CLASSES,
-    NOT_MEASURED,
-    PAPER,
-    expectation,
-    expectation_choices,
     folder_rows,
     frequencies,
     frequency_rows,
-    make_plan,
     read_inputs,
-    split_masked,
     uploaded_rows,
 )
 from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
 from simformer.errors import ConfigError, DatasetError, UnknownClassError
-from simformer.results import CellScores, class_iou_by_role, read_results, write_result
+from simformer.results import CellScores, read_results, write_result
 from simformer.splits import dataset_classes
 from simformer.ui.costs import tab as costs
 from simformer.ui.costs.html import best_html, money, scenarios_html, sources_html
@@ -38,14 +36,12 @@ from simformer.ui.costs.tab import calculate, count_folder, split_choices, take_
 
 ROWS = [["cow", 50, 2], ["sky", 100, None], ["bird", 10, ""]]
 SECONDS = {"image_label": 1.0, "point": 2.0, "scribble": 10.0, "box": 7.0, "mask": 36.0}
-MEASURED = MeasuredRoles(
+MEASURED = known_roles(
     {
         "cow": {"base": 60.0, "novel": 40.0, "cam": 10.0, "oracle": 65.0},
         "sky": {"base": 90.0, "novel": 85.0, "cam": 50.0, "oracle": 92.0},
         "bird": {"base": 70.0, "novel": 30.0, "cam": 15.0, "oracle": 75.0},
-    },
-    1.0,
-    "synthetic",
+    }
 )
 
 
@@ -99,7 +95,7 @@ def test_the_table_of_classes_keeps_its_numbers():
     # The command `cost` takes the exact numbers, and both should show one amount.
     exact = cost_inputs(images=1000, classes=shipped, hourly_rate=15.0)
     typed = exact.model_copy(update={"classes": again})
-    plans = [make_plan(values, ["cow"], MeasuredRoles({})) for values in (exact, typed)]
+    plans = [make_plan(values, ["cow"], NotMeasured()) for values in (exact, typed)]
     shown = [[money(scenario.money, "USD") for scenario in plan.scenarios] for plan in plans]
     assert shown[0] == shown[1]
     assert frequencies([*ROWS, ["", "", ""], [None, None, None]]) == frequencies(ROWS)
@@ -163,7 +159,7 @@ def test_a_budget_without_answer_says_why():
     assert plan.best is None
     assert "does not cover image-level labels" in plan.problem
     assert "does not cover image-level labels" in best_html(plan, 1.0, "EUR")
-    unknown = make_plan(inputs(), ["cow"], MeasuredRoles({}), 100.0)
+    unknown = make_plan(inputs(), ["cow"], NotMeasured(), 100.0)
     assert unknown.efficient == [] and unknown.best is None and "not known" in unknown.problem
     for budget in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ConfigError, match="the budget is"):
@@ -180,17 +176,21 @@ def test_a_masked_class_has_to_be_there():
 
 def test_expectations_to_choose(synthetic_results):
     cells = read_results(synthetic_results)
-    assert [key for _, key in expectation_choices(cells)] == ["msrc21/synthetic", PAPER]
+    assert [key for _, key in expectation_choices(cells)] == ["msrc21/synthetic", SHARES, PAPER]
     assert [key for _, key in expectation_choices([])] == [NOT_MEASURED, PAPER]
     own = cells[0].model_copy(update={"dataset": "custom"})
-    assert [key for _, key in expectation_choices([own, *cells])] == ["msrc21/synthetic", "custom/synthetic", PAPER]
-    measured = expectation(cells, "msrc21/synthetic")
-    assert measured.iou == class_iou_by_role(cells)
-    # Base on seven splits, on split 1 with a second seed that is 2 higher; novel on split 2.
-    assert measured.iou["cow"] == pytest.approx({"base": 63 + 1 / 7, "novel": 33, "cam": 13, "oracle": 73})
-    assert expectation([], NOT_MEASURED).iou == {}
+    keys = [key for _, key in expectation_choices([own, *cells])]
+    assert keys == ["msrc21/synthetic", "custom/synthetic", SHARES, PAPER]
+    classes = dataset_classes("msrc21")
+    measured = expectation(cells, "msrc21/synthetic", classes)
+    assert measured.evidence == "role sets"
+    # Trained with two seeds, the second of which is 2 higher: class number i has 60 + i as base, 30 + i as novel.
+    iou = measured.class_iou(split_masked("msrc21", "s1"))
+    assert iou["cow"] == pytest.approx(64) and iou["tree"] == pytest.approx(33)
+    assert measured.class_iou(())["cow"] == 13 and measured.class_iou(classes)["cow"] == 73
+    assert expectation([], NOT_MEASURED, classes).expect(classes, ()).miou is None
     with pytest.raises(ConfigError, match="no measured results"):
-        expectation(cells, "msrc21/elsewhere")
+        expectation(cells, "msrc21/elsewhere", classes)
 
 
 def test_other_classes_bring_the_table_that_has_measured_them(synthetic_results, tmp_path):
@@ -202,7 +202,7 @@ def test_other_classes_bring_the_table_that_has_measured_them(synthetic_results,
     write_result(simformer.model_copy(update=own), tmp_path)
     assert take_expectation(tmp_path, [["bolt", 10, 1], ["gear", 20, 1]])[0] == "custom/synthetic"
     assert take_expectation(tmp_path, [["cow", 10, 1]])[0] == "msrc21/synthetic"
-    assert take_expectation(tmp_path, [["cow", 10, 1], ["bolt", 10, 1]])[0] == gr.skip()
+    assert take_expectation(tmp_path, [["cow", 10, 1], ["bolt", 10, 1]])[0] == SHARES
 
 
 def test_crop_labels_do_not_count_as_what_a_plan_buys(make_result):
@@ -224,7 +224,7 @@ def test_the_page_shows_the_plan(synthetic_results):
     shown = answer(synthetic_results, budget=20.0)
     cells = read_results(synthetic_results)
     found = read_inputs(100, frequencies(frequency_rows(shipped_frequency())), SECONDS, 15.0, 20.0, 1.87, "USD")
-    best = best_for_budget(found, expectation(cells, "msrc21/synthetic"), 20.0)
+    best = best_for_budget(found, expectation(cells, "msrc21/synthetic", found.names), 20.0)
     assert shown["best_masked"] == list(best.masked) and 0 < len(best.masked) < 21
     text = plain(shown["best"])
     assert f"masks for {len(best.masked)} of 21 classes" in text
@@ -248,7 +248,7 @@ def test_the_page_shows_the_plan(synthetic_results):
 def test_without_results_the_costs_are_there_and_the_rest_is_said_to_be_missing(tmp_path):
     shown = answer(tmp_path, budget=500.0, expected_from=NOT_MEASURED)
     assert "Cost" in shown["scenarios"] and ">missing<" in shown["scenarios"]
-    assert not shown["frontier"].visible and "measured in both roles" in shown["no_frontier"]
+    assert not shown["frontier"].visible and "measured role sets" in shown["no_frontier"]
     assert shown["best_masked"] is None and not shown["send"].interactive
     assert "plan_for_budget.csv" not in shown["plan"]
 
@@ -307,7 +307,7 @@ def test_taking_the_file_away_brings_the_shipped_classes_back():
         ("a,b\n1,2\n", "mine.csv must begin with"),
         ("class,share\ncow,7\n", "mine.csv, line 2: share"),
         ("class,share\n", "mine.csv names no class"),
-        ("class,share\n" + "".join(f"c{i},0.1\n" for i in range(MOST_CLASSES + 1)), "at most 500"),
+        ("class,share\n" + "".join(f"c{i},0.1\n" for i in range(MOST_CLASSES + 1)), "a plan can hold 300"),
     ],
 )
 def test_a_bad_csv_file_is_one_sentence_without_the_servers_folders(tmp_path, text, words):
@@ -366,14 +366,13 @@ def test_the_masked_classes_of_a_split(tmp_path):
 
 
 def test_scenarios_say_what_is_missing():
-    unknown = MeasuredRoles({"cow": {"base": 50.0, "novel": 40.0}})
-    text = plain(scenarios_html(make_plan(inputs(), ["cow"], unknown).scenarios, "EUR"))
-    assert "Missing: sky, bird" in text
+    text = plain(scenarios_html(make_plan(inputs(), ["cow"], NotMeasured("Not measured.")).scenarios, "EUR"))
+    assert "Missing: cow, sky, bird" in text
     assert "missing" in text and "None" not in text and "nan" not in text
 
 
 def test_names_are_escaped():
-    plan = make_plan(inputs(classes=[["<b>cow", 10, 1], ["sky", 5, 1]]), ["<b>cow"], MeasuredRoles({}), None)
+    plan = make_plan(inputs(classes=[["<b>cow", 10, 1], ["sky", 5, 1]]), ["<b>cow"], NotMeasured(), None)
     assert "<b>" not in costs.plan_html(plan, "<i>") and "<i>" not in costs.plan_html(plan, "<i>")
     assert "<i>" not in scenarios_html(plan.scenarios, "<i>")
 

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from simformer.costs.plan import folder_rows
+from simformer.costs.typed import folder_rows
 from simformer.results import read_results, write_result
 from simformer.ui.costs.own import own_rows, own_splits
 from simformer.ui.costs.tab import own_classes, split_choices, take_split

@@ -8,7 +8,7 @@ import gradio as gr
 import httpx
 import pytest
 
-from simformer.costs.plan import uploaded_rows
+from simformer.costs.typed import uploaded_rows
 from simformer.ui import api
 from simformer.ui.parts.inputs import UploadedFiles
 

@@ -4,9 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from known_roles import known_roles
 
-from simformer.costs import CostInputs, MeasuredRoles, best_for_budget, frontier, on_frontier, sensitivity
-from simformer.results import class_iou_by_role, miou_table, per_class_table, published
+from simformer.costs import CostInputs, NotMeasured, best_for_budget, frontier, scenarios, sensitivity
+from simformer.results import miou_table, per_class_table, published
 from simformer.splits import dataset_classes, load_split
 from simformer.ui.costs.plots import frontier_figure, sensitivity_figure
 from simformer.ui.results.plots import (
@@ -169,8 +170,9 @@ def test_every_class_is_in_the_map_of_its_role(main_cells):
 
 
 @pytest.fixture
-def measured(main_cells):
-    return MeasuredRoles(class_iou_by_role(main_cells))
+def measured():
+    roles = {"base": 60.0, "novel": 40.0, "cam": 10.0, "oracle": 65.0}
+    return known_roles({name: roles for name in ("grass", "cow", "sky", "bird")})
 
 
 @pytest.fixture
@@ -182,20 +184,21 @@ def inputs():
 def test_frontier_holds_the_efficient_sets_the_roles_and_the_best(inputs, measured):
     efficient = frontier(inputs, measured)
     best = best_for_budget(inputs, measured, 40.0)
-    figure = frontier_figure(efficient, on_frontier(inputs, measured, ["cow"]), best, "EUR")
-    line, present, star = figure.data
+    present = scenarios(inputs, ["cow"], measured)[1]
+    figure = frontier_figure(efficient, present, best, "EUR")
+    line, mark, star = figure.data
     assert list(line.x) == [scenario.money for scenario in efficient]
     assert list(line.y) == [scenario.expected.miou for scenario in efficient]
     # The cheaper set stays the best until the next can be paid.
     assert line.line.shape == "hv"
-    assert present.name == "Present roles" and "cow" in present.customdata[0]
+    assert mark.name == "Present roles" and "cow" in mark.customdata[0]
     assert star.x[0] == best.money <= 40
     assert "EUR" in figure.layout.xaxis.title.text
 
 
 def test_a_scenario_without_expectation_is_not_drawn(inputs):
-    unknown = MeasuredRoles({})
-    figure = frontier_figure([], on_frontier(inputs, unknown, ["cow"]), None, "EUR")
+    unknown = scenarios(inputs, ["cow"], NotMeasured())[1]
+    figure = frontier_figure([], unknown, None, "EUR")
     assert [trace.name for trace in figure.data if trace.x] == []
 
 
