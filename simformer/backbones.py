@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ ALIASES = {
     "efficientnet_lite2": "tf_efficientnet_lite2",
     "resnet50": "resnet50.tv_in1k",
 }
+# Set to 1, it lets the name of a backbone stand for a download ("hf-hub:..."): a weights file of a stranger has one.
+HUB_VARIABLE = "SIMFORMER_HUB_BACKBONES"
 BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
 
@@ -46,11 +49,14 @@ class Backbone(nn.Module):
         mean, std: the ImageNet normalization the weights expect, on the 0..255 scale.
 
     Raises:
-        ConfigError: unknown name, other strides than these, or weights that cannot be had.
+        ConfigError: unknown name, other strides than these, or weights that cannot be had; or the name is an address
+            ("hf-hub:...", "local-dir:...") and $SIMFORMER_HUB_BACKBONES is not 1.
     """
 
     def __init__(self, name: str, *, pretrained: bool = True, output_stride: int = 32):
         super().__init__()
+        if ":" in name and os.environ.get(HUB_VARIABLE) != "1":
+            raise ConfigError(f"The backbone {name!r} is an address; {HUB_VARIABLE}=1 lets it be fetched")
         timm_name = ALIASES.get(name, name)
         offline = OFFLINE_WEIGHTS.get(timm_name)
         # Dilation is asked for only where it is wanted: not every architecture knows the argument.

@@ -26,7 +26,7 @@ class CamConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    num_classes: int = Field(ge=1)
+    num_classes: int = Field(ge=1, le=255)
     backbone: str = "efficientnet_lite0"
     output_stride: Literal[16, 32] = 16
     dropout: float = Field(default=0.0, ge=0, lt=1, description="on the map, before pooling")

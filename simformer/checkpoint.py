@@ -85,14 +85,17 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], Card]:
     A backbone that lies in a file of its own is read from there: the weights are all that the network has.
 
     Raises:
-        CheckpointError: the file, or that of its backbone, is missing, broken or of another format, or has no card this
-            version can read.
+        CheckpointError: the file, or that of its backbone, is missing, broken or of another format, has no card this
+            version can read, or holds a value that is not finite.
     """
     with opened(path, framework="pt") as file:
         card = card_of(file, path)
         tensors = _tensors(file)
     if card.backbone is not None:
         tensors |= _read_backbone(find_backbone(path, card.backbone), card.backbone)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{path} cannot be used: the tensor {name} has values that are not finite")
     return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, card
 
 

@@ -23,7 +23,7 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    num_classes: int = Field(ge=1)
+    num_classes: int = Field(ge=1, le=255)
     backbone: str = "efficientnet_lite0"
     output_stride: Literal[16, 32] = Field(default=16, description="16 dilates the backbone's last stage")
     head_features: bool = Field(default=True, description="top of the pyramid is the classifier's own last map")
@@ -31,12 +31,12 @@ class ModelConfig(BaseModel):
     pooled_class_logits: bool = Field(
         default=True, description="adds a linear classifier of the pixels under each mask"
     )
-    width: int = Field(default=128, ge=32, multiple_of=32)
-    queries: int = Field(default=50, ge=1)
+    width: int = Field(default=128, ge=32, le=2048, multiple_of=32)
+    queries: int = Field(default=50, ge=1, le=1000)
     query_std: float = Field(default=1.0, gt=0, description="initial spread; small queries collapse into one")
-    decoder_layers: int = Field(default=3, ge=1)
+    decoder_layers: int = Field(default=3, ge=1, le=24)
     heads: int = Field(default=8, ge=1)
-    feed_forward: int = Field(default=512, ge=1)
+    feed_forward: int = Field(default=512, ge=1, le=16384)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ BACKBONE = "backbone-"
 CARD_KEY = "card"
 LARGEST_SIDE = 4096  # pixels of the short side at which a network may see a photo
 # Multiples of the image size at which a network sees a photo.
-Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=8)], ...], Field(min_length=1)]
+Scales = Annotated[tuple[Annotated[float, Field(gt=0, le=8)], ...], Field(min_length=1, max_length=16)]
 
 
 def weights_folder() -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,11 @@ def read_released(path: str | Path) -> dict[str, Tensor]:
             value = torch.from_numpy(value)
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"{path} holds {name!r}, which is a {type(value).__name__}, no tensor with a name")
+        if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
+            raise CheckpointError(f"{path} holds {name!r}, whose numbers are not stored one by one")
+        # A view of one number may claim to be a matrix of a billion, and would become one.
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise CheckpointError(f"{path} has too few numbers for {name!r} of shape {tuple(value.shape)}")
         tensors[name] = value.detach()
     return tensors
 
@@ -194,6 +200,11 @@ def _complete(released: Released, expected: Mapping[str, Tensor]) -> dict[str, T
 
 
 def _load_torch(path: Path) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > path.stat().st_size:  # torch packs nothing
+            raise CheckpointError(f"{path} is not read: it is a packed archive of {unpacked:,} bytes, not one of torch")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from simformer.errors import CheckpointError
 
 # Type codes of numbers and truth values, as numpy writes them: kind and bytes.
+MOST_VALUES = 100_000
+"""Containers and what they hold. A pickle of a hundred bytes may refer to itself until it has more than any memory."""
+
 NUMBERS = {"b1", "u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"}
 
 
@@ -30,7 +34,7 @@ def read_pickle(path: str | Path) -> Any:
     try:
         with Path(path).open("rb") as file:
             # latin1: so that the bytes of arrays written by Python 2 survive.
-            return _plain(_Unpickler(file, encoding="latin1").load())
+            return _plain(_Unpickler(file, encoding="latin1").load(), count())
     except _Refused as error:
         raise CheckpointError(f"{path} is not read: it asks for {error}, which weights do not need") from error
     except Exception as error:  # a damaged pickle can make the unpickler raise nearly anything
@@ -124,14 +128,16 @@ class _Unpickler(pickle.Unpickler):
             raise _Refused(f"{module}.{name}") from None
 
 
-def _plain(value: Any) -> Any:
-    """The same containers with real arrays in place of what stood for them."""
+def _plain(value: Any, seen: Iterator[int]) -> Any:
+    """The same containers with real arrays in place of what stood for them; `seen` counts the values."""
+    if next(seen) >= MOST_VALUES:
+        raise _Refused(f"more than {MOST_VALUES:,} values")
     if isinstance(value, _Array):
         return value.value
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, seen) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
+        return type(value)(_plain(item, seen) for item in value)
     if callable(value):
         raise _Refused("a function by itself")
     return value

@@ -1,6 +1,6 @@
 """Every photo of the corpus through the door of the page and of the command line: sentence, seconds, memory.
 
-    python tests/hostile/measure.py [NAME ...]
+python tests/hostile/measure.py [NAME ...]
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float) 
         if name not in todo:
             found[name] = models.segment(name, photo, threshold)
     for name in todo:
-        yield panels(f"{title(name)} is looking at the photo.")
+        yield panels(f"{escape(title(name))} is looking at the photo.")
         for progress in models.waiting(name):
             yield gr.skip(), gr.skip(), progress
         started = time.perf_counter()
@@ -174,7 +174,7 @@ def class_table(split: Choice | None, found: dict[Choice, Segmentation], served:
 def summary(shown: Shown, found: dict[Choice, Segmentation], problems: dict[Choice, str], seconds: float) -> str:
     """The last status: which models answered, and how long those took that had to run."""
     height, width = shown.full_size
-    text = f"{' · '.join(title(name) for name in found) or 'No model'} on {width} × {height} pixels"
+    text = f"{' · '.join(escape(title(name)) for name in found) or 'No model'} on {width} × {height} pixels"
     if seconds:
         text += f" in {seconds:.1f} s"
     return text + "." + "".join(f" {escape(title(name))}: {escape(problem)}" for name, problem in problems.items())
