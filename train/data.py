@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,16 +29,27 @@ def open_datasets(config: TrainConfig) -> tuple[FolderDataset, FolderDataset]:
             FolderDataset(config.data, config.val_list, cache=config.cache),
         )
     names = FolderDataset(config.data, config.train_list).names
-    # One fixed choice for every run: settings are compared on the same held-out photos.
-    held = set(np.random.default_rng(0).permutation(len(names))[: round(config.hold_out * len(names))].tolist())
-    if not 0 < len(held) < len(names):
-        raise ConfigError(f"hold_out={config.hold_out} of {len(names)} photos leaves nothing to train on or evaluate")
-    kept = [name for index, name in enumerate(names) if index not in held]
-    held_out = [name for index, name in enumerate(names) if index in held]
+    held_out = held_out_names(names, config.hold_out)
+    held = set(held_out)
+    kept = [name for name in names if name not in held]
     return (
         FolderDataset(config.data, names=kept, cache=config.cache),
         FolderDataset(config.data, names=held_out, cache=config.cache),
     )
+
+
+def held_out_names(names: Sequence[str], share: float) -> list[str]:
+    """The photos that a run with `hold_out=share` does not train on, in the order of the list.
+
+    One fixed choice for every run: settings are compared on the same held-out photos.
+
+    Raises:
+        ConfigError: it leaves nothing to train on, or nothing to evaluate.
+    """
+    held = set(np.random.default_rng(0).permutation(len(names))[: round(share * len(names))].tolist())
+    if not 0 < len(held) < len(names):
+        raise ConfigError(f"hold_out={share} of {len(names)} photos leaves nothing to train on or evaluate")
+    return [name for index, name in enumerate(names) if index in held]
 
 
 def load_split_of(config: DataSettings, dataset: FolderDataset) -> Split:
