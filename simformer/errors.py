@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,10 +36,17 @@ class UnknownClassError(SimFormerError):
 def exit_on_error() -> Iterator[None]:
     """How every command ends when its user has something to mend.
 
-    A SimFormerError inside ends the process with exit status 1 and its sentence, no traceback, on stderr.
+    A SimFormerError inside, or a full disk, ends the process with exit status 1 and its sentence, no traceback, on
+    stderr.
     """
     try:
         yield
     except SimFormerError as error:
         print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:  # of what is not written by `simformer.utils.files`, such as a log
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f"cannot write {error.filename}: " if error.filename else ""
+        print(f"Error: {where}the disk is full", file=sys.stderr)
         raise SystemExit(1) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from simformer.errors import DatasetError, SimFormerError
 from simformer.evaluation import Scores, evaluate
 from simformer.predictor import Predictor
 from simformer.splits import ALL_BASE, Split
-from simformer.utils.files import make_folder
+from simformer.utils.files import make_folder, only_one
 from train.config import TrainConfig
 from train.data import batches, load_split_of, open_datasets, pseudo_dataset, training_roles, training_stream
 from train.evaluation.health import check_health, warning
@@ -96,16 +96,18 @@ def train(config: TrainConfig, *, resume: bool = False) -> Outcome | None:
         None in all processes but the first.
 
     Raises:
-        SimFormerError: unusable data, configuration or state, or the training diverges.
+        SimFormerError: unusable data, configuration or state, another process trains in the same folder, or the
+            training diverges.
         Interrupted: SIGTERM or Ctrl-C, after saving.
     """
-    run = prepare(config, resume)
-    loop(run)
-    run.accelerator.end_training()
-    return finish(run) if run.accelerator.is_main_process else None
+    with ExitStack() as held:
+        run = prepare(config, resume, held)
+        loop(run)
+        run.accelerator.end_training()
+        return finish(run) if run.accelerator.is_main_process else None
 
 
-def prepare(config: TrainConfig, resume: bool) -> Run:
+def prepare(config: TrainConfig, resume: bool, held: ExitStack) -> Run:
     """Everything that a step needs. What cannot work, and another run's folder, is found here, before any step."""
     commit = commit_id()  # now: the history may move on while the run goes
     accelerator = make_accelerator(config)
@@ -136,6 +138,8 @@ def prepare(config: TrainConfig, resume: bool) -> Run:
         task.to(memory_format=torch.channels_last)
     model, optimizer = accelerator.prepare(task, optimizer)
     make_folder(config.out)
+    if accelerator.is_main_process:
+        held.enter_context(only_one(config.out, "a training"))
     writer = SummaryWriter(config.out / "tensorboard") if accelerator.is_main_process else None
     share = (accelerator.process_index, accelerator.num_processes)
     distilled = maps if config.distill_from == "partial_labels" else None

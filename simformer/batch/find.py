@@ -98,9 +98,9 @@ def _visible(names: Sequence[str]) -> list[str]:
 
 def _without_repeats(photos: Iterable[PhotoFile]) -> Iterator[PhotoFile]:
     """One photo may be named twice: by itself and by its folder, or by two paths."""
-    seen: set[tuple[str, Path]] = set()
+    seen: set[tuple[str, str]] = set()
     for photo in photos:
-        key = (photo.name, photo.path.resolve())
+        key = (photo.name, os.path.realpath(photo.path))  # not resolve, which fails on a link to itself
         if key not in seen:
             seen.add(key)
             yield photo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,13 +83,12 @@ def summary(table: list[ClassRow], unsure: float) -> str:
 def write_results(result: Segmentation, table: list[ClassRow], stem: Path, name: str, origin: MadeFrom | None) -> None:
     """Write STEM.png (palette PNG of class indices) and STEM.json, in folders made where they are missing.
 
-    The label map comes last, and an old one goes first: whenever the run stops, a label map that is there
-    belongs to the table beside it.
+    A label map that is there is replaced only by a finished one, then its table; of a new one the table comes first.
+    Whenever the run stops, what is there belongs together or is made again by the next run.
 
     Raises:
         SimFormerError: a STEM.png or STEM.json is there that no earlier run has written; a file or folder cannot be
             written.
-        OSError: the old STEM.png cannot be removed.
     """
     labels, earlier = label_file(stem), _read(table_file(stem))
     if "made_from" not in earlier and (earlier or labels.exists()):
@@ -106,10 +106,18 @@ def write_results(result: Segmentation, table: list[ClassRow], stem: Path, name:
         "made_from": None if origin is None else asdict(origin),
     }
     make_folder(stem.parent)
-    labels.unlink(missing_ok=True)
-    with atomic_write(table_file(stem)) as file:
+    writers = [partial(_write_table, table_file(stem), content), partial(_write_labels, labels, result)]
+    for write in reversed(writers) if labels.exists() else writers:
+        write()
+
+
+def _write_table(path: Path, content: dict[str, Any]) -> None:
+    with atomic_write(path) as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False).encode())
-    with atomic_write(labels) as file:
+
+
+def _write_labels(path: Path, result: Segmentation) -> None:
+    with atomic_write(path) as file:
         result.label_image().save(file, format="PNG")
 
 

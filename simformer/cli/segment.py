@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -250,7 +251,7 @@ class ClusterRun(Run):
 
         if jobs:
             # A worker has another working directory.
-            absolute = [replace(job, path=job.path.resolve(), stem=job.stem.absolute()) for job in jobs]
+            absolute = [replace(job, path=job.path.absolute(), stem=job.stem.absolute()) for job in jobs]
             outcomes = segment_on(self.cluster, absolute, self.weights_file, self.device, self.threshold, self.batch)
             yield from ((jobs[index], outcome) for index, outcome in outcomes)
 
@@ -273,7 +274,7 @@ class Names:
 
     def __init__(self, out: Path, photos: Iterable[PhotoFile]):
         self.out = out
-        self.photos = {photo.path.resolve() for photo in photos}
+        self.photos = {os.path.realpath(photo.path) for photo in photos}
         self.taken: dict[str, Path] = {}
 
     def take(self, stem: str, path: Path) -> None:
@@ -287,7 +288,7 @@ class Names:
         earlier = self.taken.get(photo.stem.casefold())
         if earlier is not None:
             raise SimFormerError(f"its results would replace those of {earlier}, which has the same name")
-        target = label_file(self.out / photo.stem).resolve()
+        target = os.path.realpath(label_file(self.out / photo.stem))
         if target in self.photos:
             raise SimFormerError(f"its label map would replace the photo {target}; choose another folder with --out")
         if not photo.name.isprintable():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Sequence
@@ -84,19 +85,12 @@ def _name(source: ImageSource) -> str:
     return inner if isinstance(inner, str) else "the image"
 
 
-def _open(
-    source: str | Path | bytes | BinaryIO, name: str, max_pixels: int, formats: Sequence[str]
-) -> Image.Image:
+def _open(source: str | Path | bytes | BinaryIO, name: str, max_pixels: int, formats: Sequence[str]) -> Image.Image:
     try:
         if isinstance(source, bytes | bytearray | memoryview):
             source = io.BytesIO(source)
         elif isinstance(source, str | Path):
-            if os.path.isdir(source):
-                raise ImageError(f"{name} is a folder, not an image")
-            if os.path.exists(source) and not os.path.isfile(source):
-                raise ImageError(f"{name} is a device or a pipe, not an image")
-            if os.path.exists(source) and os.path.getsize(source) == 0:
-                raise ImageError(f"{name} is an empty file")
+            _check_file(source, name)
         elif not hasattr(source, "read"):
             raise ImageError(f"an image cannot be read from a {type(source).__name__}")
         return Image.open(source, formats=formats)
@@ -106,8 +100,22 @@ def _open(
         raise ImageError(f"{name} may not be read (permission denied)") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not an image of a known format (such as JPEG, PNG or WebP)") from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ImageError(f"{name} is a link that leads to itself") from error
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name} is too large: at most {max_pixels:,} pixels are accepted") from error
+
+
+def _check_file(path: str | Path, name: str) -> None:
+    """A path that leads nowhere passes: opening it says why."""
+    if os.path.isdir(path):
+        raise ImageError(f"{name} is a folder, not an image")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ImageError(f"{name} is a device or a pipe, not an image")
+    if os.path.exists(path) and os.path.getsize(path) == 0:
+        raise ImageError(f"{name} is an empty file")
 
 
 def _check_size(name: str, size: tuple[int, ...], max_pixels: int, max_side: int) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -350,5 +351,5 @@ def test_a_network_that_leans_on_dropout_is_named(settings, monkeypatch, capsys)
 
 def test_no_novel_class_says_that_it_trains_an_oracle(settings, capsys):
     for changes, told in (({"novel": []}, 1), ({"novel": [], "split": "all_base"}, 0), ({}, 0)):
-        engine.prepare(settings(**changes), resume=False)
+        engine.prepare(settings(**changes), False, ExitStack())
         assert capsys.readouterr().err.count("this trains FullyOracle") == told
