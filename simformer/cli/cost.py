@@ -11,7 +11,7 @@ import typer
 from simformer.errors import ConfigError
 
 if TYPE_CHECKING:
-    from simformer.costs import ClassFrequency, CostInputs, Expected, Scenario
+    from simformer.costs import ClassFrequency, CostInputs, Decisions, Expected, Scenario
     from simformer.costs.plan import Plan
 
 DATASET = "msrc21"
@@ -47,6 +47,10 @@ def cost(
     box_seconds: Annotated[float | None, typer.Option(help="For a box around an instance.")] = None,
     mask_seconds: Annotated[float | None, typer.Option(help="For the mask of an instance.")] = None,
     budget: Annotated[float | None, typer.Option(help="Find the best classes to mask for this money.")] = None,
+    wish: Annotated[
+        list[str] | None,
+        typer.Option(help="Asked of the best classes for the budget, such as 'person at least 60'. Repeat for more."),
+    ] = None,
     results: Annotated[Path | None, typer.Option(help="Folder of measured results.")] = None,
     schedule: Annotated[
         str | None, typer.Option(help="Which table of them; by default one that has measured the classes.")
@@ -59,6 +63,7 @@ def cost(
     """Print hours, money and expected mIoU of all masks, weak-shot and image labels only."""
     from simformer.costs.plan import plan_for
     from simformer.costs.typed import read_inputs
+    from simformer.costs.wishes import read_wishes
     from simformer.results import RESULTS_FOLDER, read_results, to_csv
     from simformer.utils.files import atomic_write
 
@@ -82,6 +87,7 @@ def cost(
         dataset=dataset,
         expected_from=schedule and f"{dataset or DATASET}/{schedule}",
         budget=budget,
+        wishes=read_wishes(wish),
     )
     answer = found.answer()
     if plan is not None:
@@ -113,6 +119,7 @@ def _text(plan: Plan) -> str:
             f"  masks for: {', '.join(plan.best.masked) or 'no class'}",
             f"  {plan.best.how}",
         ]
+    lines += _decision_lines(plan.decisions)
     lines += ["", "If a mask takes longer or shorter, weak-shot costs"]
     for row in plan.sensitivity:
         lines.append(f"  x{row.factor:<5g} {row.weak_shot:>14,.2f} {unit}  (all masks {row.all_masks:,.2f})")
@@ -137,6 +144,22 @@ def _scenario_lines(inputs: CostInputs, scenarios: list[Scenario]) -> list[str]:
             shown = ", ".join(expected.missing[:5]) + (", ..." if len(expected.missing) > 5 else "")
             count = f"{len(expected.missing)} of {expected.counted}"
             lines.append(f"  Without a measurement in this role: {count} classes ({shown})")
+    return lines
+
+
+def _decision_lines(decisions: Decisions | None) -> list[str]:
+    """Classes by decision; how often undecided ones get masks; the next training."""
+    if decisions is None:
+        return []
+    lines = ["  decided by how many resampled fits of the expectation have a class masked in their best choice:"]
+    for verdict in ("mask", "labels will do", "undecided"):
+        rows = [row for row in decisions.classes if row.decision == verdict]
+        if rows:
+            lines.append(f"    {verdict}: " + ", ".join(f"{row.class_name} ({row.share:.0%})" for row in rows))
+    if decisions.next_training is not None:
+        novel = ", ".join(decisions.next_training.novel)
+        part = decisions.next_training.settles
+        lines.append(f"  the next training that would settle most ({part:.0%} of what is open): novel {novel}")
     return lines
 
 

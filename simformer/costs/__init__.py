@@ -1,6 +1,7 @@
 """What annotation costs, what mIoU it buys, and which classes to mask for a budget."""
 
 from simformer.costs.budget import Best, Wishes, best_for_budget, frontier, goal_of, sensitivity
+from simformer.costs.decisions import Decision, Decisions, NextTraining
 from simformer.costs.expected import Expectation, Expected, NotMeasured, PaperSplits
 from simformer.costs.frequency import ClassFrequency, csv_frequency, folder_frequency, shipped_frequency
 from simformer.costs.inputs import (
@@ -37,10 +38,13 @@ __all__ = [
     "ClassFrequency",
     "Cost",
     "CostInputs",
+    "Decision",
+    "Decisions",
     "Expectation",
     "Expected",
     "Kind",
     "KindCost",
+    "NextTraining",
     "NotMeasured",
     "PaperSplits",
     "PlanRow",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from simformer.costs.efficient import efficient_order
 from simformer.costs.expected import Expectation
@@ -18,6 +18,7 @@ from simformer.costs.scenarios import Scenario, Sensitivity, plan_cost, priced
 from simformer.costs.search import Goal, greedy, search
 from simformer.errors import ConfigError
 from simformer.splits import class_index
+from simformer.utils.validation import first_problem
 
 _ALL_CHOICES = 11
 
@@ -36,8 +37,15 @@ class Wishes(Model):
     masks: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.weights or self.least or self.masks or self.labels)
+    @classmethod
+    def checked(
+        cls, weights: Mapping[str, float], least: Mapping[str, float], masks: Sequence[str], labels: Sequence[str]
+    ) -> Wishes:
+        """From what was typed. Raises ConfigError for a number that is none."""
+        try:
+            return cls(weights=dict(weights), least=dict(least), masks=tuple(masks), labels=tuple(labels))
+        except ValidationError as error:
+            raise ConfigError(first_problem(error)) from error
 
 
 class Best(Scenario):

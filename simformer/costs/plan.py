@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from simformer import costs
+from simformer.costs.decisions import Decisions, decide
 from simformer.costs.evidence import NOT_MEASURED, default_expectation, expectation
 from simformer.costs.role_expectation import RoleExpectation
 from simformer.costs.roles import present_roles
@@ -33,6 +34,7 @@ class Plan:
         efficient: the frontier of expected mIoU against money; empty without measurements.
         present: the present roles.
         best: the best roles for the budget; None without a budget, or for the reason in `problem`.
+        decisions: how sure every class's role in them is; None where there are none.
         rows, best_rows: class by class, with the present roles and with the best.
     """
 
@@ -44,6 +46,7 @@ class Plan:
     present: costs.Scenario
     best: costs.Best | None
     problem: str
+    decisions: Decisions | None
     sensitivity: list[costs.Sensitivity]
     kinds: list[costs.KindCost]
     rows: list[costs.PlanRow]
@@ -62,6 +65,7 @@ class Plan:
             "wishes": self.wishes,
             "scenarios": self.scenarios,
             "best_for_budget": self.best,
+            "decisions": self.decisions,
             "frontier": self.efficient,
             "sensitivity": self.sensitivity,
             "kinds": self.kinds,
@@ -163,6 +167,7 @@ def make_plan(
         present=present,
         best=best,
         problem=problem,
+        decisions=decide(inputs, known, budget, wishes) if best and known and budget is not None else None,
         sensitivity=costs.sensitivity(
             inputs, present.masked, expectation=expectation, wishes=wishes, best=best, budget=budget
         ),

@@ -11,6 +11,7 @@ from gradio.events import api
 from simformer import costs as planner
 from simformer.costs.plan import plan_for
 from simformer.costs.typed import read_inputs
+from simformer.costs.wishes import read_wishes
 from simformer.errors import SimFormerError
 from simformer.results import (
     RESULTS_FOLDER,
@@ -41,6 +42,7 @@ class CostsAnswer(TypedDict):
     scenarios: list[planner.Scenario]
     wishes: planner.Wishes
     best_for_budget: planner.Best | None
+    decisions: planner.Decisions | None
     frontier: list[planner.Scenario]
     sensitivity: list[planner.Sensitivity]
     kinds: list[planner.KindCost]
@@ -110,6 +112,7 @@ class Endpoints:
         currency: str = "USD",
         budget: float | None = None,
         expected_from: str | None = None,
+        wishes: list[str] | None = None,
     ) -> CostsAnswer:
         """What annotation costs, what mIoU to expect of it, and which classes to mask for a budget.
 
@@ -125,18 +128,28 @@ class Endpoints:
             currency: Shown beside amounts.
             budget: Find the best classes to mask for this money; null for none.
             expected_from: DATASET/TABLE of measured results, or "paper" (COCO-Stuff-10K); null for
-                what has measured these classes, or else the first there is.
+                what has measured these classes, or else the shares of full masks' IoU that novel classes keep.
+            wishes: "CLASS at least IOU" (percent), "CLASS weight NUMBER", "CLASS masks" or "CLASS labels", each for
+                the best classes for the budget; null for none.
 
         Returns:
-            Three scenarios, the best classes for the budget, the frontier of mIoU against money, the sensitivity to
-            the time a mask takes, the cost of each kind of annotation, and the plans class by class: with the present
-            roles, and with the best for the budget (empty without one).
+            Three scenarios, the best classes for the budget and how sure each decision is, the frontier of mIoU against
+            money, the sensitivity to the time a mask takes, the cost of each kind of annotation, and the plans class by
+            class: with the present roles, and with the best for the budget (empty without one).
         """
         try:
             frequencies = planner.shipped_frequency() if classes is None else classes
             inputs = read_inputs(images, frequencies, seconds or {}, hourly_rate, quality_control, instances, currency)
             cells = read_results(self.folder)
-            plan = plan_for(inputs, cells, masked=masked, split=split, expected_from=expected_from, budget=budget)
+            plan = plan_for(
+                inputs,
+                cells,
+                masked=masked,
+                split=split,
+                expected_from=expected_from,
+                budget=budget,
+                wishes=read_wishes(wishes),
+            )
             return CostsAnswer(**plan.answer())
         except SimFormerError as error:
             raise failure(error) from error

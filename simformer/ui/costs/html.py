@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from simformer.costs import Expected, KindCost, PlanRow, Scenario, Sensitivity, annotation_costs
+from simformer.costs import Decisions, Expected, KindCost, PlanRow, Scenario, Sensitivity, annotation_costs
 from simformer.costs.plan import Plan
 from simformer.results import to_csv
 from simformer.ui.parts.html import chip, download_link, hint, html_table, iou_text, swatch, wrapped
@@ -18,6 +18,8 @@ KIND_LABELS = {
     "box": "Box",
     "mask": "Mask",
 }
+
+VERDICTS = {"mask": "Mask", "labels will do": "Labels will do", "undecided": "Undecided"}
 
 
 def scenarios_html(scenarios: Sequence[Scenario], currency: str) -> str:
@@ -73,7 +75,28 @@ def best_html(plan: Plan, budget: float | None, currency: str) -> str:
         )
     )
     lines.append(hint(escape(f"{best.how} {best.expected.note}")))
+    if plan.decisions is not None:
+        lines.append(decisions_html(plan.decisions))
     return "".join(lines)
+
+
+def decisions_html(decisions: Decisions) -> str:
+    """Every class under its decision, with the share of resampled fits that mask it, and the next training."""
+    rows = []
+    for verdict, words in VERDICTS.items():
+        found = [row for row in decisions.classes if row.decision == verdict]
+        listed = ", ".join(f"{escape(row.class_name)} {row.share:.0%}" for row in found)
+        rows.append([words, str(len(found)), wrapped(listed) if found else "–"])
+    text = html_table(
+        "How sure: of the resampled fits, so many mask a class in their best choice", ["", "", "Classes"], rows
+    )
+    following = decisions.next_training
+    if following is not None:
+        text += hint(
+            f"The training that would tell most ({following.settles:.0%} of what is open): novel "
+            f"{escape(', '.join(following.novel))}, masks for all others."
+        )
+    return text
 
 
 def sensitivity_html(rows: Sequence[Sensitivity], currency: str) -> str:

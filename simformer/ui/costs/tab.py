@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from simformer.costs.evidence import default_expectation, expectation_choices
 from simformer.costs.plan import plan_for
 from simformer.costs.roles import FIRST_SPLIT, matching_datasets, roles_for, split_masked
 from simformer.costs.typed import folder_rows, frequencies, frequency_rows, read_inputs, uploaded_rows
+from simformer.costs.wishes import WORDS, read_wishes
 from simformer.errors import SimFormerError
 from simformer.results import ResultCell, read_results
 from simformer.splits import ALL_BASE, Roles, split_label, split_names
@@ -68,6 +70,7 @@ def calculate(
     instances: float,
     budget: float | None,
     expected_from: str,
+    wishes: str,
     *seconds: float,
 ) -> tuple[Any, ...]:
     """All outputs of the tab from all its inputs.
@@ -75,16 +78,14 @@ def calculate(
     Args:
         classes: rows of the table of classes. masked: classes that get masks at present.
         quality_control: percent of the annotation time.
-        budget: None = no budget is set. expected_from: a key of `expectation_choices`.
+        budget: None = no budget is set. expected_from: a key of `expectation_choices`. wishes: as `read_wishes`.
         seconds: per annotation, in the order of `KINDS`.
 
     Returns:
         Scenarios (HTML), frontier (plot), hint in its place, best for the budget (HTML), its classes, sensitivity
         (plot, HTML), kinds (HTML), plan (HTML), and the two buttons on the best classes. While a number is being
-        typed, that is as long as one is empty, nothing changes.
-
-    Raises:
-        gr.Error: one sentence on the value that does not fit.
+        typed, that is as long as one is empty, nothing changes. Where a value does not fit, a sentence on it stands
+        in the scenarios' place and all else is empty: no answer to other inputs stays.
     """
     if None in (images, hourly_rate, quality_control, instances, *seconds):
         return (gr.skip(),) * 11
@@ -99,9 +100,18 @@ def calculate(
             currency,
         )
         cells = _cells(results_folder)
-        plan = plan_for(inputs, cells, masked=masked, expected_from=expected_from, budget=budget)
+        plan = plan_for(
+            inputs,
+            cells,
+            masked=masked,
+            expected_from=expected_from,
+            budget=budget,
+            wishes=read_wishes(wishes),
+        )
     except SimFormerError as error:
-        raise failure(error) from error
+        nothing = gr.Button(interactive=False)
+        said = f'<p class="hint" role="alert"><strong>{escape(failure(error).message)}</strong></p>'
+        return said, gr.Plot(None, visible=False), "", "", None, None, "", "", "", nothing, nothing
     unit = inputs.currency
     found = plan.best is not None
     return (
@@ -262,6 +272,11 @@ def build(context: PageContext) -> None:
             budget = gr.Number(
                 FIRST_BUDGET, label="Budget", info="The most that annotation may cost.", elem_id="cost-budget"
             )
+            wishes = gr.Textbox(
+                label="What you ask of the best classes",
+                info=f"One a line, or with semicolons: {WORDS}",
+                elem_id="cost-wishes",
+            )
             best = gr.HTML(elem_id="cost-best")
             with gr.Row():
                 take_best = gr.Button("Make them the present roles", interactive=False, elem_id="cost-take-best")
@@ -282,16 +297,15 @@ def build(context: PageContext) -> None:
         gr.HTML(sources_html())
     best_masked = gr.State(None)
 
-    inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, *seconds]
+    inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, *seconds]
     outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,
                send_best]  # fmt: skip
 
     def update(*values: Any) -> tuple[Any, ...]:
         return calculate(folder, *values)
 
-    typed = [
-        item.input for item in (images, classes, rate, currency, control, instances, budget, expected_from, *seconds)
-    ]
+    fields = (images, classes, rate, currency, control, instances, budget, expected_from, wishes, *seconds)
+    typed = [item.input for item in fields]
     quietly = partial(listen, progress="minimal")
     quietly([*typed, context.page.load], update, inputs, outputs, last=True)
     quietly(masked.change, update, inputs, outputs, last=True)

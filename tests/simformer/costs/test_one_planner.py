@@ -33,6 +33,7 @@ def drawn(seed: int) -> dict:
         "quality_control": draw.choice([0, 1, 20, 250]),
         "instances": round(draw.uniform(1, 5), 2),
         "currency": draw.choice(["USD", "EUR"]),
+        "wishes": draw.sample([f"{names[0]} weight 3", f"{names[1]} at least 5", f"{names[2]} labels"], 2),
         "seconds": {kind: round(draw.uniform(0.5, 200), 1) for kind in KINDS},
     }
 
@@ -42,7 +43,8 @@ def asked_of_page(folder, typed, budget):
     names = ("scenarios", "frontier", "no_frontier", "best", "best_masked", "changes", "changes_table", "kinds", "plan")
     values = calculate(
         folder, typed["images"], rows, typed["masked"], typed["hourly_rate"], typed["currency"],
-        typed["quality_control"], typed["instances"], budget, "msrc21/synthetic", *typed["seconds"].values(),
+        typed["quality_control"], typed["instances"], budget, "msrc21/synthetic",
+        "\n".join(typed["wishes"]), *typed["seconds"].values(),
     )  # fmt: skip
     return dict(zip(names, values, strict=False))
 
@@ -53,6 +55,7 @@ def asked_of_command(folder, typed, budget, tmp_path):
     csv_file.write_text("\n".join(["class,share,instances", *lines]))
     words = ["--json", "--results", folder, "--csv", csv_file, "--budget", budget]
     words += [word for name in typed["masked"] for word in ("--mask", name)]
+    words += [word for line in typed["wishes"] for word in ("--wish", line)]
     words += ["--images", typed["images"], "--rate", typed["hourly_rate"], "--currency", typed["currency"]]
     words += ["--quality-control", typed["quality_control"], "--instances", typed["instances"]]
     for kind, seconds in typed["seconds"].items():
@@ -76,6 +79,8 @@ def test_page_endpoint_and_command_answer_alike(synthetic_results, tmp_path, see
 
     shown = asked_of_page(synthetic_results, typed, budget)
     assert shown["best_masked"] == answer["best_for_budget"]["masked"]
+    for row in answer["decisions"]["classes"]:
+        assert f"{row['class_name']} {row['share']:.0%}" in shown["best"]
     for file, rows in (("plan.csv", answer["plan"]), ("plan_for_budget.csv", answer["plan_for_budget"])):
         saved = saved_csv(shown["plan"], file)
         assert [row["class_name"] for row in saved] == [row["class_name"] for row in rows]

@@ -59,7 +59,7 @@ def answer(folder, **changes):
     values = {
         "images": 100, "classes": frequency_rows(shipped_frequency()), "masked": split_masked("msrc21", "s1"),
         "hourly_rate": 15.0, "currency": "USD", "quality_control": 20.0, "instances": 1.87, "budget": None,
-        "expected_from": "msrc21/synthetic",
+        "expected_from": "msrc21/synthetic", "wishes": "",
     }  # fmt: skip
     seconds = [SECONDS[kind] for kind in KINDS]
     names = (
@@ -267,6 +267,7 @@ def test_nothing_changes_while_a_number_is_being_typed(tmp_path):
         ({"quality_control": -1}, "quality_control"),
         ({"currency": " "}, "currency"),
         ({"budget": -1}, "the budget is"),
+        ({"wishes": "cow is nice"}, "is no wish"),
         ({"classes": [["cow", "x", 1]]}, "cow"),
         ({"masked": ["horse"]}, "horse"),
         ({"expected_from": "nowhere/at_all"}, "no measured results"),
@@ -274,10 +275,11 @@ def test_nothing_changes_while_a_number_is_being_typed(tmp_path):
 )
 def test_a_value_that_does_not_fit_is_one_sentence(tmp_path, changes, words):
     changes = {"expected_from": NOT_MEASURED, **changes}
-    with pytest.raises(gr.Error) as error:
-        answer(tmp_path, **changes)
-    assert words in error.value.message
-    assert "Traceback" not in error.value.message and "\n" not in error.value.message
+    shown = answer(tmp_path, **changes)
+    assert words in shown["scenarios"] and "Traceback" not in shown["scenarios"] and "<table" not in shown["scenarios"]
+    # No answer to earlier inputs stays.
+    assert [shown[name] for name in ("best", "plan", "kinds", "changes_table")] == [""] * 4
+    assert shown["best_masked"] is None and not shown["take"].interactive and not shown["frontier"].visible
 
 
 # ------------------------------------------------------------------------------------ own classes
