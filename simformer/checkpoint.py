@@ -75,7 +75,7 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     state = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+        state.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return state.hexdigest()
 
 
@@ -99,7 +99,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], Card]:
     return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, card
 
 
-def build_network(card: Card) -> nn.Module:
+def build_network(card: Card) -> SimFormer | CamNetwork:
     """The network a card describes, with random weights and the card's normalization.
 
     Its weights are laid out channels last, which is 10 to 20% faster on CPUs.
@@ -108,23 +108,25 @@ def build_network(card: Card) -> nn.Module:
         CheckpointError: the card's architecture is not a valid configuration, or contradicts its class list.
         ConfigError: the backbone cannot be made.
     """
-    make_config, make_network = (CamConfig, CamNetwork) if card.kind == "cam" else (ModelConfig, SimFormer)
     try:
-        config = make_config(**card.architecture)
+        config = (CamConfig if card.kind == "cam" else ModelConfig)(**card.architecture)
     except ValidationError as error:
         raise CheckpointError(f"the card's architecture cannot be used: {first_problem(error)}") from error
     if config.num_classes != len(card.classes):
         raise CheckpointError(
             f"the card's network has {config.num_classes} classes but its class list {len(card.classes)}"
         )
-    network = make_network(config, pretrained=False)
+    if isinstance(config, CamConfig):
+        network = CamNetwork(config, pretrained=False)
+    else:
+        network = SimFormer(config, pretrained=False)
     for name, values in (("mean", card.mean), ("std", card.std)):
         buffer = network.get_buffer(name)
         buffer.copy_(torch.tensor(values).view_as(buffer))
     return network
 
 
-def load_network(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn.Module, Card]:
+def load_network(path: str | Path, device: str | torch.device = "cpu") -> tuple[SimFormer | CamNetwork, Card]:
     """The network of a weights file, in evaluation mode on `device`, and its card.
 
     Raises:

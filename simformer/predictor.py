@@ -14,14 +14,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
+from simformer.cam import CamNetwork
 from simformer.checkpoint import load_network
 from simformer.errors import ConfigError
 from simformer.inference.exact import STRIDE, exact_labels, last_predictions, score_tiles
 from simformer.inference.resampling import labels_from_scores, upsampled_tiles
-from simformer.inference.shared_backbone import share
-from simformer.model import compose_score_maps
+from simformer.inference.shared_backbone import SharedBackbones
+from simformer.model import SimFormer, compose_score_maps
 from simformer.segmentation import Queries, Segmentation
 from simformer.utils.images import load_image
 from simformer.utils.validation import first_problem
@@ -81,27 +82,24 @@ class Predictor:
         network: SimFormer or CamNetwork in evaluation mode.
         card: its card.
         name: what `Segmentation.model` says.
-        inference: scales, flips and, of "cam" networks, presence threshold; None takes the card's.
-        exact: SimFormer only: label maps from masks upsampled before score maps are composed, as the paper's network
-            defines it; slower, and different near borders (see `simformer.inference.exact`). Score maps stay those at
-            stride 4.
+        inference: how it is used; None takes the card's word. Exact inference is about label maps: score maps stay
+            those at stride 4.
 
     Raises:
         ConfigError: exact inference is asked of a network without masks, or with several views.
     """
 
     def __init__(
-        self, network: nn.Module, card: Card, name: str, *, inference: Inference | None = None, exact: bool = False
+        self, network: SimFormer | CamNetwork, card: Card, name: str, *, inference: Inference | None = None
     ) -> None:
-        if exact and card.kind == "cam":
-            raise ConfigError(f"{name} is a CAM network: exact inference is about masks, which it does not have")
         self.network = network
         self.card = card
         self.name = name
         self.inference = inference or card.inference
-        if exact and not self._sees_photo_as_it_is:
-            raise ConfigError("exact inference sees the photo once: it goes without scales and flips")
-        self.exact = exact
+        if self.inference.exact and card.kind == "cam":
+            raise ConfigError(f"{name} is a CAM network: exact inference is about masks, which it does not have")
+        if self.inference.exact and not self.inference.as_it_is:
+            raise ConfigError(f"{name} cannot be exact: exact inference sees the photo once, without scales and flips")
         self.device = next(network.parameters()).device
 
     @classmethod
@@ -113,7 +111,8 @@ class Predictor:
         scales: Sequence[float] | None = None,
         flip: bool | None = None,
         present_threshold: float | None = None,
-        exact: bool = False,
+        exact: bool | None = None,
+        backbones: SharedBackbones | None = None,
     ) -> Predictor:
         """Load weights by name ("split1", "cam", "oracle") or path.
 
@@ -123,23 +122,26 @@ class Predictor:
             scales, flip: multiples of the image size at which the network sees the photo, and whether mirrored
                 too; the score maps are averaged. None takes the card's word: (1.0,) and False unless it says otherwise.
             present_threshold: a "cam" network gives maps to classes of at least this probability (0 to 1).
-            exact: as in `Predictor`.
+            exact: label maps at full resolution, as the paper's network defines them (`Inference`); None takes the
+                card's word: True of weights that `convert` made.
+            backbones: those of other predictors, one of which this one takes in place of its own where it is equal:
+                a photo that several look at goes through it once.
 
         Raises:
             CheckpointError: the weights cannot be found or used.
             ConfigError: a scale is not in (0, 8], the threshold is not in 0 to 1, there is no such device, or exact
-                inference is asked of a "cam" network.
+                inference is asked of a "cam" network, or with several views.
         """
         path = find_weights(name_or_path)
         network, card = load_network(path, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        speed_up(network)
-        wanted = {"scales": scales, "flip": flip, "present_threshold": present_threshold}
+        speed_up(network, backbones or SharedBackbones())
+        wanted = {"scales": scales, "flip": flip, "present_threshold": present_threshold, "exact": exact}
         given = {key: value for key, value in wanted.items() if value is not None}
         try:
             inference = Inference.model_validate({**card.inference.model_dump(), **given})
         except ValidationError as error:
             raise ConfigError(f"{path.stem} cannot be used so: {first_problem(error)}") from error
-        return cls(network, card, path.stem, inference=inference, exact=exact)
+        return cls(network, card, path.stem, inference=inference)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -156,7 +158,8 @@ class Predictor:
         """Segment one photo.
 
         Args:
-            image: anything `load_image` takes: path, bytes, file, PIL image, array (H x W x 3 uint8, RGB).
+            image: anything `load_image` takes: path, bytes, file, PIL image, array (H x W x 3 uint8, RGB), tensor (the
+                same, 3 x H x W).
             threshold: pixels whose best score is below it become 255, "unsure".
 
         Returns:
@@ -226,54 +229,50 @@ class Predictor:
         return torch.cat([scores for _, scores in tiles], dim=1)
 
     def _predict(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
-        if self.card.kind == "cam":
-            return self._cam(photos)
-        return self._exactly(photos) if self.exact else self._simformer(photos)
+        if isinstance(self.network, CamNetwork):
+            return self._cam(self.network, photos)
+        return self._exactly(self.network, photos) if self.inference.exact else self._simformer(self.network, photos)
 
     def _pixels(self, photos: Sequence[PreparedPhoto], number: int = 0) -> Tensor:
         """The photos at one of their scales, by its number: float32, B x 3 x H x W, RGB 0 to 255."""
         arrays = np.stack([photo.inputs[number] for photo in photos])
         return torch.from_numpy(arrays).to(self.device).permute(0, 3, 1, 2).float()
 
-    @property
-    def _sees_photo_as_it_is(self) -> bool:
-        """Whether the network sees a photo once, at scale 1, not mirrored."""
-        return self.inference.scales == (1.0,) and not self.inference.flip
-
-    def _simformer(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
+    def _simformer(self, network: SimFormer, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
         """Score maps, mean over the views, and the proposals of a single view of the photo as it is."""
         size = photos[0].maps_size
-        total: Tensor | None = None
+        total = torch.zeros(())
         mirrors = (False, True) if self.inference.flip else (False,)
         for number in range(len(self.inference.scales)):
             pixels = self._pixels(photos, number)
             for mirrored in mirrors:
-                output = self.network(pixels.flip(-1) if mirrored else pixels, auxiliary=False)
+                output = network(pixels.flip(-1) if mirrored else pixels, auxiliary=False)
                 class_logits = output.class_logits.float()
                 mask_logits = without_padding(output.mask_logits.float(), pixels.shape[-2:])
                 maps = compose_score_maps(class_logits, mask_logits)
                 maps = maps.flip(-1) if mirrored else maps
                 if maps.shape[-2:] != size:
                     maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-                total = maps if total is None else total + maps
+                total = total.to(maps.device) + maps
         means = (total / (len(self.inference.scales) * len(mirrors))).cpu()
-        if not self._sees_photo_as_it_is:
+        if not self.inference.as_it_is:
             return [Prediction(maps) for maps in means]
         of_each = zip(means, class_logits, mask_logits, strict=True)
         return [Prediction(maps, queries_of(*logits)) for maps, *logits in of_each]
 
-    def _exactly(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
+    def _exactly(self, network: SimFormer, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
         predictions = []
         for pixels in self._pixels(photos).split(1):
-            class_logits, mask_logits = last_predictions(self.network, pixels)
-            inside = without_padding(mask_logits, pixels.shape[-2:])
+            class_logits, mask_logits = last_predictions(network, pixels)
+            height, width = pixels.shape[-2:]
+            inside = without_padding(mask_logits, (height, width))
             maps = compose_score_maps(class_logits, inside)[0].cpu()
-            exact = (class_logits[0], mask_logits[0], tuple(pixels.shape[-2:]))
+            exact = (class_logits[0], mask_logits[0], (height, width))
             predictions.append(Prediction(maps, queries_of(class_logits[0], inside[0]), exact))
         return predictions
 
-    def _cam(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
-        maps, probabilities = self.network.activation_maps(
+    def _cam(self, network: CamNetwork, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
+        maps, probabilities = network.activation_maps(
             self._pixels(photos), scales=self.inference.scales, flip=self.inference.flip
         )
         return [
@@ -282,7 +281,7 @@ class Predictor:
         ]
 
 
-def without_padding(mask_logits: Tensor, input_size: tuple[int, int]) -> Tensor:
+def without_padding(mask_logits: Tensor, input_size: Sequence[int]) -> Tensor:
     """Mask logits of an input of (height, width), which the network padded at the right and bottom."""
     height, width = (side // STRIDE for side in input_size)
     return mask_logits[..., :height, :width]
@@ -293,13 +292,13 @@ def queries_of(class_logits: Tensor, mask_logits: Tensor) -> Queries:
     return Queries(class_logits.softmax(-1)[:, :-1].cpu().numpy(), mask_logits.sigmoid().cpu().numpy())
 
 
-def speed_up(network: nn.Module) -> None:
+def speed_up(network: SimFormer | CamNetwork, backbones: SharedBackbones) -> None:
     """Prepares a network in evaluation mode for inference alone: the same function up to rounding, in place.
 
-    Batch norm is folded and channels are stored last, which takes nearly half of the time off on a CPU; a backbone
-    equal to an earlier network's becomes that one.
+    Batch norm is folded and channels are stored last, which takes nearly half of the time off on a CPU; the backbone
+    becomes the equal one of `backbones`, if there is one.
     """
-    network.backbone = share(network.backbone)
+    network.set_submodule("backbone", backbones.share(network.backbone))
     network.to(memory_format=torch.channels_last)
 
 

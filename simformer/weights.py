@@ -138,6 +138,8 @@ class Inference(BaseModel):
         scales: the network sees the photo at these multiples of the card's image size, the maps are averaged.
         flip: it sees each of them mirrored as well.
         present_threshold: classes of at least this probability (0 to 1) are taken to be in the photo; "cam" only.
+        exact: label maps from masks upsampled before score maps are composed, as the paper's network defines it;
+            slower, and different near borders (`simformer.inference.exact`). "simformer" only, no scales or flips.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -145,6 +147,12 @@ class Inference(BaseModel):
     scales: Scales = (1.0,)
     flip: bool = False
     present_threshold: float = Field(default=0.5, ge=0, le=1)
+    exact: bool = False
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether the network sees a photo once, at scale 1, not mirrored."""
+        return self.scales == (1.0,) and not self.flip
 
 
 class Card(BaseModel):

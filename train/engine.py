@@ -251,10 +251,9 @@ def evaluate_task(
     training = task.training
     task.eval()
     card = make_card(task, config, split)
-    views = evaluation_views(config)
-    predictor = Predictor(task.network, card, "training", inference=views, exact=config.exact)
+    predictor = Predictor(task.network, card, "training", inference=evaluation_views(config))
     with cpu_matmul_precision("no"):
-        scores = evaluate(lambda image: predictor.segment(image.permute(1, 2, 0).numpy()).labels, dataset, split.novel)
+        scores = evaluate(lambda image: predictor.segment(image).labels, dataset, split.novel)
     task.train(training)
     return scores
 

@@ -152,7 +152,7 @@ def second_training_name(teacher: str) -> str:
 def evaluation_views(config: TrainConfig) -> Inference:
     """Scales and flips at which a network is measured: several for CAM, one view for all others, as in the paper."""
     if config.method != "cam":
-        return Inference()
+        return Inference(exact=config.exact)
     return Inference(scales=config.cam_scales, flip=config.cam_flip, present_threshold=config.present_threshold)
 
 
@@ -170,6 +170,6 @@ def make_card(task: SegmentationTask | ClassificationTask, config: TrainConfig, 
         std=task.network.backbone.std,
         training=published_settings(config),
         # One view of the photo: what the page can afford. The measured scores are those of `evaluation_views`.
-        inference=Inference(present_threshold=config.present_threshold),
+        inference=Inference(present_threshold=config.present_threshold, exact=config.exact),
         **facts,
     )

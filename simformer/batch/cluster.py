@@ -48,8 +48,8 @@ def connected(address: str, device: str | None = None) -> Iterator[Cluster]:
         ConfigError: Ray is not installed, or there is no cluster at the address.
     """
     try:
-        import ray
-        import ray.data
+        import ray  # pyright: ignore[reportMissingImports]
+        import ray.data  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ConfigError('--ray needs Ray: pip install "ray[data]"') from error
     try:
@@ -69,7 +69,9 @@ def connected(address: str, device: str | None = None) -> Iterator[Cluster]:
 class SegmentPhotos:
     """Lives in a worker, which loads the network once."""
 
-    def __init__(self, weights: str, device: str | None, threshold: float, batch: int | None) -> None:
+    def __init__(
+        self, weights: str, device: str | None, threshold: float, batch: int | None, exact: bool | None
+    ) -> None:
         import torch
 
         from simformer.predictor import Predictor
@@ -78,7 +80,7 @@ class SegmentPhotos:
         self.threshold = threshold
         self.unusable = ""
         try:
-            self.predictor = Predictor.load(weights, device)
+            self.predictor = Predictor.load(weights, device, exact=exact)
             self.batch = batch or default_batch(self.predictor)
         except SimFormerError as error:
             # Raised here it would make Ray start the worker again and again.
@@ -108,6 +110,7 @@ def segment_on(
     device: str | None,
     threshold: float,
     batch: int | None = None,
+    exact: bool | None = None,
 ) -> Iterator[tuple[int, str | SimFormerError]]:
     """Segment photos on a cluster; index, and a line or what went wrong, of each as it is done.
 
@@ -115,7 +118,7 @@ def segment_on(
 
     Args:
         weights: the weights file, at the same path everywhere.
-        device: as `Predictor.load`.
+        device, exact: as `Predictor.load`.
         batch: photos that a network sees at once, at most; None: what its device is best at. Only photos of one task,
             which are neighbours in `jobs`, come together.
 
@@ -129,7 +132,7 @@ def segment_on(
     workers = data.ActorPoolStrategy(min_size=1, max_size=min(cluster.workers, len(rows)))
     results = data.from_items(rows, override_num_blocks=len(rows)).flat_map(
         SegmentPhotos,
-        fn_constructor_args=(os.fspath(weights.resolve()), device, threshold, batch),
+        fn_constructor_args=(os.fspath(weights.resolve()), device, threshold, batch, exact),
         compute=workers,
         **cluster.resources,
     )

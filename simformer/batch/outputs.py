@@ -23,22 +23,24 @@ class MadeFrom:
     Attributes:
         weights: SHA-256 of the weights file, in hex.
         threshold: below which pixels are unsure.
+        exact: whether label maps are made at full resolution.
         photo_bytes, photo_modified_ns: size of the photo file, and when it was last written.
     """
 
     weights: str
     threshold: float
+    exact: bool
     photo_bytes: int
     photo_modified_ns: int
 
 
-def made_from(photo: Path, weights: str, threshold: float) -> MadeFrom | None:
+def made_from(photo: Path, weights: str, threshold: float, exact: bool) -> MadeFrom | None:
     """What the results of a photo would be made from now; None if its file cannot be looked at."""
     try:
         state = photo.stat()
     except OSError:
         return None
-    return MadeFrom(weights, threshold, state.st_size, state.st_mtime_ns)
+    return MadeFrom(weights, threshold, exact, state.st_size, state.st_mtime_ns)
 
 
 def digest(file: Path) -> str:

@@ -19,11 +19,12 @@ from pydantic import BaseModel
 from simformer.bench.plain import PlainPredictor
 from simformer.cam import CamConfig
 from simformer.checkpoint import build_network
+from simformer.inference.shared_backbone import SharedBackbones
 from simformer.interop.onnx import OnnxPredictor
-from simformer.model import ModelConfig
+from simformer.model import ModelConfig, SimFormer
 from simformer.predictor import Predictor, speed_up
 from simformer.splits import dataset_classes
-from simformer.weights import Card, models_of, readable_cards, shown_dataset
+from simformer.weights import Card, Inference, models_of, readable_cards, shown_dataset
 
 PHOTO_WIDTH, PHOTO_HEIGHT = 320, 240
 DEFAULT_IMAGE_SIZE = 224
@@ -36,6 +37,7 @@ AnyPredictor = Predictor | PlainPredictor | OnnxPredictor
 # A slow row stops after this many seconds, once it has the fewest runs from which quartiles can be read.
 ROW_SECONDS = 15.0
 FEWEST_RUNS = 5
+Kind = Literal["simformer", "cam"]
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def onnx_subject(path: Path) -> Subject:
     return Subject(f"{path.name}, ONNX Runtime, {height}x{width}", (path,), (height, width), "onnx")
 
 
-def random_card(kind: str, dataset: str = "msrc21", config: BaseModel | None = None) -> Card:
+def random_card(kind: Kind, dataset: str = "msrc21", config: BaseModel | None = None) -> Card:
     """Card of a network of a kind ("simformer", "cam") for a data set's classes; the default network unless told."""
     classes = dataset_classes(dataset)
     if config is None:
@@ -175,7 +177,7 @@ def measure(rows: Sequence[Subject], *, threads: int = 2, repeats: int = 20) -> 
                 quartiles=(low, high),
                 runs=len(times),
                 memory=peak_memory(row, threads),
-                parameters=None if row.inference == "onnx" else count_parameters(predictors),
+                parameters=count_parameters(predictors),
                 image_size=min(row.photo) if row.inference == "onnx" else predictors[-1].card.image_size,
                 random=row.random,
             )
@@ -199,26 +201,32 @@ def take_turns(actions: Sequence[Callable[[], object]], repeats: int) -> list[li
     return seconds
 
 
-def count_parameters(predictors: Sequence[Predictor | PlainPredictor]) -> int:
-    return sum(p.numel() for each in predictors for p in each.network.parameters())
+def count_parameters(predictors: Sequence[AnyPredictor]) -> int | None:
+    """Of all networks together; None if one is an ONNX file, which does not tell."""
+    if any(isinstance(each, OnnxPredictor) for each in predictors):
+        return None
+    networks = [each.network for each in predictors if not isinstance(each, OnnxPredictor)]
+    return sum(p.numel() for network in networks for p in network.parameters())
 
 
 def load(subject: Subject) -> list[AnyPredictor]:
     """Predictors of a subject's networks, on the CPU, with torch's number of threads."""
+    backbones = SharedBackbones()
+    return [load_one(subject, network, backbones) for network in subject.networks]
+
+
+def load_one(subject: Subject, network: Path | Card, backbones: SharedBackbones) -> AnyPredictor:
     exact = subject.inference == "exact"
-    predictors: list[AnyPredictor] = []
-    for network in subject.networks:
+    if isinstance(network, Path):
         if subject.inference == "onnx":
-            predictors.append(OnnxPredictor(network, torch.get_num_threads()))
-        elif isinstance(network, Path):
-            predictors.append(Predictor.load(network, "cpu", exact=exact))
-        elif subject.inference == "plain":
-            predictors.append(PlainPredictor(build_network(network).eval(), network))
-        else:
-            built = build_network(network).eval()
-            speed_up(built)
-            predictors.append(Predictor(built, network, subject.name, exact=exact))
-    return predictors
+            return OnnxPredictor(network, torch.get_num_threads())
+        return Predictor.load(network, "cpu", exact=exact, backbones=backbones)
+    built = build_network(network).eval()
+    assert isinstance(built, SimFormer) or subject.inference == "fast"
+    if isinstance(built, SimFormer) and subject.inference == "plain":
+        return PlainPredictor(built, network)
+    speed_up(built, backbones)
+    return Predictor(built, network, subject.name, inference=Inference(exact=exact))
 
 
 def run(predictors: Sequence[AnyPredictor], size: tuple[int, int]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -33,7 +35,7 @@ class PlainPredictor:
 
 
 def plain_score_maps(
-    class_logits: Tensor, mask_logits: Tensor, input_size: tuple[int, int], size: tuple[int, int]
+    class_logits: Tensor, mask_logits: Tensor, input_size: Sequence[int], size: Sequence[int]
 ) -> Tensor:
     """Score maps at the photo's size, B x K x height x width, all of them at once.
 
@@ -48,4 +50,4 @@ def plain_score_maps(
     masks = F.interpolate(mask_logits, scale_factor=4, mode="bilinear", align_corners=False).sigmoid()
     maps = torch.einsum("bnk,bnhw->bkhw", class_logits.softmax(-1)[..., :-1], masks)
     height, width = input_size
-    return F.interpolate(maps[..., :height, :width], size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(maps[..., :height, :width], size=list(size), mode="bilinear", align_corners=False)

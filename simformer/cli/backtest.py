@@ -61,7 +61,7 @@ def _cells(folders: list[Path]) -> list[ResultCell]:
     found: dict[str, ResultCell] = {}
     for folder in folders:
         for cell in read_results(folder, report=lambda problem: typer.echo(f"Warning: {problem}", err=True)):
-            found.setdefault(cell.file, cell)
+            found.setdefault(str(cell.file), cell)
     return list(found.values())
 
 

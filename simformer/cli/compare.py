@@ -17,7 +17,7 @@ class OrderName(StrEnum):
     first = "first"
     second = "second"
     difference = "difference"
-    name = "name"
+    by_name = "name"
 
 
 class ExpansionName(StrEnum):

@@ -44,8 +44,11 @@ def evaluate(
         typer.Option(min=0, max=1, help="CAM: probability from which a class is taken to be present."),
     ] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="With --weights: compose scores at full resolution, as the paper does.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            help="With --weights: compose scores at full resolution, as the paper does; default: as the weights say."
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")] = None,
 ) -> None:
     """Print the mean IoU over all, base and novel classes (percent), and each class's, as JSON."""
@@ -73,7 +76,8 @@ def evaluate(
         predictor = composed_predictor(roles, dataset.classes, without or [], device, factors, flip)
         split, novel = roles, [i for i, role in enumerate(predictor.roles) if role == "novel"]
         # Roles are composed of SimFormers alone: only weights of CAM read a threshold of presence.
-        inference = next(iter(predictor.predictors.values())).inference.model_dump(exclude={"present_threshold"})
+        first = next(iter(predictor.predictors.values()))
+        inference = first.inference.model_dump(exclude={"present_threshold", "exact"})
         served = {"served_by": dict(zip(predictor.classes, predictor.assignment.models, strict=True))}
     else:
         assert weights is not None
@@ -92,7 +96,7 @@ def evaluate(
         raise SimFormerError(f"{weights} do not fit {data}: {error}") from error
 
     def labels(image: Any) -> Any:
-        return predictor.segment(image.permute(1, 2, 0).numpy()).labels
+        return predictor.segment(image).labels
 
     scores, seconds = score(labels, dataset, novel, progress=lambda indices: tqdm(indices, unit="photo"))
     result = {
@@ -110,7 +114,7 @@ def evaluate(
         "seconds_per_image": seconds,
         "device": str(predictor.device),
         **served,
-        "inference": inference | {"exact": exact},
+        "inference": {"exact": False} | inference,
     }
     typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
 
@@ -132,6 +136,7 @@ def composed_predictor(
         UnknownClassError: the roles are neither a split nor classes of the models.
     """
     from simformer.composition import ComposedPredictor
+    from simformer.inference.shared_backbone import SharedBackbones
     from simformer.predictor import Predictor
     from simformer.splits import named_roles
     from simformer.weights import available_models, full_name, readable_cards, weights_folder
@@ -143,13 +148,15 @@ def composed_predictor(
     left_out = {name if name in models else full_name(name) for name in without}
     models = {name: path for name, path in models.items() if name not in left_out}
     cards, problems = readable_cards(models)
-    predictors = {}
+    predictors, backbones = {}, SharedBackbones()
     for name, card in cards.items():
         if card.kind != "simformer" or (classes is not None and card.classes != tuple(classes)):
             continue
         classes = card.classes
         try:
-            predictors[name] = Predictor.load(models[name], device, scales=scales, flip=flip)
+            predictors[name] = Predictor.load(
+                models[name], device, scales=scales, flip=flip, exact=False, backbones=backbones
+            )
         except CheckpointError as error:
             problems[name] = str(error)
     for problem in problems.values():

@@ -50,6 +50,10 @@ def segment(
         typer.Option(help="Instead of --weights: a split (s2) or novel classes (cat,dog), composed of shipped models."),
     ] = None,
     threshold: Annotated[float, typer.Option(min=0, help="Pixels whose best score is below it are unsure.")] = 0.0,
+    exact: Annotated[
+        bool | None,
+        typer.Option(help="Full-resolution label maps, as the paper defines them; default: as the weights say."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")] = None,
     batch: Annotated[
         int | None,
@@ -65,7 +69,7 @@ def segment(
 
     A photo that fails is reported, the others are still done, and the exit status
     is 1. An interrupted run goes on where it stopped: results that are there from
-    the same photo, weights and threshold are not made again.
+    the same photo, weights and options are not made again.
     """
     from simformer.batch.find import find_photos
     from simformer.batch.outputs import digest
@@ -75,6 +79,8 @@ def segment(
 
     if roles is not None and weights is not None:
         raise ConfigError("give either --weights or --roles")
+    if roles is not None and exact:
+        raise ConfigError("--exact is for --weights: roles are composed at a quarter of the resolution")
     if roles is not None and (ray_address is not None or batch is not None):
         raise ConfigError("--roles asks several models one photo after another: leave out --ray and --batch")
     export = None if format_name is None else find_export(format_name, out, min_area)
@@ -95,11 +101,12 @@ def segment(
                 first = next(iter(composed.predictors.values()))
                 run = RolesRun(first, roles_digest(composed), threshold, out, report, batch, max_pixels, composed)
             elif ray_address is None:
-                run = Run(Predictor.load(file, device), digest(file), threshold, out, report, batch, max_pixels)
+                predictor = Predictor.load(file, device, exact=exact)
+                run = Run(predictor, digest(file), threshold, out, report, batch, max_pixels)
             else:
                 from simformer.batch.cluster import connected
 
-                predictor = Predictor.load(file, "cpu")  # for its classes, and to see that the weights are good
+                predictor = Predictor.load(file, "cpu", exact=exact)  # for its classes, and a check of the weights
                 cluster = stack.enter_context(connected(ray_address, device))
                 run = ClusterRun(
                     predictor, digest(file), threshold, out, report, batch, max_pixels, cluster, file, device
@@ -157,7 +164,8 @@ class Run:
 
         from simformer.batch.outputs import is_done, made_from
 
-        origins = {photo: made_from(photo.path, self.weights, self.threshold) for photo in photos}
+        exact = self.predictor.inference.exact
+        origins = {photo: made_from(photo.path, self.weights, self.threshold, exact) for photo in photos}
         done = {
             photo: None for photo in photos if not again and is_done(self.out / photo.stem, photo.name, origins[photo])
         }
@@ -252,7 +260,15 @@ class ClusterRun(Run):
         if jobs:
             # A worker has another working directory.
             absolute = [replace(job, path=job.path.absolute(), stem=job.stem.absolute()) for job in jobs]
-            outcomes = segment_on(self.cluster, absolute, self.weights_file, self.device, self.threshold, self.batch)
+            outcomes = segment_on(
+                self.cluster,
+                absolute,
+                self.weights_file,
+                self.device,
+                self.threshold,
+                self.batch,
+                self.predictor.inference.exact,
+            )
             yield from ((jobs[index], outcome) for index, outcome in outcomes)
 
 

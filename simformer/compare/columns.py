@@ -79,8 +79,9 @@ def known_splits(classes: Sequence[str], columns: Iterable[Column]) -> dict[str,
     """The splits of the data set with these classes, then those that only the models have; by name."""
     classes = tuple(classes)
     dataset = next((name for name in datasets() if dataset_classes(name) == classes), None)
-    names = [] if dataset is None else [name for name in split_names(dataset) if name != ALL_BASE]
-    splits = {name: load_split(dataset, name) for name in names}
+    splits: dict[str, Split] = {}
+    if dataset is not None:
+        splits = {name: load_split(dataset, name) for name in split_names(dataset) if name != ALL_BASE}
     for card in (column.card for column in columns):
         if card.kind == "cam" or not card.novel or any(split.novel == card.novel for split in splits.values()):
             continue

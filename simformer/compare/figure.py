@@ -43,7 +43,7 @@ def draw_figure(view: View, rows: Sequence[Row], cell: int = CELL) -> Image.Imag
         raise ConfigError(f"a figure has 1 to {MOST_ROWS} rows, not {len(rows)}")
     titles = [INPUT, *((TRUTH, ROLES) if any(row.truth is not None for row in rows) else ()), *rows[0].cells]
     gap, text = max(2, round(_GAP * cell)), max(8, round(_TEXT * cell))
-    font = ImageFont.load_default(text)
+    font = _font(text)
     scored = any(found.iou is not None for row in rows for found in row.cells.values())
     heights = [_height(row, cell) for row in rows]
     line = round(1.5 * text)
@@ -150,14 +150,22 @@ def _dotted(draw: ImageDraw.ImageDraw, corners: tuple[float, float, float, float
             draw.ellipse((x - half, y - half, x + half, y + half), fill=_PAPER, outline=_INK)
 
 
-def _number(draw: ImageDraw.ImageDraw, middle: tuple[int, int], cell: Cell, font, *, bold: bool) -> None:
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # so it is wherever a size is given
+    return font
+
+
+def _number(
+    draw: ImageDraw.ImageDraw, middle: tuple[int, int], cell: Cell, font: ImageFont.FreeTypeFont, *, bold: bool
+) -> None:
     text = "–" if cell.iou is None else f"{cell.iou:.1f}"
     # The font has one weight: a thin stroke makes the bold one.
     draw.text(middle, text, _INK, font, anchor="mm", stroke_width=font.size / 40 if bold else 0)
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int, size: int) -> ImageFont.FreeTypeFont:
-    return font if font.getlength(text) <= width else ImageFont.load_default(size * 0.98 * width / font.getlength(text))
+    return font if font.getlength(text) <= width else _font(size * 0.98 * width / font.getlength(text))
 
 
 Item = tuple[str, tuple[int, int, int]]

@@ -154,7 +154,8 @@ class Gallery:
         if len(pair) < 2 and (query.first or query.second):
             raise ConfigError("two different columns are needed to compare them")
         classes = split.novel if not query.class_name else (class_index(split.classes, query.class_name),)
-        return View(query, split, tuple(columns), *(pair if len(pair) == 2 else (None, None)), frozenset(classes))
+        first_column, second_column = pair if len(pair) == 2 else (None, None)
+        return View(query, split, tuple(columns), first_column, second_column, frozenset(classes))
 
     def listed(self, view: View) -> list[int]:
         """Indices of the photos whose truth shows a class that is scored, by name; and of those without a truth."""
@@ -232,9 +233,9 @@ class Gallery:
             return Row(index, name, None, None, {column.name: Cell() for column in view.columns}, (), None, str(error))
         boxes: list[Box] = []
         if view.first and view.second:
-            pair = [cells[column.name].labels for column in (view.first, view.second)]
-            if pair[0] is not None and pair[1] is not None:
-                boxes = boxes_around(one_is_right(*pair, truth, view.classes if truth is not None else None))
+            ours, theirs = cells[view.first.name].labels, cells[view.second.name].labels
+            if ours is not None and theirs is not None:
+                boxes = boxes_around(one_is_right(ours, theirs, truth, view.classes if truth is not None else None))
         problem = self._problems.get(index, "")
         return Row(index, name, image, truth, cells, tuple(boxes), self._lead(view, index), problem)
 

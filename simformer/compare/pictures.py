@@ -11,7 +11,7 @@ from simformer.batch.gallery import resize_labels
 from simformer.compare.gallery import Row, View
 from simformer.compare.predictions import Labels
 from simformer.labels import VOID, VOID_COLOR, palette_image
-from simformer.utils.images import bounded
+from simformer.utils.images import bounded, load_image
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR
 
 INPUT, TRUTH, ROLES = "Input", "Ground truth", "Base / novel"
@@ -26,9 +26,9 @@ def row_pictures(view: View, row: Row, side: int) -> dict[str, Image.Image | Non
     if row.image is None:
         return dict.fromkeys((INPUT, TRUTH, ROLES, *row.cells))
     size = bounded(row.image.shape[1:], side)
-    photo = Image.fromarray(row.image.permute(1, 2, 0).numpy())
+    photo = load_image(row.image)
     pictures: dict[str, Image.Image | None] = {
-        INPUT: photo.resize(size[::-1], Image.Resampling.LANCZOS, reducing_gap=3)
+        INPUT: photo.resize((size[1], size[0]), Image.Resampling.LANCZOS, reducing_gap=3)
     }
     classes = view.split.classes
     truth = None if row.truth is None else resize_labels(row.truth, size)

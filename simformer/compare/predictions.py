@@ -24,6 +24,7 @@ from simformer.utils.images import bounded
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from simformer.inference.shared_backbone import SharedBackbones
     from simformer.predictor import Predictor
 
 Labels = NDArray[np.uint8]
@@ -59,6 +60,7 @@ class Predictions:
         self.device = device
         self.capacity = capacity
         self._loaded: OrderedDict[Path, Predictor] = OrderedDict()
+        self._backbones: SharedBackbones | None = None
         self._used = sum(size for _, size, _ in self._files())
         self._lock = RLock()
 
@@ -86,16 +88,19 @@ class Predictions:
         if known is not None:
             return known
         with self._lock:
-            labels = self._predictor(column).segment(image.permute(1, 2, 0).numpy()).labels
+            labels = self._predictor(column).segment(image).labels
             labels = resize_labels(labels, bounded(labels.shape, SIDE))
             self._keep(self._file(column, photo), labels)
         return labels
 
     def _predictor(self, column: Column) -> Predictor:
+        from simformer.inference.shared_backbone import SharedBackbones
         from simformer.predictor import Predictor
 
+        if self._backbones is None:
+            self._backbones = SharedBackbones()
         if column.path not in self._loaded:
-            self._loaded[column.path] = Predictor.load(column.path, self.device)
+            self._loaded[column.path] = Predictor.load(column.path, self.device, backbones=self._backbones)
             if len(self._loaded) > LOADED:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(column.path)

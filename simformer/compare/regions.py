@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from simformer.labels import VOID
+from simformer.utils.regions import EIGHT_NEIGHBOURS, number_regions
 
 MOST_BOXES = 2
 # Of the picture's area; anything smaller is not worth a rectangle.
@@ -20,7 +21,6 @@ SMALLEST_OF_LARGEST = 0.25
 # together.
 RIM = 1 / 160
 MARGIN = 1 / 60
-_EIGHT = np.ones((3, 3), dtype=bool)
 
 
 class Box(NamedTuple):
@@ -71,9 +71,9 @@ def boxes_around(pixels: NDArray[np.bool_], most: int = MOST_BOXES) -> list[Box]
     """
     height, width = pixels.shape
     rim = max(1, round(RIM * max(pixels.shape)))
-    opened = ndimage.binary_opening(pixels, _EIGHT, iterations=rim)
-    regions, count = ndimage.label(opened, _EIGHT)
-    if not count:
+    opened = np.asarray(ndimage.binary_opening(pixels, EIGHT_NEIGHBOURS, iterations=rim), bool)
+    regions = number_regions(opened, EIGHT_NEIGHBOURS)
+    if not regions.any():
         return []
     areas = np.bincount(regions.ravel())[1:]
     least = max(SMALLEST_SHARE * pixels.size, SMALLEST_OF_LARGEST * areas.max())

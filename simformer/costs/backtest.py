@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -204,6 +205,7 @@ def _predicted(role_set: RoleSet, others: MeasuredSets) -> _Prediction:
 def _means(model: RoleModel, role_set: RoleSet) -> dict[str, Interval]:
     names = [name for name, is_novel in zip(model.measured.classes, role_set.novel, strict=True) if is_novel]
     found = model.expect(names)
+    assert found.all is not None and found.novel is not None  # a role set has novel classes
     return {"all": found.all, "novel": found.novel}
 
 
@@ -260,8 +262,14 @@ def _ranks(predictions: Sequence[_Prediction], measured: MeasuredSets) -> Ranks:
         kept = one.role_set.mean_iou / measured.oracle
         members = one.role_set.novel & np.isfinite(kept)
         # Equal expectations have no order to be right about.
-        if members.sum() >= 3 and np.ptp(one.kept[members]) > 1e-9 and np.ptp(kept[members]) > 0:
-            found.append(spearmanr(one.kept[members], kept[members]).statistic)
+        if (
+            one.kept is not None
+            and members.sum() >= 3
+            and np.ptp(one.kept[members]) > 1e-9
+            and np.ptp(kept[members]) > 0
+        ):
+            correlation: Any = spearmanr(one.kept[members], kept[members])
+            found.append(float(correlation.statistic))
     if not found:
         return Ranks(None, None, None, 0)
     resampled = np.random.default_rng(0).choice(found, size=(_RESAMPLED_MEANS, len(found))).mean(axis=1)

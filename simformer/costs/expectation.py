@@ -102,7 +102,7 @@ class RoleModel:
         together = others_in_photos(self.measured, novel)
         kept = oracle * expit(self.novel.linear(share, together, fits))
         left = np.clip(oracle - self.base.linear(share, together, fits), 0, oracle)
-        return np.where(novel.any(axis=-1, keepdims=True), np.where(novel, kept, left), oracle)
+        return np.where(np.any(novel, axis=-1, keepdims=True), np.where(novel, kept, left), oracle)
 
     def expect(self, novel: Collection[str], *, by_class: bool = True) -> RoleSetExpectation:
         """What one more training with these novel classes would measure; without `by_class` its means alone.
@@ -188,7 +188,8 @@ def fit_roles(
         raise ConfigError(f"expectations need two role sets of {measured.method} at least, not {len(measured.sets)}")
     novel = np.array([found.novel for found in measured.sets])
     together = others_in_photos(measured, novel)
-    allowed = tuple(t for t in TERMS if t in terms and (t != "together" or measured.together is not None))
+    known: tuple[Term, ...] = TERMS if measured.together is not None else ("count", "class")
+    allowed: tuple[Term, ...] = tuple(term for term in known if term in terms)
     draws = np.random.default_rng(seed).multinomial(len(novel), np.full(len(novel), 1 / len(novel)), size=resampled)
     draws = np.concatenate([np.ones((1, len(novel)), dtype=int), draws])
     fits = {role: fit_role(measured, role, together, allowed, choose, draws) for role in ("novel", "base")}

@@ -59,4 +59,4 @@ def _gram(design: Array, weights: Array) -> Array:
 
 
 def _solve(matrices: Array, vectors: Array) -> Array:
-    return np.linalg.solve(matrices, vectors[..., None])[..., 0]
+    return np.asarray(np.linalg.solve(matrices, vectors[..., None])[..., 0], np.float64)

@@ -176,11 +176,12 @@ def _chosen(rows: _Rows, apart: Array, weights: Array, allowed: Sequence[Term]) 
     """
     if (apart.sum(axis=1) > 0).sum() < _FEWEST_TO_CHOOSE:
         return tuple(term for term in allowed if term == "count"), 0.0
-    best = ((), 0.0)
+    best: tuple[tuple[Term, ...], float] = ((), 0.0)
     lowest = _score(rows, apart, weights, *best)
     for term in allowed:
         shrinkages = _SHRINKAGE[rows.role] if "class" in (*best[0], term) else (0.0,)
-        for candidate in [((*best[0], term), shrinkage) for shrinkage in shrinkages]:
+        longer: tuple[Term, ...] = (*best[0], term)
+        for candidate in [(longer, shrinkage) for shrinkage in shrinkages]:
             score = _score(rows, apart, weights, *candidate)
             if score < lowest:
                 best, lowest = candidate, score
@@ -204,8 +205,8 @@ def _left_out_error(rows: _Rows, apart: Array, weights: Array, terms: Sequence[T
     NaN where all others are nested with it.
     """
     fits = rows.fit(terms, shrinkage, apart[:, rows.role_set] * weights)
-    error = (rows.target - rows.predict(fits[rows.role_set])) * rows.points
-    error[~apart.any(axis=1)[rows.role_set]] = np.nan
+    error: Array = (rows.target - rows.predict(fits[rows.role_set])) * rows.points
+    error[~np.any(apart[rows.role_set], axis=1)] = np.nan
     return error if rows.role == "novel" else -error
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pycocotools import mask as rle
@@ -51,7 +51,7 @@ def write(annotations: Iterable[Annotation], classes: Sequence[str], out: Path) 
 
 def _object(component: Component, size: tuple[int, int]) -> dict[str, Any]:
     height, width = component.mask.shape
-    compressed = rle.frPyObjects({"size": list(size), "counts": run_lengths(component, size)}, *size)
+    compressed = cast(Any, rle.frPyObjects)({"size": list(size), "counts": run_lengths(component, size)}, *size)
     return {
         "category_id": component.label + 1,
         "segmentation": {"size": list(size), "counts": compressed["counts"].decode("ascii")},

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from simformer.labels import VOID
+from simformer.utils.regions import number_regions
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def components(labels: NDArray[np.uint8]) -> Iterator[Component]:
     for label in np.unique(labels):
         if label == VOID:
             continue
-        numbered, _ = ndimage.label(labels == label)
+        numbered = number_regions(labels == label)
         for number, (rows, columns) in enumerate(ndimage.find_objects(numbered), start=1):
             yield Component(int(label), rows.start, columns.start, numbered[rows, columns] == number)
 
@@ -52,7 +53,7 @@ def without_small(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]
     for label in np.unique(labels):
         if label == VOID:
             continue
-        numbered, _ = ndimage.label(labels == label)
+        numbered = number_regions(labels == label)
         areas = np.bincount(numbered.ravel())
         small = areas < min_area
         small[0] = False  # number 0 is everything else

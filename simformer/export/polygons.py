@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from simformer.export.components import Component
+from simformer.utils.regions import EIGHT_NEIGHBOURS, number_regions
 
 OUTLINE_DISTANCE = 0.4
 # Fewer corners may move the outline by this share of the component's area / border, which for a square is a
@@ -32,9 +33,6 @@ MOST_CHANGED = 0.03
 # Pixels; below it nothing is gained over the exact outline.
 LEAST_TOLERANCE = 0.1
 DECIMALS = 2
-
-# 8 neighbours: the complement of 4-connected regions. Background that touches at a corner is one background.
-_ALL_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 def polygons(component: Component, size: tuple[int, int]) -> list[NDArray[np.float64]]:
@@ -71,7 +69,7 @@ def without_holes(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int, NDArray[n
             continue
         axis, position = cut
         for start, half in zip((0, position), np.split(region, [position], axis=axis), strict=True):
-            numbered, _ = ndimage.label(half)
+            numbered = number_regions(half)
             for number, (rows, columns) in enumerate(ndimage.find_objects(numbered), start=1):
                 y, x = (start, 0) if axis == 0 else (0, start)
                 piece = numbered[rows, columns] == number
@@ -80,8 +78,9 @@ def without_holes(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int, NDArray[n
 
 def _cut(region: NDArray[np.bool_]) -> tuple[int, int] | None:
     """(axis, position) of a cut through the hole nearest the region's middle, or None without holes."""
-    background, count = ndimage.label(~np.pad(region, 1), structure=_ALL_NEIGHBOURS)
-    if count == 1:
+    # The complement of 4-connected regions: background that touches at a corner is one background.
+    background = number_regions(~np.pad(region, 1), EIGHT_NEIGHBOURS)
+    if background.max() == 1:
         return None
     axis = int(np.argmax(region.shape))  # across the longer side, the cut is short
     spans = [

@@ -41,7 +41,8 @@ def last_predictions(network: SimFormer, image: Tensor) -> tuple[Tensor, Tensor]
     queries = network.transformer(pyramid[-1])[-1]
     embedding = network.pixel_decoder.embedding
     # A separable convolution ends in a pointwise one.
-    before, last = (embedding[:-1], embedding[-1]) if isinstance(embedding, nn.Sequential) else ((), embedding)
+    *before, last = embedding if isinstance(embedding, nn.Sequential) else [embedding]
+    assert isinstance(last, nn.Conv2d) and last.bias is not None
     maps = network.pixel_decoder.finest(pyramid)
     for layer in before:
         maps = layer(maps)

@@ -1,7 +1,7 @@
 """Networks trained on the same frozen backbone look at a photo through it once.
 
 CAM, every SimFormer and FullyOracle of a data set keep the ImageNet weights of their backbone, which takes most of
-their time. Their predictors therefore share one, and it remembers what it saw last.
+their time. Predictors that are loaded together therefore share one, and it remembers what it saw last.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from simformer.backbones import Backbone
-
-_shared: WeakValueDictionary[str, SharedBackbone] = WeakValueDictionary()
 
 
 class SharedBackbone(nn.Module):
@@ -36,18 +34,24 @@ class SharedBackbone(nn.Module):
         return answer
 
 
-def share(backbone: Backbone) -> SharedBackbone:
-    """The one backbone of these weights on this device; equal ones made earlier are used in its place.
+class SharedBackbones:
+    """The backbones of predictors that are loaded together, each as long as one of them is in use."""
 
-    Args:
-        backbone: in evaluation mode, not to be trained any more; batch norm is folded into its convolutions.
-    """
-    key = fingerprint(backbone)
-    known = _shared.get(key)
-    if known is None:
-        backbone.prepare_for_inference()
-        known = _shared[key] = SharedBackbone(backbone)
-    return known
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[str, SharedBackbone] = WeakValueDictionary()
+
+    def share(self, backbone: Backbone) -> SharedBackbone:
+        """The one backbone of these weights on this device; an equal one shared earlier is used in its place.
+
+        Args:
+            backbone: in evaluation mode, not to be trained any more; batch norm is folded into its convolutions.
+        """
+        key = fingerprint(backbone)
+        known = self._known.get(key)
+        if known is None:
+            backbone.prepare_for_inference()
+            known = self._known[key] = SharedBackbone(backbone)
+        return known
 
 
 def fingerprint(backbone: Backbone) -> str:

@@ -26,10 +26,10 @@ from simformer.interop.restricted_pickle import read_pickle
 from simformer.model import ModelConfig
 from simformer.splits import Split
 from simformer.utils.validation import first_problem
-from simformer.weights import Card
+from simformer.weights import Card, Inference
 
 # Blocks of the four stages -> the backbone's name.
-BACKBONES = {(3, 4, 6, 3): "resnet50", (3, 4, 23, 3): "resnet101.tv_in1k"}
+BACKBONES: dict[tuple[int, ...], str] = {(3, 4, 6, 3): "resnet50", (3, 4, 23, 3): "resnet101.tv_in1k"}
 # Constants of the losses.
 CRITERION = ("criterion.empty_weight", "criterion.ingore_th")
 NORMALIZATION = {"pixel_mean": "mean", "pixel_std": "std"}
@@ -117,12 +117,13 @@ def released_config(network: Mapping[str, Tensor]) -> ModelConfig:
             and ResNet-101.
     """
     blocks = tuple(_count(network, rf"backbone\.net\.layer{stage}\.(\d+)\.") for stage in range(1, 5))
-    if blocks not in BACKBONES:
+    backbone = BACKBONES.get(blocks)
+    if backbone is None:
         raise CheckpointError(f"its backbone has {blocks} blocks in its stages, which is neither ResNet-50 nor -101")
     outputs, width = _matrix(network, "class_head.weight")
     sizes = {
         "num_classes": outputs - 1,
-        "backbone": BACKBONES[blocks],
+        "backbone": backbone,
         "width": width,
         "queries": _matrix(network, "transformer.queries.weight")[0],
         "decoder_layers": _count(network, r"transformer\.layers\.(\d+)\."),
@@ -173,6 +174,7 @@ def _card(config: ModelConfig, split: Split, image_size: int, normalization: dic
             dataset=split.dataset,
             split=split.name,
             image_size=image_size,
+            inference=Inference(exact=True),  # so are the authors' numbers
             note=f"converted from {name}",
             **normalization,
         )

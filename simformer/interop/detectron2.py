@@ -32,7 +32,7 @@ from simformer.splits import ALL_BASE, Split, load_split, split_names
 from simformer.utils.images import load_image
 
 try:
-    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from detectron2.data import DatasetCatalog, MetadataCatalog  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise ConfigError(f"the bridge needs Detectron2, which cannot be imported: {error}") from error
 
@@ -164,7 +164,7 @@ class Detectron2Network(nn.Module):
 
     def _score_maps(self, record: dict[str, Any]) -> Tensor:
         image = record["image"] if self.image_format == "RGB" else record["image"].flip(0)
-        maps = self.predictor.full_score_maps(image.permute(1, 2, 0).to(torch.uint8).cpu().numpy())
+        maps = self.predictor.full_score_maps(image.to(torch.uint8))
         size = (record["height"], record["width"])
         if maps.shape[1:] == size:
             return maps

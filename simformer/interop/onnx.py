@@ -64,7 +64,7 @@ def write_onnx(weights: str | Path, target: str | Path, size: tuple[int, int]) -
         raise ConfigError(f"the sides of the input are multiples of {STRIDE}, not {size[0]} x {size[1]}")
     path = find_weights(weights)
     network, card = load_network(path, "cpu")
-    if card.kind != "simformer":
+    if not isinstance(network, SimFormer):
         raise ConfigError(f"{path.name} is a CAM network, whose maps depend on which classes it finds: not for ONNX")
     network.backbone.prepare_for_inference()
     program = torch.onnx.export(
@@ -75,6 +75,7 @@ def write_onnx(weights: str | Path, target: str | Path, size: tuple[int, int]) -
         input_names=[INPUT],
         output_names=[OUTPUT],
     )
+    assert program is not None  # with dynamo it is one
     program.model.metadata_props[CARD_KEY] = card.model_dump_json()
     with atomic_write(target) as file:
         file.write(program.model_proto.SerializeToString())
@@ -117,7 +118,7 @@ class OnnxPredictor:
 
     def score_maps(self, pixels: np.ndarray) -> np.ndarray:
         """float32, 3 x H x W of the input's size, RGB 0 to 255 -> float32, K x H/4 x W/4."""
-        return self._session.run([OUTPUT], {INPUT: pixels[None]})[0][0]
+        return np.asarray(self._session.run([OUTPUT], {INPUT: pixels[None]})[0])[0]
 
     def segment(self, image: Any, *, threshold: float = 0.0) -> Segmentation:
         """As `Predictor.segment`, but a photo of other proportions is stretched to the input's."""

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class _Array:
         self.value = _array(data, kind, shape, "F" if fortran_order else "C")
 
 
-def _array(data: bytes, kind: _Type, shape: tuple[int, ...], order: str) -> NDArray:
+def _array(data: bytes, kind: _Type, shape: tuple[int, ...], order: Literal["C", "F"]) -> NDArray:
     return np.frombuffer(data, kind.numpy()).reshape(shape, order=order).astype(kind.code)
 
 

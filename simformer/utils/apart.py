@@ -86,7 +86,9 @@ class SharedPixels:
 
     def image(self, size: tuple[int, int]) -> Image.Image:
         """An image of mode RGBX whose pixels are in this memory, not a copy of them."""
-        return Image.frombuffer("RGBX", size, self._map, "raw", "RGBX", 0, 1)
+        assert self._map is not None, "room is made before"
+        # Pillow takes any buffer, its annotation only some.
+        return Image.frombuffer("RGBX", size, cast("Any", self._map), "raw", "RGBX", 0, 1)
 
 
 class _Child:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import errno
 import io
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from simformer.errors import ImageError
 
-ImageSource = str | Path | bytes | BinaryIO | Image.Image | np.ndarray
+if TYPE_CHECKING:
+    from torch import Tensor  # importing it takes a second, which callers without tensors need not wait for
+
+ImageSource: TypeAlias = "str | Path | bytes | BinaryIO | Image.Image | np.ndarray | Tensor"
 
 # Only formats that Pillow decodes itself: EPS would start Ghostscript on a stranger's file.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "TGA", "AVIF")
@@ -28,7 +32,7 @@ STRIP_PIXELS = 2_000_000
 
 
 def load_image(
-    source: ImageSource, *, max_pixels: int = MAX_PIXELS, max_side: int = MAX_SIDE, formats: Sequence[str] = FORMATS
+    source: ImageSource, *, max_pixels: int = MAX_PIXELS, max_side: int = MAX_SIDE, formats: tuple[str, ...] = FORMATS
 ) -> Image.Image:
     """Read a photo as it is meant to be seen.
 
@@ -39,7 +43,8 @@ def load_image(
     Args:
         source: a file name, the bytes of a file, an open binary file, a Pillow image, or an array of
             H x W, H x W x 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha), bool, uint8 0..255,
-            uint16 0..65535, or float 0..1 (0..255 if any value is above 1).
+            uint16 0..65535, or float 0..1 (0..255 if any value is above 1); or a tensor of such values with the
+            channels first, C x H x W.
         max_pixels, max_side: the largest width x height and the longest side; checked on the declared size, before
             any pixel is decoded.
         formats: of files, as Pillow calls them; others are not recognized.
@@ -52,13 +57,14 @@ def load_image(
     """
     name = _name(source)
     try:
-        if isinstance(source, np.ndarray):
-            _check_size(name, source.shape[1::-1], max_pixels, max_side)
-            return _to_rgb(_from_array(source, name), name)
+        pixels = source if isinstance(source, np.ndarray) else _pixels_of_tensor(source)
+        if pixels is not None:
+            _check_size(name, pixels.shape[1::-1], max_pixels, max_side)
+            return _to_rgb(_from_array(pixels, name), name)
         if isinstance(source, Image.Image):
             _check_size(name, source.size, max_pixels, max_side)
             return _to_rgb(source, name)
-        with _open(source, name, max_pixels, formats) as image:
+        with _open(cast("str | Path | bytes | BinaryIO", source), name, max_pixels, formats) as image:
             _check_size(name, image.size, max_pixels, max_side)
             if image.format in ("JPEG", "MPO"):
                 _check_scans(image, name)
@@ -69,6 +75,14 @@ def load_image(
         raise ImageError(f"{name} needs too much memory to be decoded") from error
     except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
         raise ImageError(f"{name} is damaged or cut short and cannot be decoded ({error})") from error
+
+
+def _pixels_of_tensor(source: Any) -> np.ndarray | None:
+    torch = sys.modules.get("torch")  # who has a tensor has imported it
+    if torch is None or not isinstance(source, torch.Tensor):
+        return None
+    pixels = source.detach().cpu()
+    return (pixels.movedim(0, -1) if pixels.dim() == 3 else pixels).numpy()
 
 
 def bounded(size: Sequence[int], side: int) -> tuple[int, int]:
@@ -85,7 +99,9 @@ def _name(source: ImageSource) -> str:
     return inner if isinstance(inner, str) else "the image"
 
 
-def _open(source: str | Path | bytes | BinaryIO, name: str, max_pixels: int, formats: Sequence[str]) -> Image.Image:
+def _open(
+    source: str | Path | bytes | BinaryIO, name: str, max_pixels: int, formats: tuple[str, ...]
+) -> ImageFile.ImageFile:
     try:
         if isinstance(source, bytes | bytearray | memoryview):
             source = io.BytesIO(source)
@@ -128,9 +144,10 @@ def _check_size(name: str, size: tuple[int, ...], max_pixels: int, max_side: int
         raise ImageError(f"{name} is too large: {width} x {height} pixels, at most {max_side:,} a side are accepted")
 
 
-def _check_scans(image: Image.Image, name: str) -> None:
+def _check_scans(image: ImageFile.ImageFile, name: str) -> None:
     """A marker cannot be part of a JPEG's pixels; in a thumbnail it can be, which has few."""
     file = image.fp
+    assert file is not None, "open until its pixels are read"
     place = file.tell()
     file.seek(0)
     scans, last = 0, b""

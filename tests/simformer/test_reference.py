@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from recorded import CLASSES, recorded_network, recorded_simnet
+from PIL import Image
+from recorded import CLASSES, backbone_names, drawn, head_names, recorded_network, recorded_simnet
+from typer.testing import CliRunner
 
+from simformer.__main__ import app
 from simformer.criterion import Criterion
+from simformer.interop.released_names import network_name
 from simformer.matching import match
 from simformer.model import Output, SimFormer, Targets, compose_score_maps
 from simformer.paths import ROOT
@@ -95,6 +99,32 @@ def test_everything_recorded(network, simnet):
     found[1] /= 20  # the record has the focal loss without its weight
     recorded = [float(record[name]) for name in ("loss_cls_a", "loss_mask_m", "loss_mask_d", "loss_comp")]
     assert found == pytest.approx(recorded, rel=1e-4)
+
+
+@pytest.mark.skipif(not REFERENCE.is_file(), reason="the recorded file is not here")
+def test_the_commands_give_the_recorded_labels(network, tmp_path):
+    """A checkpoint under the released names, through convert and segment as one types them."""
+    own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    names = [*backbone_names(), *head_names()]
+    torch.save({"model": {name: drawn(name, own[network_name(name)]) for name in names}}, tmp_path / "model.pth")
+    weights = tmp_path / "model.safetensors"
+    words = ["convert", str(tmp_path / "model.pth"), "--out", str(weights), "--image-size", "128"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    with np.load(REFERENCE) as file:
+        images, labels = file["images"], file["sem_seg_argmax"]
+    for number, image in enumerate(images):
+        Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / f"{number}.png")
+        words = [
+            "segment",
+            str(tmp_path / f"{number}.png"),
+            "--weights",
+            str(weights),
+            "--out",
+            str(tmp_path / "masks"),
+        ]
+        assert CliRunner().invoke(app, [*words, "--device", "cpu"]).exit_code == 0
+        with Image.open(tmp_path / "masks" / f"{number}.png") as found:
+            assert (np.array(found) == labels[number]).mean() >= 0.999
 
 
 # --- a few numbers ----------------------------------------------------------------------------------------

@@ -117,9 +117,9 @@ def test_results_note_the_time_of_the_steps_alone(settings, monkeypatch):
 def test_a_run_is_scored_as_its_settings_say(settings, monkeypatch, exact):
     asked = []
 
-    def predictor(*given, exact, **how):
-        asked.append(exact)
-        return Predictor(*given, exact=exact, **how)
+    def predictor(*given, inference):
+        asked.append(inference.exact)
+        return Predictor(*given, inference=inference)
 
     monkeypatch.setattr(engine, "Predictor", predictor)
     assert train(settings(steps=1, exact=exact)).scores.miou is not None

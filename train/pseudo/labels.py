@@ -107,7 +107,7 @@ def filler(config: TrainConfig, dataset: FolderDataset, split: Split, maps_folde
         if predictor.roles != split.roles:
             raise CheckpointError(f"{path.name} was not trained with the roles of the split {split.name}")
         return lambda index, given: keep_labelled(
-            torch.from_numpy(predictor.segment(dataset.image(index).permute(1, 2, 0).numpy()).labels),
+            torch.from_numpy(predictor.segment(dataset.image(index)).labels),
             given,
             novel_labels(dataset, split, index),
         )

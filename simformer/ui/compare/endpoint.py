@@ -5,7 +5,7 @@
 import time
 from typing import Literal, TypedDict
 
-import gradio as gr
+from gradio.events import api
 
 from simformer.errors import SimFormerError
 from simformer.ui.compare.served import Compared
@@ -123,4 +123,4 @@ def build(compared: Compared) -> None:
             problems=list(progress.problems),
         )
 
-    gr.api(gallery, api_name="gallery")
+    api(gallery, api_name="gallery")

@@ -131,4 +131,5 @@ def _box(box: Box) -> str:
 def _classes_text(view: View, labels: np.ndarray) -> str:
     counts = np.bincount(labels.ravel(), minlength=VOID)[: len(view.split.classes)]
     largest = [index for index in np.argsort(-counts, kind="stable").tolist() if counts[index]][:NAMED_IN_TEXT]
-    return ", ".join(f"{view.split.classes[index]} {share_text(counts[index] / labels.size)}" for index in largest)
+    shares = {view.split.classes[index]: float(counts[index]) / labels.size for index in largest}
+    return ", ".join(f"{name} {share_text(share)}" for name, share in shares.items())

@@ -61,7 +61,7 @@ class Compared:
             from simformer.datasets.folder import FolderDataset, evaluation_list
 
             self._dataset = FolderDataset(data, list_file or evaluation_list(data))
-        self.columns: list[Column] = find_columns(self._dataset and self._dataset.classes)
+        self.columns: list[Column] = find_columns(None if self._dataset is None else self._dataset.classes)
         self.classes = self._dataset.classes if self._dataset else self.columns[0].card.classes if self.columns else ()
         self.splits = known_splits(self.classes, self.columns)
 

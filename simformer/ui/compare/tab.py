@@ -15,6 +15,7 @@ from simformer.splits import Split
 from simformer.ui.compare import endpoint
 from simformer.ui.compare.served import Answer, Compared, no_models
 from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import hint
 
 SCRIPT = STATIC / "compare.js"
@@ -63,7 +64,7 @@ def expansion_label(second: str | None) -> str:
     return f"Only photos where {second} is" if second else "Only photos where the second is"
 
 
-def choices_for(split: Split, columns: list[Column]) -> tuple[Any, ...]:
+def choices_for(split: Split, columns: list[Column]) -> tuple[dict[str, Any], ...]:
     """What a split offers: updates of the columns, the pair, the order, the filter by expansion and that by class."""
     available = columns_of(split, columns)
     names = [column.name for column in available]
@@ -142,18 +143,16 @@ def build(context: PageContext) -> None:
         js_on_load=SCRIPT.read_text(encoding="utf-8"),
         server_functions=server_functions(compared),
     )
-    quiet = {"api_visibility": "private", "show_progress": "hidden"}
 
-    def new_split(name: str) -> tuple[Any, ...]:
+    def new_split(name: str) -> tuple[dict[str, Any], ...]:
         return choices_for(compared.splits[name], compared.columns)
 
     pair = [first_choice, second_choice, order_choice]
     of_pair = [*pair, expanded]
-    split_choice.input(new_split, split_choice, [shown, *of_pair, class_choice], **quiet).then(
-        query_html, controls, rows, **quiet
-    )
-    gr.on(
-        [shown.input, first_choice.input, second_choice.input], choices_of_pair, [shown, *pair], of_pair, **quiet
-    ).then(query_html, controls, rows, **quiet)
-    gr.on([order_choice.input, class_choice.input, expanded.input], query_html, controls, rows, **quiet)
+    split_chosen = listen(split_choice.input, new_split, split_choice, [shown, *of_pair, class_choice])
+    listen(split_chosen.then, query_html, controls, rows)
+    of_columns = [shown.input, first_choice.input, second_choice.input]
+    columns_chosen = listen(of_columns, choices_of_pair, [shown, *pair], of_pair)
+    listen(columns_chosen.then, query_html, controls, rows)
+    listen([order_choice.input, class_choice.input, expanded.input], query_html, controls, rows)
     endpoint.build(compared)

@@ -23,7 +23,7 @@ from simformer.segmentation import Segmentation
 from simformer.ui.parts.cache import Cache
 from simformer.ui.parts.models import Models, title
 from simformer.ui.parts.photos import VIEW_SIDE, Shown, data_uri
-from simformer.utils.images import bounded
+from simformer.utils.images import bounded, load_image
 
 # Long side of the pictures on a card, twice their width on the page, for sharp displays.
 CARD_SIDE = 320
@@ -139,7 +139,7 @@ class OwnData:
         image, truth = self.dataset.sample(index)
         full = (image.shape[1], image.shape[2])
         size = bounded(full, side)
-        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        picture = load_image(image)
         if size != full:
             picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR, reducing_gap=2)
         shown = Shown(data_uri(picture, "JPEG", quality=88), size, full)
@@ -187,7 +187,7 @@ class OwnData:
 
 
 def _segment_with(predictor: Predictor) -> Any:
-    return lambda image: predictor.segment(image.permute(1, 2, 0).numpy()).labels
+    return lambda image: predictor.segment(image).labels
 
 
 def difference_overlay(prediction: Labels, truth: Labels) -> str:

@@ -30,6 +30,7 @@ from simformer.weights import (
 
 if TYPE_CHECKING:
     from simformer.composition import ComposedPredictor, Segmenter
+    from simformer.inference.shared_backbone import SharedBackbones
     from simformer.predictor import Predictor
     from simformer.segmentation import Segmentation
 
@@ -95,6 +96,7 @@ class Models:
         self.names = tuple(name for name in names if name not in (*self.left_out, *self.damaged))
         self._loading: dict[str, Future[Predictor]] = {}
         self._starting = Lock()
+        self._backbones: SharedBackbones | None = None
         self._segmentations: Cache[Segmentation] = Cache(CACHE_BYTES)
         self._shown: Cache[Shown] = Cache(CACHE_BYTES // 8)
         self._predict = on_gpu(self._predict_here)
@@ -175,7 +177,7 @@ class Models:
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
         first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names), *self.simformers[1:]]
         for name in first:
-            self._loading[name] = pool.submit(_load, self._files.get(name, name))
+            self._loading[name] = pool.submit(self._load, self._files.get(name, name))
         pool.shutdown(wait=on_zerogpu())
 
     def waiting(self, choice: Choice) -> Iterator[str]:
@@ -242,6 +244,14 @@ class Models:
             self._segmentations.put((name, photo.key), known, _bytes(known))
         return known
 
+    def _load(self, name_or_path: str | Path) -> Predictor:
+        from simformer.inference.shared_backbone import SharedBackbones
+        from simformer.predictor import Predictor
+
+        if self._backbones is None:  # one thread loads all models
+            self._backbones = SharedBackbones()
+        return Predictor.load(name_or_path, backbones=self._backbones)
+
     def _predict_here(self, name: str, image: Image.Image) -> Segmentation:
         return self.predictor(name).segment(image)
 
@@ -272,12 +282,6 @@ class PageModel:
         """As `Models.segment`."""
         known = self._models._remembered(self.name, image)
         return known.with_threshold(threshold) if threshold else known
-
-
-def _load(name_or_path: str | Path) -> Predictor:
-    from simformer.predictor import Predictor
-
-    return Predictor.load(name_or_path)
 
 
 def _bytes(segmentation: Segmentation) -> int:

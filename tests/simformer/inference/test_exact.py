@@ -10,8 +10,10 @@ from simformer.checkpoint import build_network
 from simformer.errors import ConfigError
 from simformer.inference import exact
 from simformer.inference.resampling import labels_from_scores
+from simformer.inference.shared_backbone import SharedBackbones
 from simformer.model import ModelConfig, SimFormer, compose_score_maps
 from simformer.predictor import Predictor, speed_up
+from simformer.weights import Inference
 
 
 def logits(queries=12, classes=7, height=16, width=24, seed=0, sharpness=6.0):
@@ -139,8 +141,8 @@ def test_exact_predictor_labels_as_the_plain_one(make_card, size):
         network.mask_head[-1].weight *= 20
     photo = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     plain = PlainPredictor(network, card).segment(photo)
-    speed_up(network)
-    result = Predictor(network, card, "exact", exact=True).segment(photo)
+    speed_up(network, SharedBackbones())
+    result = Predictor(network, card, "exact", inference=Inference(exact=True)).segment(photo)
     assert result.labels.shape == size
     assert (result.labels == plain).mean() >= 0.999
     assert result.score_maps.shape[0] == 3
@@ -153,7 +155,7 @@ def test_the_papers_network():
     images = torch.stack([rows * 2, columns, (rows * columns) % 256])[None]
     output = network(images)
     expected = plain_score_maps(8 * output.class_logits, output.mask_logits, (96, 128), (96, 128))[0]
-    speed_up(network)
+    speed_up(network, SharedBackbones())
     class_logits, mask_logits = exact.last_predictions(network, images)
     found = whole(8 * class_logits[0], mask_logits[0], (96, 128), (96, 128))
     assert float((found - expected).norm() / expected.norm()) <= 1e-4

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from simformer.backbones import Backbone
-from simformer.inference.shared_backbone import fingerprint, share
+from simformer.inference.shared_backbone import SharedBackbones, fingerprint
 from simformer.predictor import Predictor
 
 
@@ -23,9 +23,11 @@ def count_runs(monkeypatch, shared) -> list[int]:
 
 
 def test_equal_weights_are_one_backbone_and_others_are_not():
-    first = share(backbone(0))
-    assert share(backbone(0)) is first
-    assert share(backbone(1)) is not first
+    backbones = SharedBackbones()
+    first = backbones.share(backbone(0))
+    assert backbones.share(backbone(0)) is first
+    assert backbones.share(backbone(1)) is not first
+    assert SharedBackbones().share(backbone(0)) is not first
 
 
 def test_one_changed_weight_is_another_backbone():
@@ -36,7 +38,7 @@ def test_one_changed_weight_is_another_backbone():
 
 
 def test_the_same_images_are_looked_at_once(monkeypatch):
-    shared = share(backbone(0))
+    shared = SharedBackbones().share(backbone(0))
     images = torch.rand(1, 3, 64, 64)
     expected = backbone(0)(images)
     runs = count_runs(monkeypatch, shared)
@@ -49,7 +51,7 @@ def test_the_same_images_are_looked_at_once(monkeypatch):
 
 @pytest.mark.parametrize("change", ["one value", "another size"])
 def test_other_images_are_looked_at(monkeypatch, change):
-    shared = share(backbone(0))
+    shared = SharedBackbones().share(backbone(0))
     runs = count_runs(monkeypatch, shared)
     images = torch.rand(1, 3, 64, 64)
     before = shared(images)[1].clone()
@@ -64,9 +66,12 @@ def test_other_images_are_looked_at(monkeypatch, change):
 
 def test_two_predictors_of_one_backbone_agree_with_themselves_alone(tiny_models):
     photo = torch.randint(0, 256, (48, 64, 3), dtype=torch.uint8).numpy()
+    backbones = SharedBackbones()
     first, second = (
-        Predictor.load(tiny_models / "split1.safetensors", "cpu"),
-        Predictor.load(tiny_models / "split1.safetensors", "cpu"),
+        Predictor.load(tiny_models / "split1.safetensors", "cpu", backbones=backbones),
+        Predictor.load(tiny_models / "split1.safetensors", "cpu", backbones=backbones),
     )
-    assert first.network.backbone is second.network.backbone
-    assert (first.segment(photo).labels == second.segment(photo).labels).all()
+    alone = Predictor.load(tiny_models / "split1.safetensors", "cpu")
+    assert first.network.backbone is second.network.backbone is not alone.network.backbone
+    for predictor in (first, second):
+        assert (predictor.segment(photo).labels == alone.segment(photo).labels).all()

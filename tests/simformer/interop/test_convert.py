@@ -14,12 +14,14 @@ from released_checkpoints import CONFIG, released_network, released_state
 from typer.testing import CliRunner
 
 from simformer.__main__ import app
+from simformer.bench.plain import plain_score_maps
 from simformer.errors import CheckpointError
 from simformer.interop.convert import convert, read_released, released_config, sort_released
 from simformer.interop.restricted_pickle import read_pickle
 from simformer.model import ModelConfig
 from simformer.predictor import Predictor
 from simformer.splits import load_split
+from simformer.weights import read_card
 
 MSRC = load_split("msrc21", "s1")
 LAST = "sem_seg_head.predictor.class_embed.weight"
@@ -63,6 +65,28 @@ def test_the_converted_network_computes_the_same(network, converted):
         expected = network.score_maps(torch.from_numpy(photo).permute(2, 0, 1)[None].float())[0].numpy()
     found = predictor.segment(photo).score_maps
     np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
+
+
+def labels_of(weights, folder, photo, *options):
+    """What the segment command writes for a photo."""
+    Image.fromarray(photo).save(folder / "photo.png")
+    words = ["segment", str(folder / "photo.png"), "--weights", str(weights), "--out", str(folder / "masks"), "--again"]
+    result = CliRunner().invoke(app, [*words, "--device", "cpu", *options])
+    assert result.exit_code == 0, result.output
+    with Image.open(folder / "masks" / "photo.png") as image:
+        return np.array(image)
+
+
+def test_converted_weights_are_read_exactly_unless_told_otherwise(network, converted, tmp_path):
+    path, _ = converted
+    assert read_card(path).inference.exact
+    photo = np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        output = network(torch.from_numpy(photo).permute(2, 0, 1)[None].float())
+    expected = plain_score_maps(output.class_logits, output.mask_logits, (64, 96), (64, 96))[0].argmax(0).numpy()
+    assert (labels_of(path, tmp_path, photo) == expected).mean() >= 0.999
+    fast = Predictor.load(path, "cpu", exact=False).segment(photo).labels
+    assert (labels_of(path, tmp_path, photo, "--no-exact") == fast).all()
 
 
 def test_the_command_lists_what_it_leaves_out(converted):

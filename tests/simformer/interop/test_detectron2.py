@@ -14,9 +14,11 @@ from simformer.checkpoint import build_network
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import DatasetError
 from simformer.evaluation import evaluate
+from simformer.inference.shared_backbone import SharedBackbones
 from simformer.interop.detectron2 import Detectron2Network, find_records, read_record, register, register_splits
 from simformer.predictor import Predictor, speed_up
 from simformer.splits import custom_split, load_split
+from simformer.weights import Inference
 
 
 @pytest.fixture
@@ -45,8 +47,8 @@ def make_predictor(make_card):
         with torch.no_grad():  # masks and classes that differ from place to place
             network.class_head.weight *= 20
             network.mask_head[-1].weight *= 20
-        speed_up(network)
-        return Predictor(network, make_card(), "tiny", exact=exact)
+        speed_up(network, SharedBackbones())
+        return Predictor(network, make_card(), "tiny", inference=Inference(exact=exact))
 
     return make
 

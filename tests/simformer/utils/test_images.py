@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -59,6 +60,19 @@ def test_every_door_gives_the_same_picture(tmp_path):
             result = load_image(source)
             assert result.mode == "RGB" and (np.asarray(result) == expected).all()
     assert not stream.closed
+
+
+def test_tensors_have_their_channels_first():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    for source in (tensor, tensor.float().requires_grad_(), tensor / 255):
+        assert (np.asarray(load_image(source)) == pixels).all()
+    gray = load_image(tensor[0])
+    assert gray.size == (7, 5) and (np.asarray(gray) == pixels[..., :1]).all()
+    with pytest.raises(ImageError):
+        load_image(torch.zeros(2, 3, 4, 5))
+    with pytest.raises(ImageError, match="pixels"):
+        load_image(tensor, max_pixels=10)
 
 
 def test_the_result_is_a_copy():

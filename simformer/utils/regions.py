@@ -1,0 +1,25 @@
+"""Connected regions of masks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.bool_)
+"""Pixels that touch at a corner are connected, too."""
+
+
+def number_regions(mask: NDArray[np.bool_], structure: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
+    """Numbers the connected regions of a mask from 1, row by row; 0 is what is outside it.
+
+    Args:
+        mask: bool, H x W.
+        structure: which neighbours are connected; None = the four that share a side.
+
+    Returns:
+        int32, H x W. `scipy.ndimage.find_objects` gives the regions' bounding boxes in this order.
+    """
+    numbered = np.zeros(mask.shape, dtype=np.int32)
+    ndimage.label(mask, structure, output=numbered)
+    return numbered
