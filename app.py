@@ -39,9 +39,12 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 options = arguments(sys.argv[1:] if __name__ == "__main__" else [])
 
+from starlette.middleware import Middleware  # noqa: E402
+
 from simformer.errors import exit_on_error  # noqa: E402  (--help need not wait for gradio)
 from simformer.splits import listed_classes  # noqa: E402
 from simformer.ui.page import build_page  # noqa: E402
+from simformer.ui.parts.headers import SecurityHeaders  # noqa: E402
 from simformer.ui.parts.models import Models  # noqa: E402
 from simformer.ui.theme import STYLES, theme  # noqa: E402
 from simformer.utils.apart import start_children  # noqa: E402
@@ -63,6 +66,7 @@ if __name__ == "__main__":
             max_file_size="20mb",
             allowed_paths=[],
             enable_monitoring=False,
+            app_kwargs={"middleware": [Middleware(SecurityHeaders)]},
             run_history=False,
             footer_links=["api", "settings"],
             prevent_thread_lock=True,

@@ -173,13 +173,16 @@ def csv_frequency(path: str | Path) -> tuple[ClassFrequency, ...]:
         raise ConfigError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text") from error
-    header = set(rows.fieldnames or ())
-    if {"class", "share"} <= header:
-        classes = [_csv_class(path, rows.line_num, row) for row in rows]
-    elif {"photo", "class"} <= header:
-        classes = _csv_occurrences(rows)
-    else:
-        raise ConfigError(f"{path} must begin with the line class,share,instances or photo,class")
+    try:
+        header = set(rows.fieldnames or ())
+        if {"class", "share"} <= header:
+            classes = [_csv_class(path, rows.line_num, row) for row in rows]
+        elif {"photo", "class"} <= header:
+            classes = _csv_occurrences(rows)
+        else:
+            raise ConfigError(f"{path} must begin with the line class,share,instances or photo,class")
+    except csv.Error as error:
+        raise ConfigError(f"{path}, line {rows.line_num + 1}: {error}") from error
     if not classes:
         raise ConfigError(f"{path} names no class")
     return tuple(classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -68,6 +69,15 @@ def read_image_labels(root: Path, classes: Sequence[str], photos: Mapping[str, P
         return {}
     index_of = {name: index for index, name in enumerate(classes)}
     rows = csv.DictReader(_text(path).splitlines(), skipinitialspace=True)
+    try:
+        return _listed_labels(rows, path, index_of, photos)
+    except csv.Error as error:
+        raise DatasetError(f"{path}, line {rows.line_num + 1}: {error}") from error
+
+
+def _listed_labels(
+    rows: csv.DictReader[str], path: Path, index_of: Mapping[str, int], photos: Mapping[str, Path]
+) -> dict[str, set[int]]:
     if not {"photo", "class"} <= set(rows.fieldnames or ()):
         raise DatasetError(f"{path} must begin with the line photo,class")
     labels: dict[str, set[int]] = {}
@@ -92,4 +102,4 @@ def _text(path: Path) -> str:
 
 
 def _repeated(names: list[str]) -> str:
-    return next(name for name in names if names.count(name) > 1)
+    return next(name for name, times in Counter(names).items() if times > 1)

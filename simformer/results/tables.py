@@ -181,10 +181,15 @@ def _grid(
                     yield {**fields, "split": name}, trained.get(name) or load_split(dataset, name), found
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet runs begins with one of these."""
+
+
 def to_csv(rows: Sequence[Any]) -> str:
     """Rows (dataclasses, pydantic models or dictionaries, all with the same fields) as CSV text.
 
-    A value that is missing is an empty field; a tuple or list is joined by "; ". No rows, no text.
+    A value that is missing is an empty field; a tuple or list is joined by "; ". No rows, no text. Text that a
+    spreadsheet would take for a formula gets an apostrophe before it.
     """
     tables = [_fields(row) for row in rows]
     if not tables:
@@ -193,8 +198,13 @@ def to_csv(rows: Sequence[Any]) -> str:
     writer = csv.DictWriter(text, fieldnames=list(tables[0]), lineterminator="\n")
     writer.writeheader()
     for row in tables:
-        writer.writerow({key: "; ".join(v) if isinstance(v, tuple | list) else v for key, v in row.items()})
+        writer.writerow({key: _cell(value) for key, value in row.items()})
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    text = "; ".join(value) if isinstance(value, tuple | list) else value
+    return f"'{text}" if isinstance(text, str) and text.startswith(FORMULA) else text
 
 
 def _fields(row: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from simformer.ui.parts.events import MODEL_QUEUE
 from simformer.ui.parts.inputs import PhotoInput, failure
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
-from simformer.ui.segment.exporting import new_folder
+from simformer.ui.segment.exporting import file_name, new_folder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from simformer.segmentation import Segmentation
 
 
+# Of a model's name and of roles together, which may name every class there can be.
+LONGEST_WORDS = 20_000
+
+
 def answer_photo(
-    models: Models, photo: str, model: str, threshold: float, roles: str = ""
+    models: Models, photo: str | None, model: str, threshold: float | None, roles: str = ""
 ) -> tuple[dict[str, Any], str]:
     """One photo's answer and label map, as the endpoint `/segment` describes them.
 
@@ -34,6 +38,10 @@ def answer_photo(
         gr.Error: one sentence.
     """
     try:
+        if photo is None or threshold is None:
+            raise SimFormerError("the photo or the threshold is missing")
+        if len(model) + len(roles) > LONGEST_WORDS:
+            raise SimFormerError(f"model and roles have more than {LONGEST_WORDS:,} characters")
         image = Photo(photo).image
         if roles:
             result = whole_photo(models, named_roles(models.dataset, models.classes, roles), image, threshold)
@@ -41,7 +49,7 @@ def answer_photo(
             result = models.predictor(model).segment(image, threshold=threshold)
     except SimFormerError as error:
         raise failure(error) from error
-    file = new_folder() / f"{Path(photo).stem}-{result.model}.png"
+    file = new_folder() / file_name(Path(photo), result.model, ".png")
     result.label_image().save(file)
     height, width = result.size
     answer = {

@@ -38,7 +38,7 @@ class Photo:
         self.max_pixels = max_pixels
         try:
             state = self.path.stat()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a name may hold zeros
             raise ImageError(f"{self.name} is no longer on the server; please choose it again") from error
         self.key: Hashable = (str(self.path), state.st_mtime_ns, state.st_size)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from simformer.ui.parts.photos import Photo
 
 # Gradio copies a file right after the handler has returned its path; a folder this old has been copied.
 KEPT_SECONDS = 600
+KEPT_FOLDERS = 200
+# File systems take 255; Gradio's copy and a temporary name add to it.
+NAME_BYTES = 200
 PREFIX = "simformer-export-"
 FIRST_FORMAT = "png"
 CLICK_LINK = "() => { setTimeout(() => document.querySelector('#export-file').click(), 50); }"
@@ -52,17 +56,27 @@ def export_map(
         segmentation = models.segment(models.find(wanted) or wanted or SIMFORMER, photo)
         labels = labels_from_scores(segmentation.score_maps, models.shown(photo).full_size, threshold)
         target = find_format(file_format)
-        file = new_folder() / f"{photo.path.stem}-{segmentation.model}{target.extension}"
+        file = new_folder() / file_name(photo.path, segmentation.model, target.extension)
         target.write([Annotation(photo.name, labels)], segmentation.classes, file)
     except SimFormerError as error:
         raise failure(error) from error
     return str(file)
 
 
+def file_name(photo: Path, model: str, extension: str) -> str:
+    """PHOTO-MODEL and the extension: printable, and no longer than file systems take, whatever its parts are."""
+    stem = "".join(letter if letter.isprintable() else "_" for letter in f"{photo.stem}-{model}")
+    return stem.encode(errors="replace")[: NAME_BYTES - len(extension)].decode(errors="ignore") + extension
+
+
 def new_folder() -> Path:
-    """A fresh temporary folder; those of some minutes ago are deleted."""
+    """A fresh temporary folder; those of some minutes ago are deleted, and the oldest where there are too many."""
+    ages = []
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+        with suppress(OSError):  # another request has deleted it
+            ages.append((time.time() - folder.stat().st_mtime, folder))
+    for number, (age, folder) in enumerate(sorted(ages, key=lambda pair: pair[0])):
+        if age > KEPT_SECONDS or number >= KEPT_FOLDERS:
             shutil.rmtree(folder, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=PREFIX))
 
