@@ -26,7 +26,7 @@ from simformer.errors import ImageError
 from simformer.utils.images import FORMATS, MAX_PIXELS, MAX_SIDE
 
 # Seconds of computing that a photo may take, and of waiting for it on a busy machine.
-CPU_SECONDS, WALL_SECONDS = 10, 14
+CPU_SECONDS, WALL_SECONDS = 10, 12
 MEMORY_BYTES = 1_500_000_000
 LONGEST_REPLY = 10_000
 # Bytes of a pixel as Pillow keeps it, in the memory that is shared with a child.

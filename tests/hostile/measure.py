@@ -6,18 +6,21 @@ python tests/hostile/measure.py [NAME ...]
 from __future__ import annotations
 
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from photos import MAKERS, make_photos
+from photos import MAKERS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from simformer.errors import ImageError
-from simformer.utils.apart import load_apart
+from simformer.utils.apart import MEMORY_BYTES, load_apart
 from simformer.utils.images import load_image
+
+MAKE = "import sys, photos, pathlib; p = pathlib.Path(sys.argv[1]); list(photos.make_photos(p.parent, [p.name]))"
 
 
 def peak(who: int) -> int:
@@ -33,7 +36,9 @@ def main() -> None:
         good.write_bytes(MAKERS["script_in_a_comment.jpg"]())
         load_apart(good)
         rest = peak(resource.RUSAGE_SELF)
-        for path in make_photos(Path(folder), names):
+        for path in (Path(folder, name) for name in names):
+            # Elsewhere: making some of them takes more memory than reading them.
+            subprocess.run([sys.executable, "-c", MAKE, str(path)], cwd=Path(__file__).parent, check=True)
             started = time.perf_counter()
             try:
                 outcome = "{} x {} pixels".format(*load_apart(path).size)
@@ -45,10 +50,10 @@ def main() -> None:
             path.unlink()
             assert load_apart(good).size == load_image(good).size  # whoever comes next is served
     read = len(names) - sentences
+    limit = MEMORY_BYTES // 1_000_000  # the system holds it to that
     above = peak(resource.RUSAGE_SELF) - rest
     print(f"{len(names)} files: {sentences} got a sentence, {read} were read; none raised anything else")
-    print(f"slowest {max(seconds):.1f} s; this process took {above} MB above rest, the largest child ", end="")
-    print(f"{peak(resource.RUSAGE_CHILDREN)} MB in all")
+    print(f"slowest {max(seconds):.1f} s; this process took {above} MB above rest, a child at most {limit} MB")
 
 
 if __name__ == "__main__":
