@@ -170,6 +170,16 @@ class ComposedPredictor(Generic[Part]):
         return self.assignment.roles
 
     @property
+    def more_masks(self) -> tuple[str, ...]:
+        """Classes wanted as novel of which a model that serves others had masks: one with just these roles has none."""
+        models = [predictor.roles for predictor in self.predictors.values()]
+        return tuple(
+            name
+            for index, (name, role) in enumerate(zip(self.classes, self.roles, strict=True))
+            if role == "novel" and any(roles[index] == "base" for roles in models)
+        )
+
+    @property
     def name(self) -> str:
         """The models at work, in one word."""
         return "+".join(self.assignment.used)

@@ -48,10 +48,15 @@ class RoleExpectation:
         Returns:
             float64, S x K, percent; NaN where it was not measured.
         """
-        iou = self.model.class_iou(novel)[0]
-        iou[novel.all(axis=1)] = self.labels
+        iou = self._by_model(novel)
         for trained in self.model.measured.sets:
             iou[(novel == trained.novel).all(axis=1)] = trained.mean_iou
+        return iou
+
+    def _by_model(self, novel: Bools) -> Array:
+        """As `iou`, but for trained role sets too by the model; the ends are CAM and FullyOracle."""
+        iou = self.model.class_iou(novel)[0]
+        iou[novel.all(axis=1)] = self.labels
         return iou
 
     def class_iou(self, masked: Collection[str]) -> dict[str, float | None]:
@@ -60,10 +65,13 @@ class RoleExpectation:
         return {name: None if np.isnan(v) else float(v) for name, v in zip(self.classes, values, strict=True)}
 
     def gain(self, masked: Collection[str]) -> dict[str, float | None]:
-        """What the mask of each class gains, in points of its own IoU, all other roles as they are."""
+        """What the mask of each class gains, in points of its own IoU, all other roles as they are.
+
+        Both by the model, trained or not: a measurement less an expectation would be the noise of one training.
+        """
         novel = self.novel(masked)
         alone = np.eye(len(novel), dtype=bool)
-        with_mask, without = self.iou(novel & ~alone), self.iou(novel | alone)
+        with_mask, without = self._by_model(novel & ~alone), self._by_model(novel | alone)
         gains = np.diag(with_mask - without)
         return {name: None if np.isnan(v) else float(v) for name, v in zip(self.classes, gains, strict=True)}
 

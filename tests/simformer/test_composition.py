@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -132,3 +134,14 @@ def test_models_of_different_classes_do_not_mix():
 def test_nothing_served_is_an_error():
     with pytest.raises(ConfigError, match="no model"):
         ComposedPredictor({}, ())
+
+
+def test_models_that_had_more_masks_than_the_roles_are_told():
+    classes = ("sky", "cow", "cat")
+    had = {"one": ("base", "novel", "base"), "two": ("base", "base", "novel"), "three": ("novel", "base", "base")}
+    parts = {name: SimpleNamespace(classes=classes, roles=roles) for name, roles in had.items()}
+    both = ComposedPredictor(parts, ("base", "novel", "novel"))
+    # "one" serves sky and cow and had masks of cat, "two" serves cat and had masks of cow.
+    assert both.more_masks == ("cow", "cat")
+    assert ComposedPredictor(parts, had["one"]).more_masks == ()
+    assert ComposedPredictor(parts, ("novel",) * 3).more_masks == classes

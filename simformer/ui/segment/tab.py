@@ -182,7 +182,8 @@ def summary(shown: Shown, found: dict[Choice, Segmentation], problems: dict[Choi
 
 def served_sentence(models: Models, wanted: Roles) -> str:
     """Which model each class came from, which classes no model had in the wanted role, and what could not be used."""
-    assignment = models.composed(wanted).assignment
+    composed = models.composed(wanted)
+    assignment = composed.assignment
     parts = []
     for model in assignment.used:
         served = [c for c, m in zip(assignment.classes, assignment.models, strict=True) if m == model]
@@ -190,8 +191,29 @@ def served_sentence(models: Models, wanted: Roles) -> str:
     if assignment.unserved:
         missing = ", ".join(assignment.unserved)
         parts.append(f"No shipped model had these in the wanted role, so they are not shown: {escape(missing)}.")
+    parts += honest_sentences(composed.more_masks, wanted)
     parts += [f"{escape(title(name))} is left out: {escape(problem)}." for name, problem in models.damaged.items()]
     return " ".join(parts)
+
+
+def honest_sentences(more_masks: Sequence[str], wanted: Roles) -> list[str]:
+    """That the models behind a composed picture had more masks than the chosen roles, and what none at all would give.
+
+    Args:
+        more_masks: classes wanted as novel of which one of the models had masks.
+    """
+    if not more_masks:
+        return []
+    if "base" not in wanted:
+        return [
+            "No class has masks in these roles, but every model behind this picture had some: "
+            f"what image labels alone give is {escape(title(CAM))}'s view."
+        ]
+    listed = ", ".join(more_masks)
+    return [
+        f"The models behind this picture had more masks than these roles, also of {escape(listed)}: "
+        "a model trained with just these roles would have learnt from fewer."
+    ]
 
 
 def how_to_train(models: Models, name: str) -> str:

@@ -12,7 +12,7 @@ from simformer.splits import Roles
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.roles import Sent, masked_classes, read_roles, set_masked, set_split, short_title, take_roles
-from simformer.ui.segment.tab import segment_photo
+from simformer.ui.segment.tab import honest_sentences, segment_photo
 
 # The fixture's models: split1 has cat novel, split2 has sky novel, oracle has none.
 BOTH_NOVEL = Roles(("novel", "base", "novel"))
@@ -43,6 +43,15 @@ def test_the_status_says_who_served_what(models, photo_file):
     views, _, status = last(models, photo_file, BOTH_NOVEL)
     assert "SimFormer, split 1 serves" in status and "SimFormer, split 2 serves" in status
     assert "on its way" not in views
+    # Each of the two had masks of the class that the other one serves as novel.
+    assert "had more masks than these roles" in status
+
+
+def test_no_masks_at_all_are_told_from_image_labels_alone():
+    sentence = honest_sentences(("sky",), Roles(("novel", "novel")))[0]
+    assert "image labels alone give is CAM" in sentence
+    assert "also of &lt;b&gt;" in honest_sentences(("<b>",), Roles(("novel", "base")))[0]
+    assert honest_sentences((), Roles(("novel", "base"))) == []
 
 
 def test_a_role_no_model_had_is_said(models, photo_file):
