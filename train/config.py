@@ -14,6 +14,7 @@ from simformer.errors import ConfigError
 from simformer.results import ALL
 from simformer.splits import ALL_BASE, datasets, split_names
 from simformer.utils.validation import first_problem
+from train.pseudo.kinds import with_kind
 from train.settings import (
     CUSTOM,
     CamViewSettings,
@@ -29,7 +30,6 @@ from train.settings import (
     RunSettings,
     Settings,
     SimNetSettings,
-    with_kind,
 )
 
 # Beside the settings, what they were used on.

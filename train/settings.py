@@ -9,10 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 
 from simformer.similarity import Statistics, Student
 from simformer.weights import LARGEST_SIDE, Scales
-from train.pseudo.cam import CamSettings
+from train.pseudo.kinds import PseudoSettings, with_kind
 from train.pseudo.partial_labels import PartialLabelSettings
-from train.pseudo.retab.maps import RetabSettings
-from train.pseudo.rib import RibSettings
 from train.runtime.precision import Precision
 
 # A data set without splits by name.
@@ -44,52 +42,8 @@ class DataSettings(Settings):
     )
 
 
-class PredictionsSettings(BaseModel):
-    """Pseudo masks as a trained model predicts them: nothing to set."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["predictions"] = "predictions"
-
-
-class PartialLabelMaskSettings(BaseModel):
-    """Pseudo masks of the partial-label teacher, whose settings are a group of their own: it also distills."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["partial_labels"] = "partial_labels"
-
-
-PSEUDO_KINDS: dict[str, type[BaseModel]] = {
-    "predictions": PredictionsSettings,
-    "cam": CamSettings,
-    "rib": RibSettings,
-    "retab": RetabSettings,
-    "partial_labels": PartialLabelMaskSettings,
-}
-
-
-def with_kind(pseudo: Any) -> Any:
-    """`retab` is short for `{kind: retab}`."""
-    return {"kind": pseudo} if isinstance(pseudo, str) else pseudo
-
-
-def all_pseudo_settings(pseudo: Any) -> Any:
-    """`pseudo` as a result or a state has it, with the defaults of what it does not name; a setting of no kind stays.
-
-    Results and states were written with the kind alone when nothing of it could be set: all was as by default.
-    """
-    given = with_kind(pseudo)
-    kind = PSEUDO_KINDS.get(given.get("kind", "")) if isinstance(given, dict) else None
-    return given if kind is None else kind().model_dump(mode="json") | given
-
-
 Pseudo = Annotated[
-    Annotated[
-        PredictionsSettings | CamSettings | RibSettings | RetabSettings | PartialLabelMaskSettings,
-        Field(discriminator="kind"),
-    ]
-    | None,
+    Annotated[PseudoSettings, Field(discriminator="kind")] | None,
     BeforeValidator(with_kind),
 ]
 

@@ -15,7 +15,8 @@ from simformer.errors import CheckpointError
 from simformer.utils.files import atomic_write
 from simformer.weights import read_card
 from train.config import DATA_ID, TrainConfig, as_published, data_id
-from train.settings import RunSettings, all_pseudo_settings
+from train.pseudo.kinds import all_pseudo_settings
+from train.settings import RunSettings
 
 # What a run leaves in its folder.
 WEIGHTS, STATE = "weights.safetensors", "state.pt"

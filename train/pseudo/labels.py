@@ -29,17 +29,12 @@ from simformer.splits import Split
 from simformer.utils.files import atomic_write, make_folder
 from simformer.weights import find_weights
 from train.config import TrainConfig
-from train.pseudo.cam import CamMaps
+from train.pseudo.kinds import MAP_MAKERS, all_pseudo_settings
 from train.pseudo.partial_labels import pseudo_mask
 from train.pseudo.photos import novel_labels
-from train.pseudo.retab.maps import RetabMaps
-from train.pseudo.rib import RibMaps
 from train.pseudo.saved_maps import SavedMaps
 from train.pseudo.teacher import TeacherMaps, teacher_origin
-from train.settings import all_pseudo_settings
 
-# Name of the setting -> what gives K x h x w maps in 0..1 for photo number i.
-MAP_MAKERS: dict[str, Callable[..., Callable[[int], Tensor]]] = {"cam": CamMaps, "rib": RibMaps, "retab": RetabMaps}
 # The threshold is chosen on so many photos: it needs no more, and RETAB propagates anew for each class of each.
 PHOTOS_FOR_THRESHOLD = 100
 THRESHOLDS = np.arange(0.05, 0.95, 0.05)

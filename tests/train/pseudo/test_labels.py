@@ -20,8 +20,8 @@ from simformer.labels import VOID
 from simformer.splits import custom_split
 from train.engine import train
 from train.pseudo.cam import CamMaps, CamSettings
+from train.pseudo.kinds import MAP_MAKERS
 from train.pseudo.labels import (
-    MAP_MAKERS,
     SavedMaps,
     arg_max_in_rest,
     choose_threshold,
