@@ -51,6 +51,18 @@ def test_the_same_photo_comes_back(photo, children, monkeypatch, shared):
     assert len(children._idle) == 1
 
 
+def test_a_child_of_a_large_process_is_kept(photo, monkeypatch):
+    taken = np.ones(decoder.KEPT_BYTES // 8 + 1000)  # the process that asks has torch, and more memory than a child may
+    children = apart._Children(1)
+    monkeypatch.setattr(apart, "_children", children)
+    load_apart(photo)
+    (child,) = children._idle
+    load_apart(photo)
+    assert children._idle == [child] and child.process.poll() is None
+    child.end()
+    assert taken.all()
+
+
 def test_sentences_are_those_of_load_image(photo, children, tmp_path):
     (tmp_path / "odd \udcff.jpg").write_bytes(b"no photo")
     for source in (tmp_path, tmp_path / "gone.jpg", b"nonsense", tmp_path / "odd \udcff.jpg", os.devnull):
