@@ -99,10 +99,9 @@ def is_spent() -> bool:
 
 def most_memory() -> int:
     """Bytes that this process had at most."""
-    with suppress(OSError, StopIteration):
-        # Linux counts in getrusage what the process that started this one had, a gigabyte with torch.
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-            return 1024 * int(next(line for line in status if line.startswith("VmHWM:")).split()[1])
+    # Linux counts in getrusage what the process that started this one had, a gigabyte with torch.
+    with suppress(OSError, StopIteration), open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        return 1024 * int(next(line for line in status if line.startswith("VmHWM:")).split()[1])
     if resource is None:
         return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

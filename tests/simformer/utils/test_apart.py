@@ -110,11 +110,16 @@ def test_memory_is_limited(photo, children, tmp_path):
     assert load_apart(photo).size == (40, 60)
 
 
+def no_such_file(*given, **options):
+    raise FileNotFoundError
+
+
 def test_without_limits_of_the_system(monkeypatch):
     monkeypatch.setattr(decoder, "resource", None)
     decoder.limit_memory()
     decoder.limit_time()
-    assert not decoder.is_spent()
+    monkeypatch.setattr("builtins.open", no_such_file)  # nor a /proc
+    assert decoder.most_memory() == 0 and not decoder.is_spent()
 
 
 @pytest.mark.parametrize("name, sentence", [
