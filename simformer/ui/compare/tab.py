@@ -149,10 +149,10 @@ def build(context: PageContext) -> None:
 
     pair = [first_choice, second_choice, order_choice]
     of_pair = [*pair, expanded]
-    split_chosen = listen(split_choice.input, new_split, split_choice, [shown, *of_pair, class_choice])
+    split_chosen = listen(split_choice.input, new_split, split_choice, [shown, *of_pair, class_choice], last=True)
     listen(split_chosen.then, query_html, controls, rows)
     of_columns = [shown.input, first_choice.input, second_choice.input]
-    columns_chosen = listen(of_columns, choices_of_pair, [shown, *pair], of_pair)
+    columns_chosen = listen(of_columns, choices_of_pair, [shown, *pair], of_pair, last=True)
     listen(columns_chosen.then, query_html, controls, rows)
-    listen([order_choice.input, class_choice.input, expanded.input], query_html, controls, rows)
+    listen([order_choice.input, class_choice.input, expanded.input], query_html, controls, rows, last=True)
     endpoint.build(compared)
