@@ -32,6 +32,11 @@ class UnknownClassError(SimFormerError):
     """A class name or index that the model or data set does not have."""
 
 
+def is_full_disk(error: BaseException) -> bool:
+    """Whether there is no room left, on the disk or for its user."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 @contextmanager
 def exit_on_error() -> Iterator[None]:
     """How every command ends when its user has something to mend.
@@ -45,7 +50,7 @@ def exit_on_error() -> Iterator[None]:
         print(f"Error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except OSError as error:  # of what is not written by `simformer.utils.files`, such as a log
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full_disk(error):
             raise
         where = f"cannot write {error.filename}: " if error.filename else ""
         print(f"Error: {where}the disk is full", file=sys.stderr)

@@ -241,7 +241,7 @@ class Predictor:
     def _simformer(self, network: SimFormer, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
         """Score maps, mean over the views, and the proposals of a single view of the photo as it is."""
         size = photos[0].maps_size
-        total = torch.zeros(())
+        total = torch.zeros((), device=self.device)
         mirrors = (False, True) if self.inference.flip else (False,)
         for number in range(len(self.inference.scales)):
             pixels = self._pixels(photos, number)
@@ -253,7 +253,7 @@ class Predictor:
                 maps = maps.flip(-1) if mirrored else maps
                 if maps.shape[-2:] != size:
                     maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-                total = total.to(maps.device) + maps
+                total = total + maps
         means = (total / (len(self.inference.scales) * len(mirrors))).cpu()
         if not self.inference.as_it_is:
             return [Prediction(maps) for maps in means]

@@ -41,7 +41,7 @@ class PhotoScore:
     miou: float | None = None
     accuracy: float | None = None
     ious: Mapping[int, float] = field(default_factory=dict)
-    confusion: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    confusion: Mapping[Pair, int] = field(default_factory=dict)
     problem: str = ""
 
 

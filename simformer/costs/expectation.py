@@ -97,12 +97,25 @@ class RoleModel:
         Returns:
             float64, fits x S x K, percent, 0 to FullyOracle's; NaN for classes that are not counted.
         """
-        oracle = self.measured.oracle
-        share = novel.mean(axis=-1, keepdims=True)
         together = others_in_photos(self.measured, novel)
+        kept, left = self.in_both_roles(novel.mean(axis=-1, keepdims=True), together, fits)
+        expected = np.where(novel, kept, left)
+        return np.where(np.any(novel, axis=-1, keepdims=True), expected, self.measured.oracle)
+
+    def in_both_roles(
+        self, share: Array, together: Array, fits: slice | NDArray[np.intp] = slice(1)
+    ) -> tuple[Array, Array]:
+        """Expected IoU of every class as novel, and as base.
+
+        Args:
+            share: of novel classes, 0 to 1, S x 1. together: mean number of others of them in a class's photos, S x K.
+
+        Returns:
+            Two of float64, fits x S x K, percent, 0 to FullyOracle's; NaN for classes that are not counted.
+        """
+        oracle = self.measured.oracle
         kept = oracle * expit(self.novel.linear(share, together, fits))
-        left = np.clip(oracle - self.base.linear(share, together, fits), 0, oracle)
-        return np.where(np.any(novel, axis=-1, keepdims=True), np.where(novel, kept, left), oracle)
+        return kept, np.clip(oracle - self.base.linear(share, together, fits), 0, oracle)
 
     def expect(self, novel: Collection[str], *, by_class: bool = True) -> RoleSetExpectation:
         """What one more training with these novel classes would measure; without `by_class` its means alone.

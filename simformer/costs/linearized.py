@@ -11,7 +11,7 @@ import time
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from scipy.sparse import csr_array, vstack
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from simformer.costs.role_fits import Array, Bools
 from simformer.costs.search import TIE, Goal
@@ -27,12 +27,9 @@ def curves(goal: Goal, k: int, together: Array) -> tuple[Array, Array]:
     Args:
         together: P x K.
     """
-    model = goal.expectation.model
-    oracle = np.nan_to_num(model.measured.oracle)
-    share = np.array([[k / len(oracle)]])
-    kept = oracle * expit(model.novel.linear(share, together, slice(1))[0])
-    left = np.clip(oracle - model.base.linear(share, together, slice(1))[0], 0, oracle)
-    return goal.weights * kept, goal.weights * left
+    both = goal.expectation.model.in_both_roles(np.array([[k / together.shape[1]]]), together)
+    kept, left = (goal.weights * np.nan_to_num(iou[0]) for iou in both)
+    return kept, left
 
 
 def is_coupled(goal: Goal) -> bool:

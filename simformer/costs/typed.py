@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from simformer.costs.frequency import ClassFrequency, csv_frequency, folder_frequency
 from simformer.costs.inputs import CostInputs, cost_inputs
+from simformer.datasets.folder_files import TRAIN
 from simformer.errors import ConfigError
 from simformer.utils.validation import first_problem
 
-TRAIN = "train.txt"
 MOST_CLASSES = 300
 """More classes than any data set has; a plan for them takes about a second."""
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from simformer.datasets.folder import FolderDataset
 from simformer.datasets.folder_files import (
     PHOTO_SUFFIXES,
+    TRAIN,
+    VAL,
     find_photos,
     listed_names,
     read_classes,
@@ -22,7 +24,6 @@ from simformer.datasets.folder_files import (
 from simformer.errors import DatasetError
 from simformer.labels import VOID
 
-TRAIN, VAL = "train.txt", "val.txt"
 FEW = 10
 """Photos of a class from which hardly anything can be learnt, or concluded."""
 

@@ -11,6 +11,7 @@ from simformer.errors import DatasetError
 from simformer.labels import VOID
 from simformer.splits import class_lines
 
+TRAIN, VAL = "train.txt", "val.txt"
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 

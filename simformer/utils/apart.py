@@ -176,6 +176,7 @@ class _Children:
             except IndexError:
                 child = _Child()
             if child.process.poll() is not None:  # ended while nobody asked it for anything
+                child.end()
                 child = _Child()
             try:
                 answer, goes_on = child.decode(request, content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -12,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from simformer.errors import SimFormerError
+from simformer.errors import SimFormerError, is_full_disk
 
 try:
     import fcntl
@@ -93,11 +92,6 @@ def only_one(folder: Path, what: str) -> Iterator[None]:
             except OSError as error:
                 raise SimFormerError(f"{what} in {folder} is going on in another process; wait for it") from error
         yield
-
-
-def is_full_disk(error: BaseException) -> bool:
-    """Whether there is no room left, on the disk or for its user."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _sweep(folder: Path) -> None:

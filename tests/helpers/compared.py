@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
+from drawn_classes import name_classes
 
 from simformer.checkpoint import build_network, save_checkpoint
 from simformer.datasets.synthetic import write_scenes
@@ -44,11 +43,7 @@ def write_models(folder: Path, make_card: Callable[..., Card]) -> Path:
 
 def write_photos(root: Path, count: int, classes: Sequence[str], size: tuple[int, int] = (48, 64)) -> Path:
     """Drawn scenes under these class names; every photo is in val.txt."""
-    write_scenes(root, count, size=size)
-    (root / "classes.txt").write_text("\n".join(classes))
+    name_classes(write_scenes(root, count, size=size), classes)
     names = sorted(path.stem for path in (root / "images").iterdir())
     (root / "val.txt").write_text("\n".join(names))
-    for path in (root / "labels").iterdir():
-        labels = np.asarray(Image.open(path))
-        Image.fromarray(np.where(labels == 255, labels, labels % len(classes)).astype(np.uint8)).save(path)
     return root

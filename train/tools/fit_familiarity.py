@@ -15,6 +15,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from numpy.typing import ArrayLike
+from sklearn.metrics import roc_auc_score
 
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import ConfigError, exit_on_error
@@ -33,8 +34,7 @@ def familiarities(predictor: Predictor, photos: FolderDataset, indices: Sequence
     """Of some photos."""
     from tqdm import tqdm
 
-    images = (photos.image(index).permute(1, 2, 0).numpy() for index in tqdm(indices, desc=predictor.name))
-    return [familiarity(predictor.segment(image)) for image in images]
+    return [familiarity(predictor.segment(photos.image(index))) for index in tqdm(indices, desc=predictor.name)]
 
 
 def without_known(photos: FolderDataset, classes: Sequence[str]) -> list[int]:
@@ -49,8 +49,8 @@ def without_known(photos: FolderDataset, classes: Sequence[str]) -> list[int]:
 
 def auroc(known: ArrayLike, unknown: ArrayLike) -> float:
     """Chance that a value of `known` is larger than one of `unknown`, equal ones counted half; both not empty."""
-    difference = np.asarray(known)[:, None] - np.asarray(unknown)[None]
-    return float(np.mean(difference > 0) + np.mean(difference == 0) / 2)
+    values = np.concatenate([np.asarray(known), np.asarray(unknown)])
+    return float(roc_auc_score(np.arange(len(values)) < np.size(known), values))
 
 
 def told(known: ArrayLike, unknown: ArrayLike, threshold: float) -> Told:

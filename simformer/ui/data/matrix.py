@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simformer.batch.gallery import Evaluation
 from simformer.batch.score_tables import UNSURE, classes_csv, confusion_csv, photos_csv
-from simformer.ui.parts.html import download_link, hint, share_text
+from simformer.ui.parts.html import download_link, hint, share_text, swatch
 from simformer.utils.palette import hex_colors
 
 MOST = 40
@@ -102,7 +102,7 @@ def _strongest(classes: Sequence[str], wrong: NDArray[np.float64], shares: NDArr
         if not wrong[row, column]:
             break
         swatches = "".join(
-            f'<span class="swatch" style="background:{colors[names[index]]}"></span>{escape(names[index])}{after}'
+            f"{swatch(colors[names[index]])}{escape(names[index])}{after}"
             for index, after in ((row, " → "), (column, ""))
         )
         share = share_text(float(shares[row, column]))

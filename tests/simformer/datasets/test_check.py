@@ -2,23 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawn_classes import CLASSES, write_three_classes
 from PIL import Image
 
 from simformer.datasets.check import FEW, FolderCheck
-from simformer.datasets.synthetic import write_scenes
-
-CLASSES = ("sky", "grass", "cat")
 
 
 @pytest.fixture
 def root(tmp_path):
     """Eight drawn scenes of three classes, three of them in val.txt."""
-    folder = write_scenes(tmp_path / "scenes", 8, size=(32, 40), val_share=3 / 8)
-    (folder / "classes.txt").write_text("\n".join(CLASSES))
-    for path in (folder / "labels").iterdir():
-        labels = np.asarray(Image.open(path))
-        Image.fromarray(np.where(labels == 255, labels, labels % 3).astype(np.uint8)).save(path)
-    return folder
+    return write_three_classes(tmp_path / "scenes", (32, 40))
 
 
 def looked(root, **options):
