@@ -34,7 +34,7 @@ from simformer.ui.costs.plots import frontier_figure, sensitivity_figure
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import hint
-from simformer.ui.parts.inputs import failure
+from simformer.ui.parts.inputs import ChangingChoices, failure
 from simformer.ui.segment.roles import SEGMENT_TAB, Sent
 
 DATASET = "msrc21"
@@ -224,7 +224,7 @@ def build(context: PageContext) -> None:
                 control = gr.Number(0, label="Time added for checking, %",
                                     elem_id="cost-control", min_width=120)  # fmt: skip
             split = gr.Dropdown(split_choices(names), value=first_split, label="Present roles", elem_id="cost-split")
-            masked = gr.CheckboxGroup(
+            masked = ChangingChoices(
                 names,
                 value=first_masked,
                 label="Classes with masks (base)",

@@ -46,6 +46,20 @@ class UploadedFiles(gr.File):
         return super().preprocess(payload)
 
 
+class ChangingChoices(gr.CheckboxGroup):
+    """Check boxes whose choices change with other controls.
+
+    A request that was sent before they changed still names old ones, for which `gr.CheckboxGroup` raises an error.
+    """
+
+    is_template = True
+
+    def preprocess(self, payload: list[Any]) -> Any:
+        """As `gr.CheckboxGroup` does, of the checked values that are still choices."""
+        known = [value for _, value in self.choices]
+        return super().preprocess([value for value in payload if value in known])
+
+
 def uploaded(path: str, what: str) -> str:
     """The path, if a visitor has uploaded the file that it leads to, links followed. `what` the file is, in a word.
 

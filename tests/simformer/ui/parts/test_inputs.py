@@ -10,7 +10,7 @@ import pytest
 
 from simformer.costs.typed import uploaded_rows
 from simformer.ui import api
-from simformer.ui.parts.inputs import UploadedFiles
+from simformer.ui.parts.inputs import ChangingChoices, UploadedFiles
 
 FILE = {"_type": "gradio.FileData"}
 REFUSED = "The photo was not uploaded to this page; please choose it again."
@@ -89,3 +89,9 @@ def test_a_csv_file_of_the_server_is_not_read(served, tmp_path, mark):
     if mark:
         kind, (answer,) = call(served, "classes", marked(uploaded(served, secret), mark))
         assert kind == "complete" and "password" in answer
+
+
+def test_choices_that_are_no_longer_there_are_dropped():
+    boxes = ChangingChoices(["unicorn", "cow"])
+    assert boxes.preprocess(["building", "cow"]) == ["cow"]
+    assert boxes.preprocess(["building"]) == []
