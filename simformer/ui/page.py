@@ -11,6 +11,7 @@ import gradio as gr
 from simformer.ui import about, api, endpoints
 from simformer.ui.compare import tab as compare
 from simformer.ui.costs import tab as costs
+from simformer.ui.parts.address import Address
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.zerogpu import on_zerogpu
@@ -70,8 +71,10 @@ def build_page(
     """
     models = models or Models()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CLEAN_UP, fill_width=True) as page:
-        gr.Markdown(HEADING, elem_classes="heading")
-        sent = gr.State(None)
+        sent, address = gr.State(None), Address()
+        with gr.Row(elem_classes="heading"):
+            gr.Markdown(HEADING)
+            address.bar()
         opened: dict[str, gr.Tab] = {}
         # Wrapped: on a phone the last tabs would else be behind a menu.
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as switch:
@@ -80,6 +83,7 @@ def build_page(
                 models,
                 switch,
                 sent,
+                address,
                 data=None if data is None else Path(data),
                 list_file=list_file,
                 local_folders=local_folders,
@@ -88,8 +92,8 @@ def build_page(
                 if name != "own-data" or data is not None:
                     with gr.Tab(label, id=name) as opened[name]:
                         build(context)
-        context.address.hold_tab(switch, opened)
-        context.address.connect(page)
+        address.hold_tab(switch, opened)
+        address.connect(page)
         api.build(models)
         endpoints.build(context.results_folder)
     if on_zerogpu():

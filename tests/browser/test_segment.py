@@ -30,6 +30,7 @@ def photo(tmp_path_factory):
 
 
 def upload(page, path):
+    """Without a wait for the example that the page opens with: who is quick sees the own photo, too."""
     page.locator("#photo input[type=file]").set_input_files(path)
 
 
@@ -46,7 +47,6 @@ def scrolls_sideways(page):
 
 def test_a_photo_gives_views_of_one_size_and_a_table(open_page, photo):
     page = open_page()
-    page.locator("#views").get_by_text("Choose a photo").wait_for()
     segmented(page, photo)
     figures = page.locator("#views figure")
     assert [figure.get_attribute("data-view") for figure in figures.all()] == VIEWS
@@ -117,7 +117,7 @@ def test_another_split_is_another_view(open_page, photo):
 
 def test_an_example_is_segmented_at_a_click(open_page):
     page = open_page()
-    page.get_by_role("button", name="Cat", exact=True).click()
+    page.locator("#examples").get_by_role("button", name="Cat").click()
     page.locator("#status", has_text="on 451 × 300 pixels").wait_for()
 
 
@@ -131,7 +131,7 @@ def test_a_broken_file_gives_one_sentence(open_page, server, photo, tmp_path):
     assert "broken.jpg is not an image of a known format" in toast.inner_text()
     assert "broken.jpg is not an image" in page.locator("#views").inner_text()
     # The page goes on.
-    page.get_by_role("button", name="Cat", exact=True).click()
+    page.locator("#examples").get_by_role("button", name="Cat").click()
     page.locator("#status", has_text="on 451 × 300 pixels").wait_for()
     assert "Traceback" not in server.log.read_text()
 
@@ -191,12 +191,13 @@ def test_one_class_switched_says_which_model_served_it(open_page, photo):
     page.locator("#table caption", has_text="your roles").wait_for()
     status = page.locator("#status").inner_text()
     assert f"SimFormer, split 2 serves {novel[0]}" in status
-    assert page.locator("#split").get_by_label("Your roles").is_checked()
-    assert "roles=roles-" in page.url
+    expect(page.locator("#split").get_by_label("Your roles")).to_be_checked()
+    page.wait_for_url("**roles=roles-*")
     # Back again: the shipped model with these roles.
     roles.get_by_label(novel[0], exact=True).check()
     page.locator("#table caption", has_text="SimFormer, split 1").wait_for()
-    assert page.locator("#split").get_by_label("Split 1").is_checked()
+    expect(page.locator("#split").get_by_label("Split 1")).to_be_checked()
+    page.wait_for_url(lambda address: "roles=" in address and "roles-" not in address)
     # A role that no model had is not pretended.
     roles.get_by_label(both[0], exact=True).uncheck()
     page.locator("#status", has_text=f"not shown: {both[0]}").wait_for()
@@ -227,7 +228,6 @@ def test_the_proposals_of_the_chosen_model(open_page, photo):
 
 def test_an_example_comes_with_its_truth_and_how_well_models_do(open_page):
     page = open_page(width=390)
-    page.get_by_text("Temple", exact=True).click()
     page.locator("#status", has_text="FullyOracle on 640 × 427").wait_for()
     figures = page.locator("#views figure")
     assert [figure.get_attribute("data-view") for figure in figures.all()] == ["photo", "truth", *VIEWS[1:]]

@@ -31,7 +31,7 @@ def empty(page: Page) -> None:
 def segmented(page: Page) -> None:
     """The Segment tab with an example, the pointer on the photo."""
     page.get_by_role("tab", name="Segment", exact=True).click(timeout=SLOW)
-    page.get_by_role("button", name="Cat", exact=True).click(timeout=SLOW)
+    page.locator("#examples").get_by_role("button", name="Cat").click(timeout=SLOW)
     page.locator("#status", has_text="pixels").wait_for(timeout=SLOW)
     fit(page)
     page.locator("[data-view=photo] .stage").hover()

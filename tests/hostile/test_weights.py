@@ -20,7 +20,7 @@ from simformer.errors import CheckpointError, ConfigError
 from simformer.interop.convert import read_released
 from simformer.interop.restricted_pickle import read_pickle
 from simformer.ui.parts.models import Models
-from simformer.ui.segment.tab import segment_photo
+from simformer.ui.segment.views import segment_photo
 from simformer.weights import CARD_KEY, Card, available_models, readable_cards
 
 NAME = "<img src=x onerror=alert(1)>"

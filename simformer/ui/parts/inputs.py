@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio.exceptions import InvalidPathError
-from gradio.processing_utils import _check_allowed
+from gradio.processing_utils import _check_allowed, save_file_to_cache
 
 from simformer.errors import SimFormerError
 
@@ -32,6 +33,10 @@ class PhotoInput(gr.Image):
         # Not payload.path: in the inputs.pyi that Gradio writes type checkers do not see that payload is not None.
         path = getattr(payload, "path", "")
         return uploaded(path, "photo") if path else None
+
+    def copy(self, path: Path) -> str:
+        """Path of a copy that the page may show as if it had been uploaded; there is one of each file."""
+        return save_file_to_cache(path, self.GRADIO_CACHE)
 
 
 class UploadedFiles(gr.File):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -36,11 +37,21 @@ class Photo:
         self.path = Path(path)
         self.name = self.path.name
         self.max_pixels = max_pixels
+        if not self.path.is_file():
+            raise self._gone()
+
+    @cached_property
+    def key(self) -> Hashable:
+        """Equal for photos of the same content, wherever they are. Raises ImageError: the file is gone."""
+        # Not its time: Gradio sets that anew whenever it shows the file.
         try:
-            state = self.path.stat()
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").digest()
         except (OSError, ValueError) as error:  # a name may hold zeros
-            raise ImageError(f"{self.name} is no longer on the server; please choose it again") from error
-        self.key: Hashable = (str(self.path), state.st_mtime_ns, state.st_size)
+            raise self._gone() from error
+
+    def _gone(self) -> ImageError:
+        return ImageError(f"{self.name} is no longer on the server; please choose it again")
 
     @cached_property
     def image(self) -> Image.Image:

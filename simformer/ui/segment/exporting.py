@@ -5,17 +5,20 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from simformer.errors import SimFormerError
 from simformer.ui.parts.events import MODEL_QUEUE, listen
 from simformer.ui.parts.inputs import failure
 from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, Models, title
 from simformer.ui.parts.photos import Photo
+from simformer.ui.segment.roles import chosen_text
 
 # Gradio copies a file right after the handler has returned its path; a folder this old has been copied.
 KEPT_SECONDS = 600
@@ -88,8 +91,12 @@ def format_choices() -> gr.Dropdown:
     return gr.Dropdown([(entry.label, name) for name, entry in FORMATS.items()], value=FIRST_FORMAT)
 
 
-def download_controls(page: gr.Blocks, models: Models, photo: gr.Image, split: gr.Radio, threshold: gr.Slider) -> None:
-    """Controls and events for downloads."""
+def download_controls(page: gr.Blocks, models: Models, chosen: Sequence[Component], threshold: gr.Slider) -> None:
+    """Controls and events for downloads. `chosen`: the photo and both controls of the roles."""
+
+    def export(path: str | None, masked: list[str], split: str | None, *options: Any) -> str:
+        return export_map(models, path, chosen_text(models, masked, split), *options)
+
     maps = [(title(SIMFORMER), SIMFORMER)] if models.simformers else []
     maps += [(title(name), name) for name in (CAM, ORACLE) if name in models.names]
     with gr.Row(equal_height=True):
@@ -99,11 +106,11 @@ def download_controls(page: gr.Blocks, models: Models, photo: gr.Image, split: g
         file_format = gr.Dropdown([], label="File format", elem_id="export-format", min_width=180)
         save = gr.Button("Download", elem_id="export", interactive=bool(maps), scale=0, min_width=160)
     listen(page.load, format_choices, None, file_format)
-    file = gr.DownloadButton("The file", visible="hidden", elem_id="export-file")
+    file = gr.DownloadButton("The file", elem_id="export-file")
     saved = listen(
         save.click,
-        partial(export_map, models),
-        [photo, split, which, file_format, threshold],
+        export,
+        [*chosen, which, file_format, threshold],
         file,
         progress="full",
         progress_on=save,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,10 +27,33 @@ class Sent(NamedTuple):
 
 
 class RoleControls(NamedTuple):
-    """`split` holds what `Models.find` reads; `masked` the classes that are base in it."""
+    """`masked` holds the classes that are base, and alone counts; `split` says whose roles these are.
+
+    Of several SimFormers with the same roles `split` is the one to be shown.
+    """
 
     split: gr.Radio
     masked: gr.CheckboxGroup
+
+
+OWN_ROLES = "own"
+# The two controls follow each other in the browser: nothing is asked of the server that could come late.
+SPLIT_OF = """(masked, split) => {
+  const splits = %s, names = Object.keys(splits);
+  const same = (name) => splits[name].length === masked.length && splits[name].every((each) => masked.includes(each));
+  return names.includes(split) && same(split) ? split : names.find(same) ?? "own";
+}"""
+MASKED_OF = """(split, masked) => {
+  const splits = %s;
+  if (split in splits) return [splits[split]];
+  document.querySelector("#roles input")?.focus();
+  return [masked];
+}"""
+# What links hold: the shipped SimFormer with these roles, or the roles as `Roles` writes them.
+TEXT_OF = """(masked, split) => {
+  const of = (%s)(masked, split);
+  return of !== "own" ? of : "roles-" + %s.map((name) => (masked.includes(name) ? "b" : "n")).join("");
+}"""
 
 
 def short_title(choice: Choice) -> str:
@@ -43,57 +67,53 @@ def masked_classes(models: Models, choice: Choice | None) -> list[str]:
     return models.roles_of(choice).base_of(models.classes)
 
 
-def split_choice(models: Models, choice: Choice | None) -> dict[str, Any]:
-    """What the choice of SimFormer shows: the shipped ones, and the composed one if it is the chosen one."""
-    choices = [(short_title(name), name) for name in models.simformers]
-    if choice and choice not in models.simformers:
-        choices.append((short_title(choice), str(choice)))
-    return {"choices": choices, "value": choice and str(choice), "visible": len(choices) > 1}
+def chosen_text(models: Models, masked: Sequence[str], split: str | None) -> str | None:
+    """The SimFormer with masks for just these classes, as `Models.find` reads it; None if there is no SimFormer.
+
+    It is `split` if that was trained with these roles, another shipped one if that was, else one composed of several.
+    """
+    roles = Roles.with_base(models.classes, masked)
+    if split in models.simformers and models.roles_of(split) == roles:
+        return split
+    return str(models.with_roles(roles)) if models.simformers else None
 
 
-def set_masked(models: Models, masked: Sequence[str]) -> gr.Radio:
-    """The SimFormer with masks for just these classes: a shipped one if there is one, else one composed of several."""
-    return gr.Radio(**split_choice(models, models.with_roles(Roles.with_base(models.classes, masked))))
+def splits_json(models: Models) -> str:
+    """The shipped SimFormers with their base classes, as JavaScript."""
+    return json.dumps({name: masked_classes(models, name) for name in models.simformers})
 
 
-def set_split(models: Models, split: str | None) -> gr.CheckboxGroup:
-    """The classes one by one, as the chosen SimFormer has them."""
-    return gr.CheckboxGroup(value=masked_classes(models, models.find(split)))
-
-
-def take_roles(models: Models, sent: Sent | None) -> tuple[Any, Any]:
-    """Both controls for the roles another tab sent; None changes nothing.
+def take_roles(models: Models, sent: Sent | None) -> Any:
+    """The base classes of the roles that another tab sent; None changes nothing.
 
     Raises:
         gr.Error: the models are of other classes.
     """
     if sent is None:
-        return gr.skip(), gr.skip()
-    roles = sent.roles
-    if len(roles) != len(models.classes):
-        known = len(models.classes)
-        raise failure(ConfigError(f"The plan is for {len(roles)} classes, but the models here know {known} others"))
-    return both_controls(models, models.with_roles(roles))
+        return gr.skip()
+    wanted, known = len(sent.roles), len(models.classes)
+    if wanted != known:
+        raise failure(ConfigError(f"The plan is for {wanted} classes, but the models here know {known} others"))
+    return sent.roles.base_of(models.classes)
 
 
-def both_controls(models: Models, choice: Choice) -> tuple[gr.Radio, gr.CheckboxGroup]:
-    """The two controls with this choice."""
-    return gr.Radio(**split_choice(models, choice)), gr.CheckboxGroup(value=masked_classes(models, choice))
-
-
-def read_roles(models: Models, text: str) -> tuple[gr.Radio, gr.CheckboxGroup] | None:
-    """Both controls for what the page's address asks for: a shipped SimFormer's name, or roles; None for neither."""
+def read_roles(models: Models, text: str) -> list[Any] | None:
+    """Values of both controls for what the page's address asks for: a SimFormer's name, or roles; None for neither."""
     choice = models.find(text)
     if isinstance(choice, Roles):
-        return both_controls(models, models.with_roles(choice))
-    return both_controls(models, choice) if choice in models.simformers else None
+        choice = models.with_roles(choice)
+    elif choice not in models.simformers:
+        return None
+    return [choice if choice in models.simformers else OWN_ROLES, masked_classes(models, choice)]
 
 
 def build(models: Models) -> RoleControls:
     """The controls, in the context that is open."""
     first = models.simformers[0] if models.simformers else None
     split = gr.Radio(
-        **split_choice(models, first),
+        [*((short_title(name), name) for name in models.simformers), ("Your roles", OWN_ROLES)],
+        value=first,
+        visible=bool(models.simformers),
         label="Which classes had masks",
         info="One SimFormer a split: what is base in one is novel in another.",
         elem_id="split",
@@ -111,20 +131,16 @@ def build(models: Models) -> RoleControls:
     return RoleControls(split, masked)
 
 
-def connect(context: PageContext, controls: RoleControls, run: Callable[[Any], Any]) -> list[Any]:
-    """Events between the controls, and from the address and other tabs to them.
-
-    Args:
-        run: makes an event's end, given as what can be followed up by `.then`, segment the photo again.
-
-    Returns:
-        What `run` made.
-    """
+def connect(context: PageContext, controls: RoleControls) -> None:
+    """Events between the controls, and from the address and other tabs to them; `masked.change` tells of them all."""
     models, sent = context.models, context.sent
     split, masked = controls
-    context.address.hold("roles", split, [split, masked], partial(read_roles, models))
-    return [
-        run(listen(masked.input, partial(set_masked, models), masked, split, last=True)),
-        run(listen(split.input, partial(set_split, models), split, masked)),
-        run(listen(sent.change, partial(take_roles, models), sent, [split, masked])),
-    ]
+    splits = splits_json(models)
+    split_of = SPLIT_OF % splits
+    listen(masked.change, None, [masked, split], split, js=split_of)
+    listen(split.input, None, [split, masked], masked, js=MASKED_OF % splits)
+    listen(sent.change, partial(take_roles, models), sent, masked)
+    if models.simformers:
+        text = TEXT_OF % (split_of, json.dumps(models.classes))
+        read = partial(read_roles, models)
+        context.address.hold("roles", models.simformers[0], [split, masked], read, follow=[masked, split], text=text)

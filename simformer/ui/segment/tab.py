@@ -2,308 +2,104 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.events import Dependency
 
-from simformer.datasets.examples import list_examples
-from simformer.errors import SimFormerError
 from simformer.paths import STATIC
-from simformer.splits import Roles
-from simformer.ui.parts.class_table import class_rows, table_html
 from simformer.ui.parts.context import PageContext
-from simformer.ui.parts.events import MODEL_QUEUE, Event, listen
-from simformer.ui.parts.html import empty, hint
-from simformer.ui.parts.inputs import PhotoInput, failure
-from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, TRAINED, TRAINING, Choice, Models, title
-from simformer.ui.parts.photos import Photo, Shown
-from simformer.ui.segment import many, roles
-from simformer.ui.segment.draw import View, class_overlay, describe, role_overlay, views_html
+from simformer.ui.parts.events import MODEL_QUEUE, listen
+from simformer.ui.parts.html import hint
+from simformer.ui.parts.inputs import PhotoInput
+from simformer.ui.segment import examples, many, roles
 from simformer.ui.segment.exporting import download_controls
 from simformer.ui.segment.proposals import proposals
-from simformer.ui.segment.truth import outlined, score, truth_views
-from simformer.weights import MSRC21, weights_folder
-
-if TYPE_CHECKING:
-    from simformer.segmentation import Segmentation
+from simformer.ui.segment.running import look
+from simformer.ui.segment.running import stop as stop_looking
+from simformer.ui.segment.views import EMPTY, OPENING, missing_sentence
 
 VIEWS_SCRIPT = STATIC / "views.js"
-EMPTY = empty(
-    "Choose a photo: upload one, paste it, take it with the camera, or click an example. Its views appear here."
-)
+TO_PHOTO = "(photo) => { if (!photo) document.querySelector('#photo button')?.focus(); }"
 SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--overlay-opacity', percent / 100); }"
-# What a handler gives the page: views, table and status, each HTML or an update.
-Panels = tuple[Any, Any, Any]
-
-
-def segment_photo(models: Models, path: str | None, split: str | None, threshold: float) -> Iterator[Panels]:
-    """Segment a photo, model after model.
-
-    What is remembered from earlier is shown at once, so moving the threshold runs no network.
-
-    Args:
-        path: the photo's file, None if there is none.
-        split: the SimFormer to use, as `Models.find` reads it; None if none is shipped.
-        threshold: pixels whose best score is below it are unsure.
-
-    Yields:
-        (views, table, status) as HTML, after each model and while waiting for one to load.
-
-    Raises:
-        gr.Error: one sentence; the photo cannot be read, or there is no model at all.
-    """
-    if path is None:
-        yield EMPTY, "", ""
-        return
-    try:
-        yield from _segment(models, Photo(path), split, threshold)
-    except SimFormerError as error:
-        yield empty(str(error)), "", ""
-        raise failure(error) from error
-
-
-def _segment(models: Models, photo: Photo, split: str | None, threshold: float) -> Iterator[Panels]:
-    chosen = models.find(split)
-    names = [choice for choice in map(models.find, (CAM, split, ORACLE)) if choice is not None]
-    if split is not None and chosen is None:
-        unknown = f"there is no model {split!r} here, nor can one be composed of those that are"
-        raise SimFormerError(models.damaged.get(split, unknown))
-    if not names:
-        raise SimFormerError(missing_sentence(models))
-    shown = models.shown(photo)
-    truth = outlined(models, photo, chosen)
-    found: dict[Choice, Segmentation] = {}
-    problems: dict[Choice, str] = {}
-    todo = [name for name in names if not known(models, name, photo)]
-    seconds = 0.0
-
-    def panels(status: str) -> Panels:
-        views = [photo_view(shown), *truth_views(truth), *model_views(names, chosen, found, problems, truth)]
-        in_order = [found[name] for name in (chosen, ORACLE, CAM) if name is not None and name in found]
-        in_order += [truth] if truth else []
-        return views_html(shown, views, in_order), class_table(chosen, found, served_by(models, chosen, found)), status
-
-    for name in names:
-        if name not in todo:
-            found[name] = models.segment(name, photo, threshold)
-    for name in todo:
-        yield panels(f"{escape(title(name))} is looking at the photo.")
-        for progress in models.waiting(name):
-            yield gr.skip(), gr.skip(), progress
-        started = time.perf_counter()
-        try:
-            found[name] = models.segment(name, photo, threshold)
-        except SimFormerError as error:
-            problems[name] = str(error)
-        seconds += time.perf_counter() - started
-    served = served_sentence(models, chosen) if isinstance(chosen, Roles) and chosen in found else ""
-    yield panels(f"{summary(shown, found, problems, seconds)} {served}".strip())
-
-
-def known(models: Models, name: Choice, photo: Photo) -> bool:
-    """Whether a model's answer is remembered; not if it cannot be had, which asking for it says in a sentence."""
-    try:
-        return models.knows(name, photo)
-    except SimFormerError:
-        return False
-
-
-def photo_view(shown: Shown) -> View:
-    """The photo itself."""
-    height, width = shown.full_size
-    return View("photo", "Photo", f"{width} × {height} pixels")
-
-
-def model_views(
-    names: list[Choice],
-    split: Choice | None,
-    found: dict[Choice, Segmentation],
-    problems: dict[Choice, str],
-    truth: Segmentation | None,
-) -> list[View]:
-    """The base/novel map, where there is a SimFormer, and one view for each model in `names`.
-
-    Args:
-        found: segmentations by model. problems: why a model has none; the others are still to come.
-        truth: what the models are scored by, if the photo is outlined.
-    """
-    notes: dict[Choice, str] = {CAM: "image labels only", ORACLE: "masks for every class"}
-
-    def view(key: str, heading: str, note: str, model: Choice, *, names_from: str) -> View:
-        if model not in found:
-            return View(key, heading, note, message=problems.get(model, "on its way …"))
-        segmentation = found[model]
-        if key == "roles":
-            return View(key, heading, note, role_overlay(segmentation), describe(segmentation), names_from)
-        overlay, how_well = class_overlay(segmentation), score(segmentation, truth)
-        return View(key, heading, note, overlay, describe(segmentation), names_from, score=how_well)
-
-    views = []
-    if split is not None:
-        views.append(view("roles", "Base and novel", "red: masks, blue: labels", split, names_from=SIMFORMER))
-    for name in names:
-        note = notes.get(name, "masks for base, labels for novel")
-        key = SIMFORMER if name == split else str(name)
-        views.append(view(key, title(name), note, name, names_from=key))
-    return views
-
-
-def served_by(models: Models, split: Choice | None, found: dict[Choice, Segmentation]) -> dict[str, str]:
-    """For roles that no single model had: class -> title of the model it came from."""
-    if split not in found or not isinstance(split, Roles):
-        return {}
-    assignment = models.composed(split).assignment
-    served = zip(assignment.classes, assignment.models, strict=True)
-    return {name: "no model" if model is None else roles.short_title(model) for name, model in served}
-
-
-def class_table(split: Choice | None, found: dict[Choice, Segmentation], served: dict[str, str]) -> str:
-    """The table of SimFormer, compared with CAM; without a SimFormer that of the first model there is."""
-    if not found:
-        return ""
-    main = split if split is not None and split in found else next(iter(found))
-    other = found.get(CAM) if main != CAM else None
-    return table_html(class_rows(found[main], other), title(main), title(CAM) if other else None, served)
-
-
-def summary(shown: Shown, found: dict[Choice, Segmentation], problems: dict[Choice, str], seconds: float) -> str:
-    """The last status: which models answered, and how long those took that had to run."""
-    height, width = shown.full_size
-    text = f"{' · '.join(escape(title(name)) for name in found) or 'No model'} on {width} × {height} pixels"
-    if seconds:
-        text += f" in {seconds:.1f} s"
-    return text + "." + "".join(f" {escape(title(name))}: {escape(problem)}" for name, problem in problems.items())
-
-
-def served_sentence(models: Models, wanted: Roles) -> str:
-    """Which model each class came from, which classes no model had in the wanted role, and what could not be used."""
-    composed = models.composed(wanted)
-    assignment = composed.assignment
-    parts = []
-    for model in assignment.used:
-        served = [c for c, m in zip(assignment.classes, assignment.models, strict=True) if m == model]
-        parts.append(f"{escape(title(model))} serves {escape(', '.join(served))}.")
-    if assignment.unserved:
-        missing = ", ".join(assignment.unserved)
-        parts.append(f"No shipped model had these in the wanted role, so they are not shown: {escape(missing)}.")
-    parts += honest_sentences(composed.more_masks, wanted)
-    parts += [f"{escape(title(name))} is left out: {escape(problem)}." for name, problem in models.damaged.items()]
-    return " ".join(parts)
-
-
-def honest_sentences(more_masks: Sequence[str], wanted: Roles) -> list[str]:
-    """That the models behind a composed picture had more masks than the chosen roles, and what none at all would give.
-
-    Args:
-        more_masks: classes wanted as novel of which one of the models had masks.
-    """
-    if not more_masks:
-        return []
-    if "base" not in wanted:
-        return [
-            "No class has masks in these roles, but every model behind this picture had some: "
-            f"what image labels alone give is {escape(title(CAM))}'s view."
-        ]
-    listed = ", ".join(more_masks)
-    return [
-        f"The models behind this picture had more masks than these roles, also of {escape(listed)}: "
-        "a model trained with just these roles would have learnt from fewer."
-    ]
-
-
-def how_to_train(models: Models, name: str) -> str:
-    """The command that trains a missing model."""
-    return TRAINING[name].format(dataset=models.folder if models.folder in TRAINED else MSRC21)
-
-
-def missing_sentence(models: Models) -> str:
-    """Which models the page lacks and how to make them, which it leaves out and which cannot be used; or nothing."""
-    sentences = []
-    if models.missing:
-        what = ", ".join(f"{title(name)} (train it: {how_to_train(models, name)})" for name in models.missing)
-        sentences.append(f"There are no weights in {weights_folder()} for {what}.")
-    if models.left_out:
-        names = ", ".join(models.left_out)
-        sentences.append(f"Of other classes than most models in {weights_folder()}, so not shown: {names}.")
-    sentences += [f"{title(name)} is not shown: {problem}." for name, problem in models.damaged.items()]
-    return " ".join(sentences)
 
 
 def build(context: PageContext) -> None:
     """Put the tab's controls and events into the page, in the context that is open."""
     models = context.models
-    with gr.Row(elem_classes="segment"):
-        with gr.Column(scale=1, min_width=300):
-            photo = PhotoInput(
-                label="Photo",
-                type="filepath",
-                height=260,
-                sources=["upload", "clipboard", "webcam"],
-                buttons=["fullscreen"],
-                elem_id="photo",
-            )
-            examples = list_examples()
-            clickable = gr.Examples(
-                [[str(example.path)] for example in examples],
-                inputs=photo,
-                label="Examples",
-                example_labels=[example.name for example in examples],
-                examples_per_page=12,
-                visible=bool(examples),
-                api_visibility="private",
-            )
-            with gr.Row():
-                run = gr.Button("Segment", variant="primary", elem_id="run", min_width=120)
-                stop = gr.Button("Stop", elem_id="stop", min_width=120)
-            status = gr.HTML(elem_id="status", elem_classes="status")
-            if lacking := missing_sentence(models):
-                gr.HTML(hint(escape(lacking)), elem_id="missing")
-            controls = roles.build(models)
-            split = controls.split
-        with gr.Column(scale=3, min_width=300):
-            script = VIEWS_SCRIPT.read_text(encoding="utf-8")
-            views = gr.HTML(EMPTY, elem_id="views", apply_default_css=False, js_on_load=script)
-            with gr.Row():
-                opacity = gr.Slider(
-                    0, 100, 60, step=5, label="Opacity of the colors (%)", info="0 shows the photo.",
-                    min_width=260, elem_id="opacity",
-                )  # fmt: skip
-                threshold = gr.Slider(
-                    0, 1, 0, step=0.01, label="Unsure below this score", info="0 gives every pixel a class.",
-                    min_width=260, elem_id="threshold",
-                )  # fmt: skip
-            table = gr.HTML(elem_id="table", apply_default_css=False)
-            download_controls(context.page, models, photo, split, threshold)
-            with gr.Accordion("Proposals: what each query says", open=False, elem_id="proposals-section") as more:
-                queries = gr.HTML(elem_id="proposals", apply_default_css=False)
-                looking = gr.State(False)
-            many.build(context, [split], lambda split: split, threshold)
 
-    def run_after(event: Event | Sequence[Event]) -> Dependency:
-        return listen(
-            event,
-            partial(segment_photo, models),
-            [photo, split, threshold],
-            [views, table, status],
-            progress="full",
-            progress_on=status,
-            last=True,
-            queue=MODEL_QUEUE,
-        )
+    def chosen_model(split: str | None, masked: list[str]) -> str | None:
+        return roles.chosen_text(models, masked, split)
 
-    # Not photo.change, which an upload fires twice.
-    running = [
-        run_after([photo.input, run.click, threshold.change]),
-        run_after(clickable.load_input_event.then),
-        *roles.connect(context, controls, lambda event: run_after(event.then)),
-    ]
-    listen(more.collapse, lambda: False, None, looking)
-    for event in (*running, listen(more.expand, lambda: True, None, looking)):
-        listen(event.then, partial(proposals, models), [photo, split, looking], queries, queue=MODEL_QUEUE)
-    listen(stop.click, lambda: "Stopped.", None, status, cancels=running)
+    first = examples.first_example(models.dataset)
+    with gr.Column(elem_classes="segment"):
+        thumbnails = examples.build(context)
+        with gr.Row(elem_classes="segment-columns"):
+            with gr.Column(scale=1, min_width=300, elem_classes="segment-controls"):
+                photo = PhotoInput(
+                    first and str(first.path),
+                    label="Your photo",
+                    type="filepath",
+                    height=220,
+                    sources=["upload", "clipboard", "webcam"],
+                    buttons=["fullscreen"],
+                    elem_id="photo",
+                )
+                with gr.Row(elem_classes="segment-status"):
+                    status = gr.HTML(elem_id="status", elem_classes="status", scale=3, min_width=150)
+                    run = gr.Button("Segment", variant="primary", elem_id="run", scale=1, min_width=100)
+                    stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=100, visible=False)
+                if lacking := missing_sentence(models):
+                    gr.HTML(hint(escape(lacking)), elem_id="missing")
+                controls = roles.build(models)
+                split, masked = controls
+            with gr.Column(scale=3, min_width=300, elem_classes="segment-views"):
+                script = VIEWS_SCRIPT.read_text(encoding="utf-8")
+                views = gr.HTML(
+                    OPENING if first else EMPTY, elem_id="views", apply_default_css=False, js_on_load=script
+                )
+                with gr.Column(visible="hidden") as result:
+                    with gr.Row():
+                        opacity = gr.Slider(
+                            0, 100, 60, step=5, label="Opacity of the colors (%)", info="0 shows the photo.",
+                            min_width=260, elem_id="opacity",
+                        )  # fmt: skip
+                        threshold = gr.Slider(
+                            0, 1, 0, step=0.01, label="Unsure below this score", info="0 gives every pixel a class.",
+                            min_width=260, elem_id="threshold",
+                        )  # fmt: skip
+                    table = gr.HTML(elem_id="table", apply_default_css=False)
+                    download_controls(context.page, models, [photo, masked, split], threshold)
+                    with gr.Accordion(
+                        "Proposals: what each query says", open=False, elem_id="proposals-section"
+                    ) as more:
+                        queries = gr.HTML(elem_id="proposals", apply_default_css=False)
+                        looking = gr.State(False)
+                many.build(context, controls, chosen_model, threshold)
+
+    seen = gr.State(None)
+    inputs = [photo, masked, split, threshold]
+    outputs = [views, table, status, result, run, stop, seen]
+    # One event for all of them: of quick changes the last one is answered, whatever it was.
+    running = listen(
+        [context.page.load, photo.change, masked.change, split.input, threshold.change, run.click],
+        partial(look, models),
+        [*inputs, seen],
+        outputs,
+        progress="full",
+        progress_on=status,
+        last=True,
+        queue=MODEL_QUEUE,
+    )
+    listen(run.click, None, photo, js=TO_PHOTO)
+    listen(stop.click, partial(stop_looking, models), inputs, outputs, cancels=[running])
     listen(opacity.change, None, opacity, js=SET_OPACITY)
+    roles.connect(context, controls)
+    examples.connect(context, thumbnails, photo)
+
+    def show_proposals(path: str | None, split: str | None, masked: list[str], visible: bool) -> str:
+        return proposals(models, path, chosen_model(split, masked), visible)
+
+    listen(more.collapse, lambda: False, None, looking)
+    for event in (running, listen(more.expand, lambda: True, None, looking)):
+        listen(event.then, show_proposals, [photo, *controls, looking], queries, queue=MODEL_QUEUE)

@@ -100,6 +100,14 @@ def test_a_photo_that_changes_is_not_taken_for_the_old_one(models, photo_file):
     assert Photo(photo_file).key != before
 
 
+def test_a_photo_that_is_shown_again_is_still_the_same(models, photo_file, tmp_path):
+    before = Photo(photo_file).key
+    os.utime(photo_file, (0, 0))
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(photo_file.read_bytes())
+    assert Photo(photo_file).key == Photo(copy).key == before
+
+
 def test_a_broken_weights_file_harms_no_other_model(page_weights, tmp_path, monkeypatch, photo_file):
     (tmp_path / "oracle.safetensors").write_bytes(b"no tensors")
     (tmp_path / "split1.safetensors").write_bytes((page_weights / "split1.safetensors").read_bytes())

@@ -11,8 +11,8 @@ from simformer.errors import ConfigError
 from simformer.splits import Roles
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
-from simformer.ui.segment.roles import Sent, masked_classes, read_roles, set_masked, set_split, short_title, take_roles
-from simformer.ui.segment.tab import honest_sentences, segment_photo
+from simformer.ui.segment.roles import OWN_ROLES, Sent, chosen_text, masked_classes, read_roles, short_title, take_roles
+from simformer.ui.segment.views import honest_sentences, segment_photo
 
 # The fixture's models: split1 has cat novel, split2 has sky novel, oracle has none.
 BOTH_NOVEL = Roles(("novel", "base", "novel"))
@@ -88,25 +88,31 @@ def test_texts_that_name_no_model(models, text):
     assert models.find("split1") == "split1" and models.find(str(BOTH_NOVEL)) == BOTH_NOVEL
 
 
-def test_one_class_switched_is_a_composed_model_and_back_is_the_shipped_one(models):
-    choice = set_masked(models, ["grass"])
-    assert choice.value == "roles-nbn"
-    assert [value for _, value in choice.choices] == ["split1", "split2", "roles-nbn"]
-    choice = set_masked(models, ["cat", "grass"])  # in whatever order they were clicked
-    assert choice.value == "split2" and [value for _, value in choice.choices] == ["split1", "split2"]
+def test_the_masked_classes_alone_decide(models):
+    assert chosen_text(models, ["grass"], "split1") == "roles-nbn"
+    assert chosen_text(models, ["cat", "grass"], OWN_ROLES) == "split2"  # in whatever order they were clicked
+    assert chosen_text(models, ["sky", "grass"], "split2") == "split1"
 
 
-def test_a_split_sets_the_classes(models):
-    assert set_split(models, "split1").value == ["sky", "grass"]
-    assert set_split(models, "split2").value == ["grass", "cat"]
+def test_of_several_with_these_roles_the_chosen_one_counts(models):
+    models.names += ("split3",)
+    models._roles["split3"] = models._roles["split1"]
+    assert [chosen_text(models, ["sky", "grass"], split) for split in ("split3", "split1", OWN_ROLES)] == [
+        "split3",
+        "split1",
+        "split1",
+    ]
 
 
-def test_sent_roles_set_both(models):
-    split, masked = take_roles(models, Sent(BOTH_NOVEL, 1))
-    assert split.value == "roles-nbn" and masked.value == ["grass"]
-    split, masked = take_roles(models, Sent(Roles(("novel", "base", "base")), 2))
-    assert split.value == "split2" and masked.value == ["grass", "cat"]
-    assert all(update["__type__"] == "update" and len(update) == 1 for update in take_roles(models, None))
+def test_without_a_simformer_none_is_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    assert chosen_text(Models(), [], OWN_ROLES) is None
+
+
+def test_sent_roles_set_the_masked_classes(models):
+    assert take_roles(models, Sent(BOTH_NOVEL, 1)) == ["grass"]
+    assert take_roles(models, Sent(Roles(("novel", "base", "base")), 2)) == ["grass", "cat"]
+    assert take_roles(models, None) == gr.skip()
     with pytest.raises(gr.Error, match="for 21 classes, but the models here know 3"):
         take_roles(models, Sent(Roles(("base",) * 21), 3))
 
@@ -153,9 +159,8 @@ def test_an_address_brings_roles_back(models, asked, model):
     if model is None:
         assert read_roles(models, asked) is None
     else:
-        split, masked = read_roles(models, asked)
-        assert split.value == str(model)
-        assert masked.value == masked_classes(models, model)
+        own = isinstance(model, Roles)
+        assert read_roles(models, asked) == [OWN_ROLES if own else model, masked_classes(models, model)]
 
 
 def test_the_table_says_which_model_served_a_class(models, photo_file):

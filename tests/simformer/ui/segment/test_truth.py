@@ -14,8 +14,8 @@ from simformer.labels import VOID
 from simformer.splits import load_split
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
-from simformer.ui.segment.tab import segment_photo
 from simformer.ui.segment.truth import outlined, score, truth_views
+from simformer.ui.segment.views import segment_photo
 
 PATHS = {example.name: example.path for example in list_examples()}
 

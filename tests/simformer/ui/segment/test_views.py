@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from simformer.ui.parts.models import Models
-from simformer.ui.segment.tab import EMPTY, missing_sentence, segment_photo
+from simformer.ui.segment.views import EMPTY, NO_PHOTO, missing_sentence, segment_photo
 
 
 def run(models, path, split="split1", threshold=0.0):
@@ -25,7 +25,7 @@ def overlays(html):
 
 
 def test_without_a_photo_the_page_says_what_to_do(models):
-    assert run(models, None) == (EMPTY, "", "")
+    assert run(models, None) == (EMPTY, "", NO_PHOTO)
 
 
 def test_all_views_a_table_and_a_status(models, photo_file):

@@ -1,0 +1,140 @@
+"""The example photos as thumbnails: which classes each shows, how well SimFormer does on it; one click segments it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image, ImageOps
+
+from simformer.datasets.examples import Example, list_examples
+from simformer.errors import SimFormerError
+from simformer.paths import STATIC
+from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.events import listen
+from simformer.ui.parts.inputs import PhotoInput
+from simformer.ui.parts.models import Models, title
+from simformer.ui.parts.photos import Photo, data_uri
+from simformer.ui.segment.truth import outlined, score
+from simformer.utils.images import load_image
+
+SCRIPT = STATIC / "examples.js"
+# Twice the pixels of the thumbnails, for sharp displays.
+THUMBNAIL = (216, 144)
+NO_CLASS = "no known class"
+# Not that of the models: who waits here waits for all of them to be loaded.
+SCORES_QUEUE = "example-scores"
+OWN_PHOTO = "own"
+"""What a link says of a photo that is not an example: it cannot hold it."""
+
+
+def first_example(dataset: str) -> Example | None:
+    """The example that the page opens with: the first of which a class is known."""
+    examples = list_examples()
+    return next((example for example in examples if dataset in example.outlines), next(iter(examples), None))
+
+
+def thumbnail(path: Path) -> str:
+    """Data URI of a photo as large as a thumbnail; of upright ones the upper part, where faces are."""
+    image = ImageOps.fit(load_image(path), THUMBNAIL, Image.Resampling.BILINEAR, centering=(0.5, 0.25))
+    return data_uri(image, "JPEG", quality=80)
+
+
+def examples_html(examples: Sequence[Example], dataset: str, model: str | None) -> str:
+    """A row of buttons; the script fills in which one is shown, and how well the model does on each.
+
+    Args:
+        examples: whose files are there.
+        model: whose numbers they will be, as people call it; None if there is no model.
+    """
+    buttons = "".join(
+        f'<li><button type="button" data-example="{escape(each.name)}" aria-pressed="false">'
+        f'<img src="{thumbnail(each.path)}" alt="" draggable="false">'
+        f"<strong>{escape(each.name)}</strong> <b></b>"
+        f"<span>{escape(', '.join(each.outlines.get(dataset, ())) or NO_CLASS)}</span></button></li>"
+        for each in examples
+        if each.path is not None
+    )
+    numbers = f" <span>with the mIoU of {escape(model)} in %</span>" if model else ""
+    label = f'<p><strong id="examples-label">Examples</strong>{numbers}</p>'
+    return f'{label}<ul aria-labelledby="examples-label">{buttons}</ul>'
+
+
+class ExampleScores:
+    """How well the first SimFormer does on the examples: computed once, for whoever asks first.
+
+    Args:
+        copy: gives the page's own copy of a photo; what is computed on it is remembered for clicks on it.
+    """
+
+    def __init__(self, models: Models, copy: Callable[[Path], str]):
+        self.models = models
+        self.copy = copy
+        self.model = next(iter(models.simformers), None)
+        self._known: dict[str, str] = {}
+
+    def compute(self) -> Iterator[dict[str, str]]:
+        """Name of the example -> mIoU in percent as text; again with each one that is new, of those outlined."""
+        if self.model is None:
+            return
+        # Visitors come first: who opens the page while models are loaded has a picture before all of them are.
+        for name in self.models.names:
+            for _ in self.models.waiting(name):
+                pass
+        for example in list_examples():
+            if example.name not in self._known and self.models.dataset in example.outlines:
+                try:
+                    self._known[example.name] = self._score(self.model, Photo(self.copy(example.path)))
+                except SimFormerError:
+                    return  # the views say why
+                yield dict(self._known)
+        yield dict(self._known)
+
+    def _score(self, model: str, photo: Photo) -> str:
+        truth = outlined(self.models, photo, model)
+        return score(self.models.segment(model, photo), truth).removeprefix("mIoU ")
+
+
+def build(context: PageContext) -> gr.HTML:
+    """The thumbnails, in the context that is open."""
+    models = context.models
+    model = next(iter(models.simformers), None)
+    examples, first = list_examples(), first_example(models.dataset)
+    return gr.HTML(
+        examples_html(examples, models.dataset, model and title(model)),
+        visible=bool(examples),
+        elem_id="examples",
+        js_on_load=SCRIPT.read_text(encoding="utf-8"),
+        apply_default_css=False,
+        chosen=first.name if first else "",
+        scores={},
+    )
+
+
+def connect(context: PageContext, thumbnails: gr.HTML, photo: PhotoInput) -> None:
+    """A click shows its photo; so does a link. `photo` shows the first example when the page opens."""
+    models = context.models
+    examples = {example.name: example for example in list_examples()}
+    if not examples:
+        return
+    first = first_example(models.dataset)
+    scores = ExampleScores(models, photo.copy)
+
+    def show(name: str) -> list[Any] | None:
+        found = examples.get(name)
+        return None if found is None else [photo.copy(found.path), gr.update(chosen=name)]
+
+    def clicked(event: gr.EventData) -> list[Any]:
+        return show(str(event.name)) or [gr.skip(), gr.skip()]
+
+    def compute() -> Iterator[Any]:
+        for known in scores.compute():
+            yield gr.update(scores=known)
+
+    listen(thumbnails.chose, clicked, None, [photo, thumbnails], last=True)
+    listen(photo.input, lambda: gr.update(chosen=OWN_PHOTO), None, thumbnails)
+    context.address.hold("example", first.name, [photo, thumbnails], show)
+    listen(context.page.load, compute, None, thumbnails, queue=SCORES_QUEUE)

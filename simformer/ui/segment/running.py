@@ -1,0 +1,89 @@
+"""What the Segment tab does when photo, roles or threshold change: run, stop, and offer only what means something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from simformer.errors import SimFormerError
+from simformer.ui.parts.models import Models
+from simformer.ui.parts.photos import Photo
+from simformer.ui.segment.roles import chosen_text
+from simformer.ui.segment.views import Panels, segment_photo
+
+NOTHING: Panels = (gr.skip(), gr.skip(), gr.skip())
+
+
+class Asked(NamedTuple):
+    """What a visitor wants to see: values of the controls, and `seen`, what the page shows already (`key`)."""
+
+    path: str | None
+    masked: list[str]
+    split: str | None
+    threshold: float
+    seen: Any = None
+
+    def choice(self, models: Models) -> str | None:
+        """The SimFormer, as `Models.find` reads it."""
+        return chosen_text(models, self.masked, self.split)
+
+    def key(self, models: Models) -> Any:
+        """Equal if and only if the page looks the same. Raises ImageError."""
+        return self.path and Photo(self.path).key, self.choice(models), self.threshold
+
+
+class Offers(NamedTuple):
+    """Updates of what surrounds the picture: its other parts, both buttons, and what the page shows now."""
+
+    result: Any
+    run: Any
+    stop: Any
+    seen: Any
+
+
+def offers(*, result: bool | None = None, running: bool = False, seen: Any = None) -> Offers:
+    """While a model runs it can be stopped; what did not come to its end can be run again.
+
+    Args:
+        result: there is a table and something to save; None leaves it as it is.
+        seen: what has come to its end; None if nothing has.
+    """
+    # "hidden", not False: what is laid out anew at each change comes late on a slow machine, or not at all.
+    visible = gr.skip() if result is None else gr.Column(visible=result or "hidden")
+    return Offers(visible, gr.Button(visible=not running and seen is None), gr.Button(visible=running), seen)
+
+
+def look(models: Models, *asked: Any) -> Iterator[tuple[Any, ...]]:
+    """Updates of views, table, status and `Offers` until all models have answered; none if the page shows it already.
+
+    Args:
+        asked: as `Asked`. Several events may tell of one change, and the first of them has answered it.
+
+    Raises:
+        gr.Error: as `segment_photo`.
+    """
+    wanted = Asked(*asked)
+    try:
+        key = wanted.key(models)
+    except SimFormerError:
+        key = None  # the photo is gone, which segmenting it says
+    if wanted.path is not None and key is not None and key == wanted.seen:
+        yield (*NOTHING, *[gr.skip()] * len(Offers._fields))
+        return
+    try:
+        for panels in segment_photo(models, wanted.path, wanted.choice(models), wanted.threshold):
+            running = wanted.path is not None
+            yield *panels, *offers(result=running if panels[1] != NOTHING[1] else None, running=running)
+    except gr.Error:
+        yield *NOTHING, *offers(result=False)
+        raise
+    yield *NOTHING, *offers(seen=key if wanted.path else None)
+
+
+def stop(models: Models, *asked: Any) -> tuple[Any, ...]:
+    """The same updates with what is known at this moment; what was promised is taken back. Raises gr.Error."""
+    wanted = Asked(*asked)
+    *_, panels = segment_photo(models, wanted.path, wanted.choice(models), wanted.threshold, stopped=True)
+    return *panels, *offers(result=wanted.path is not None)

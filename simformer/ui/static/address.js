@@ -1,0 +1,59 @@
+// Runs once, with `element`, the button that copies the link. Settings are written into the page's address as they are
+// made: each a step for back and forward, but what is changed again within a second stays one step.
+const STEP_MILLISECONDS = 1000;
+let defaults = null, last = { name: "", time: 0 };
+
+function known(name) {
+  return new URL(window.location).searchParams.get(name) ?? defaults[name];
+}
+
+window.studioAddress = {
+  // A page that opens shows its first tab, and sets what its address asks for: nothing of it is news to the address.
+  opened(ofSettings) { defaults = ofSettings; },
+  set(name, value) {
+    if (!defaults || value === null || value === undefined || String(value) === known(name)) return;
+    const address = new URL(window.location), now = Date.now();
+    address.searchParams.set(name, value);
+    const same = last.name === name && now - last.time < STEP_MILLISECONDS;
+    window.history[same ? "replaceState" : "pushState"](null, "", address);
+    last = { name, time: now };
+  },
+};
+
+window.addEventListener("popstate", () => {
+  last = { name: "", time: 0 };
+  trigger("went", { settings: Object.fromEntries(new URL(window.location).searchParams) });
+});
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch { // not allowed, or not there: only pages over HTTPS have it
+    const field = Object.assign(document.createElement("textarea"), { value: text });
+    field.style.cssText = "position:fixed;opacity:0";
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
+  }
+}
+
+element.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy-link");
+  if (!button) return;
+  const told = element.querySelector("output"), link = window.location.href;
+  const done = await copy(link).catch(() => false);
+  button.focus();
+  if (done) {
+    told.textContent = "Copied";
+    setTimeout(() => { told.textContent = ""; }, 3000);
+    return;
+  }
+  // What nobody may copy for the visitor stands there to be copied by hand.
+  const field = Object.assign(document.createElement("input"), { value: link, readOnly: true });
+  field.setAttribute("aria-label", "Link to this page as it is now");
+  told.replaceChildren(field);
+  field.select();
+});
