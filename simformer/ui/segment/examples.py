@@ -85,9 +85,10 @@ class ExampleScores:
             for _ in self.models.waiting(name):
                 pass
         for example in list_examples():
-            if example.name not in self._known and self.models.dataset in example.outlines:
+            path = example.path
+            if path is not None and example.name not in self._known and self.models.dataset in example.outlines:
                 try:
-                    self._known[example.name] = self._score(self.model, Photo(self.copy(example.path)))
+                    self._known[example.name] = self._score(self.model, Photo(self.copy(path)))
                 except SimFormerError:
                     return  # the views say why
                 yield dict(self._known)
@@ -117,15 +118,15 @@ def build(context: PageContext) -> gr.HTML:
 def connect(context: PageContext, thumbnails: gr.HTML, photo: PhotoInput) -> None:
     """A click shows its photo; so does a link. `photo` shows the first example when the page opens."""
     models = context.models
-    examples = {example.name: example for example in list_examples()}
-    if not examples:
-        return
+    paths = {example.name: example.path for example in list_examples() if example.path is not None}
     first = first_example(models.dataset)
+    if first is None:
+        return
     scores = ExampleScores(models, photo.copy)
 
     def show(name: str) -> list[Any] | None:
-        found = examples.get(name)
-        return None if found is None else [photo.copy(found.path), gr.update(chosen=name)]
+        path = paths.get(name)
+        return None if path is None else [photo.copy(path), gr.update(chosen=name)]
 
     def clicked(event: gr.EventData) -> list[Any]:
         return show(str(event.name)) or [gr.skip(), gr.skip()]
