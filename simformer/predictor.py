@@ -151,7 +151,7 @@ class Predictor:
     @property
     def roles(self) -> tuple[str, ...]:
         """ "base" or "novel" for each class."""
-        return self.card.roles
+        return ("novel",) * len(self.classes) if self.card.kind == "cam" else self.card.roles
 
     @torch.inference_mode()
     def segment(self, image: Any, *, threshold: float = 0.0) -> Segmentation:

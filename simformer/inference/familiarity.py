@@ -6,12 +6,15 @@ A network gives every pixel a class, whatever it sees. On photos of nothing it k
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simformer.errors import ConfigError
-from simformer.segmentation import Segmentation
 from simformer.utils.validation import first_problem
+
+if TYPE_CHECKING:
+    from simformer.segmentation import Segmentation
 
 FILE = "familiarity.json"
 """Beside the weights that it is about."""

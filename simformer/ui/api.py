@@ -15,6 +15,7 @@ from simformer.ui.parts.inputs import PhotoInput, failure
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.exporting import file_name, new_folder
+from simformer.weights import short_name
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,8 +60,19 @@ def answer_photo(
         "table": [asdict(row) for row in result.table()],
         "classes": list(result.classes),
         "roles": list(result.roles),
+        "probably_unknown": doubted(models, result),
     }
     return answer, str(file)
+
+
+def doubted(models: Models, result: Segmentation) -> bool | None:
+    """Whether the photo probably shows none of the known classes; None if that was not fitted for the model."""
+    from simformer.ui.segment.stranger import probably_unknown
+
+    name = short_name(result.model)
+    if models.familiarity is None or name not in models.familiarity.models:
+        return None
+    return probably_unknown(models, {name: result}) is not None
 
 
 def whole_photo(models: Models, roles: Roles, image: Image.Image, threshold: float) -> Segmentation:
@@ -92,8 +104,9 @@ def build(models: Models) -> None:
                 each class then comes from a shipped model that had it in that role.
 
         Returns:
-            What was found (model, size, unsure share, and a table with each class's index, name, role, area share
-            and mean score), and the label map: a palette PNG of class indices at the photo's own size.
+            What was found (model, size, unsure share, a table with each class's index, name, role, area share and
+            mean score, and whether the photo probably shows none of the classes, null where that is not known), and
+            the label map: a palette PNG of class indices at the photo's own size.
         """
         return answer_photo(models, photo, model, threshold, roles)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from simformer.errors import CheckpointError
+from simformer.inference.familiarity import read_familiarity
 from simformer.splits import Roles
 from simformer.ui.parts.cache import Cache
 from simformer.ui.parts.photos import Photo, Shown, show
@@ -76,6 +77,7 @@ class Models:
     Attributes:
         left_out: names of models of other classes than most have; they cannot stand beside the others on one page.
         dataset: of whose classes they are, such as "msrc21"; "" if there is no model.
+        familiarity: from which familiarity on a photo shows something known; None where it was not fitted.
         damaged: for models whose files cannot be used the sentence that says why, as far as it is known.
     """
 
@@ -84,6 +86,7 @@ class Models:
     ):
         self.folder = shown_dataset(classes) if folder is None else folder
         self._files = models_of(self.folder)
+        self.familiarity = read_familiarity(weights_folder() / self.folder)
         if folder and not self._files:
             there = ", ".join(available_models()) or "none"
             raise CheckpointError(f"there are no models of {folder} in {weights_folder()} (there: {there})")

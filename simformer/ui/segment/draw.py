@@ -17,7 +17,8 @@ from PIL import Image
 
 from simformer.labels import VOID
 from simformer.ui.parts.class_table import class_areas
-from simformer.ui.parts.html import chip, legend, role_mark, share_text
+from simformer.ui.parts.html import role_mark, share_text, swatch
+from simformer.ui.parts.models import CAM, ORACLE
 from simformer.ui.parts.photos import Shown, data_uri
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR, hex_colors
 
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from simformer.segmentation import Segmentation
 
 NAMED_IN_TEXT = 4
+# What every class is in a view, whatever the chosen roles.
+FIXED_ROLES = {CAM: "image labels", ORACLE: "masks"}
+TOOLS = """<section class="view-tools" role="toolbar" aria-label="Look closer">
+<span><button type="button" data-zoom="out" aria-label="Zoom out">−</button>
+<button type="button" data-zoom="in" aria-label="Zoom in">+</button>
+<button type="button" data-zoom="off">Whole photo</button></span>
+<span><button type="button" data-swipe-on aria-pressed="false">Swipe</button>
+<select data-swipe aria-label="Left of the line"></select> |
+<select data-swipe aria-label="Right of the line"></select></span>
+<button type="button" data-before hidden>Before and after</button></section>"""
+"""Buttons of static/views.js, which fills in the choices."""
 
 
 @dataclass(frozen=True)
@@ -75,22 +87,25 @@ def describe(segmentation: Segmentation, unlabelled: str = "unsure") -> str:
     return ", ".join(parts)
 
 
-def views_html(photo: Shown, views: Sequence[View], found: Sequence[Segmentation]) -> str:
+def views_html(photo: Shown, views: Sequence[View], found: Sequence[Segmentation], unknown: str = "") -> str:
     """The grid of views with the legend of all classes found in them.
 
     Args:
         photo: lies under every overlay.
         views: in the order of the grid.
         found: segmentations whose classes the legend and the pointer name; the first one's roles count.
+        unknown: why the photo probably shows none of the classes, as plain text; empty if it shows some.
     """
     roles = _roles(found)
     colors = hex_colors(list(roles))
-    names = {colors[name]: f"{name} ({role})" for name, role in roles.items()}
+    doubt = "unknown, nearest " if unknown else ""
+    names = {colors[name]: f"{doubt}{name} ({role})" for name, role in roles.items()}
     height, width = photo.size
     figures = "".join(_figure(view) for view in views)
+    told = f'<p class="unknown" role="status">{escape(unknown)}</p>' if unknown else ""
     return (
-        f'<div class="views" style="--ratio:{width / height:.4f};--photo:url({photo.uri})" '
-        f'data-names="{escape(json.dumps(names))}">{figures}{_legend(found, roles, colors)}</div>'
+        f'{told}{TOOLS}<div class="views" style="--ratio:{width / height:.4f};--photo:url({photo.uri})" '
+        f'data-names="{escape(json.dumps(names))}">{figures}{_legend(found, roles, colors, bool(unknown))}</div>'
         '<output class="readout" aria-live="polite"></output>'
     )
 
@@ -105,7 +120,7 @@ def _figure(view: View) -> str:
     label = f"{view.title}: {facts}. The arrow keys move the pointer that names the class."
     return (
         f'<figure data-view="{view.key}" data-names-from="{view.names_from}" '
-        f'data-unlabelled="{escape(view.unlabelled)}">'
+        f'data-unlabelled="{escape(view.unlabelled)}" data-role="{FIXED_ROLES.get(view.key, "")}">'
         f"<figcaption><strong>{escape(view.title)}</strong>{score}<span>{escape(view.note)}</span></figcaption>"
         f'<div class="stage" tabindex="0" role="group" aria-label="{escape(label)}">{inside}'
         '<span class="pointer"><b></b></span></div></figure>'
@@ -121,9 +136,18 @@ def _roles(found: Sequence[Segmentation]) -> dict[str, str]:
     return roles
 
 
-def _legend(found: Sequence[Segmentation], roles: dict[str, str], colors: dict[str, str]) -> str:
+def _legend(found: Sequence[Segmentation], roles: dict[str, str], colors: dict[str, str], unknown: bool) -> str:
     present = dict.fromkeys(name for segmentation in found for name in class_areas(segmentation))
     if not present:
         return ""
-    chips = [chip(name, colors[name], role_mark(roles[name])) for name in present]
-    return legend("Legend", chips, "Classes in this photo")
+    chips = "".join(
+        f'<li><button type="button" data-color="{colors[name]}" aria-pressed="false">{swatch(colors[name])}'
+        f"{escape(name)} {role_mark(roles[name])}</button></li>"
+        for name in present
+    )
+    heading = "The nearest classes, probably none of them right" if unknown else "Classes in this photo"
+    return (
+        f'<section class="legend classes-legend" aria-label="Legend"><strong>{heading}</strong>'
+        f'<ul>{chips}<li><button type="button" data-every hidden>Show all</button></li></ul>'
+        '<span class="hint">A click shows one class alone; Shift and click, or the key H, hides it.</span></section>'
+    )

@@ -18,6 +18,7 @@ from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, TRAINED, TRAINING,
 from simformer.ui.parts.photos import Photo, Shown
 from simformer.ui.segment import roles
 from simformer.ui.segment.draw import View, class_overlay, describe, role_overlay, views_html
+from simformer.ui.segment.stranger import notice
 from simformer.ui.segment.truth import outlined, score, truth_views
 from simformer.weights import MSRC21, weights_folder
 
@@ -83,7 +84,8 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float, 
         views = [photo_view(shown), *truth_views(truth), *model_views(names, chosen, found, problems, truth, coming)]
         in_order = [found[name] for name in (chosen, ORACLE, CAM) if name is not None and name in found]
         in_order += [truth] if truth else []
-        return views_html(shown, views, in_order), class_table(chosen, found, served_by(models, chosen, found)), status
+        pictures = views_html(shown, views, in_order, notice(models, found))
+        return pictures, class_table(chosen, found, served_by(models, chosen, found)), status
 
     for name in names:
         if name not in todo:

@@ -99,3 +99,23 @@ def test_class_names_cannot_smuggle_in_html():
     tags = Tags(views_html(Shown("", (1, 1), (1, 1)), [view], [hostile]))
     assert all("onerror" not in attributes for _, attributes in tags.tags)
     assert name in tags.text
+
+
+def test_under_cam_and_oracle_roles_do_not_depend_on_the_choice(found):
+    views = [View(key, key, "") for key in ("simformer", "cam", "oracle")]
+    figures = Tags(views_html(Shown("", (2, 3), (2, 3)), views, [found])).all("figure")
+    assert [figure["data-role"] for figure in figures] == ["", "image labels", "masks"]
+
+
+def test_every_class_of_the_legend_is_a_button_of_its_color(found):
+    tags = Tags(views_html(Shown("", (2, 3), (2, 3)), [], [found]))
+    colors = [button["data-color"] for button in tags.all("button") if "data-color" in button]
+    present = [CLASSES[index] for index in range(3) if (found.labels == index).any()]
+    assert sorted(colors) == sorted(hex_colors(CLASSES)[name] for name in present)
+
+
+def test_an_unknown_photo_has_no_sure_names(found):
+    tags = Tags(views_html(Shown("", (2, 3), (2, 3)), [], [found], "<b>Probably none"))
+    names = json.loads(tags.all("div")[0]["data-names"])
+    assert all(name.startswith("unknown, nearest ") for name in names.values())
+    assert "<b>Probably none" in tags.text and "probably none of them right" in tags.text and not tags.all("b")
