@@ -44,7 +44,9 @@ def test_segmentation_fits_the_photo(predictor):
     assert result.score_maps.dtype == np.float32
     assert result.score_maps.min() >= 0
     assert result.classes == ("sky", "grass", "cat") == predictor.classes
-    assert result.roles == ("base", "base", "novel") == predictor.roles
+    # Whatever its card says of the classes, CAM learnt all of them from image-level labels.
+    expected = ("novel",) * 3 if result.model == "cam" else ("base", "base", "novel")
+    assert result.roles == expected == predictor.roles
     assert result.model in ("split1", "cam")
     assert result.labels.max() < 3
     assert sum(row.area for row in result.table()) == pytest.approx(1)

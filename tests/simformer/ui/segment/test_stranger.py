@@ -7,7 +7,7 @@ from simformer.ui import api
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.stranger import notice, probably_unknown
-from simformer.ui.segment.tab import segment_photo
+from simformer.ui.segment.views import segment_photo
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from threading import Event
 import gradio as gr
 import pytest
 
-from simformer.ui.parts import models as page_models
 from simformer.ui.parts.models import Models
 from simformer.ui.segment.views import EMPTY, NO_PHOTO, missing_sentence, segment_photo
 
@@ -65,9 +64,9 @@ def test_the_threshold_runs_no_network_and_makes_everything_unsure(models, photo
 def test_a_request_during_loading_says_so_and_waits(page_weights, photo_file, monkeypatch):
     monkeypatch.setenv("SIMFORMER_WEIGHTS", str(page_weights))
     told, statuses = Event(), []
-    load = page_models._load
+    load = Models._load
     # However fast models load here, they are not there before the page has said that it waits for them.
-    monkeypatch.setattr(page_models, "_load", lambda name: load(name) if told.wait(60) else None)
+    monkeypatch.setattr(Models, "_load", lambda page, name: load(page, name) if told.wait(60) else None)
     models = Models()
     models.start()
     for _, _, status in segment_photo(models, str(photo_file), "split1", 0.0):
