@@ -17,7 +17,7 @@ from simformer.model import ModelConfig
 from simformer.splits import load_split
 from simformer.weights import Card
 
-SLOW = 120_000  # milliseconds; a cold start on a busy machine
+SLOW = 60_000  # milliseconds; a cold start on a busy machine
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from simformer.checkpoint import build_network, load_checkpoint, save_checkpoint
 from simformer.splits import dataset_classes
 
 PHOTOS = 44
-SLOW = 120_000  # milliseconds
+SLOW = 60_000  # milliseconds
 LATENCY = 400
 
 

@@ -16,7 +16,7 @@ CANVAS_COLORS = """(canvas) => {
 def segmented(open_page):
     """The Segment tab with an example segmented by every model."""
     page = open_page()
-    page.get_by_role("button", name="Cat", exact=True).click()
+    page.locator("[data-example=Cat]").click()
     page.locator("[data-view=oracle] .stage > img").wait_for()
     page.locator("#status", has_text="pixels").wait_for()
     return page

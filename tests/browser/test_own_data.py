@@ -16,7 +16,7 @@ from simformer.paths import ROOT
 from simformer.splits import dataset_classes
 
 PHOTOS = 14  # two pages
-SLOW = 120_000  # milliseconds
+SLOW = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="module")

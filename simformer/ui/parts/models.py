@@ -183,6 +183,12 @@ class Models:
             self._loading[name] = pool.submit(self._load, self._files.get(name, name))
         pool.shutdown(wait=on_zerogpu())
 
+    def close(self) -> None:
+        """Load nothing more. Waits for the model that is being read."""
+        for future in self._loading.values():
+            future.cancel()
+        wait(self._loading.values())
+
     def waiting(self, choice: Choice) -> Iterator[str]:
         """Progress in words, again and again until the model is loaded or has failed to load."""
         needed = [self._future(name) for name in self._needed(choice)]

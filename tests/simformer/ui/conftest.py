@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,16 @@ def page_weights(tmp_path_factory, make_card) -> Path:
         card = make_card("cam" if name == "cam" else "simformer", roles=of_classes, split=name)
         save_checkpoint(folder / f"{name}.safetensors", build_network(card).state_dict(), card)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def loading_ends(monkeypatch) -> Iterator[None]:
+    """With its test ends the loading of models: a network that is built draws from torch's random numbers."""
+    started, start = [], Models._start
+    monkeypatch.setattr(Models, "_start", lambda models: (started.append(models), start(models))[1])
+    yield
+    for models in started:
+        models.close()
 
 
 @pytest.fixture
