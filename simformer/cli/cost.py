@@ -13,18 +13,23 @@ from simformer.errors import ConfigError
 if TYPE_CHECKING:
     from simformer.costs import ClassFrequency, CostInputs, Decisions, Expected, Scenario
     from simformer.costs.plan import Plan
+    from simformer.worklist.work import Row
 
 DATASET = "msrc21"
+IMAGES = 1000
 
 
 def cost(
-    images: Annotated[int, typer.Option(help="Photos to annotate.")] = 1000,
+    images: Annotated[
+        int | None, typer.Option(help="Photos to annotate; by default those of --data that are counted, else 1000.")
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(help="Data set whose class frequencies, splits and measured IoU are used; by default msrc21."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Count the classes of this folder data set (its train.txt) instead.")
+        Path | None,
+        typer.Option(help="Count the classes of this folder data set instead: its train.txt, or all photos without."),
     ] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Read class,share,instances or photo,class from here.")
@@ -58,6 +63,20 @@ def cost(
     plan: Annotated[
         Path | None, typer.Option(help="Write the plan (the budget's, else the present roles') as CSV.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the same plan as a page to print, with its assumptions.")
+    ] = None,
+    worklist: Annotated[
+        Path | None,
+        typer.Option(help="Write the photos of --data to draw masks in to this folder: CVAT, Label Studio, CSV."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Model that draws first; by default the best of these classes. 'none' for none."),
+    ] = None,
+    photos: Annotated[int, typer.Option(min=1, help="Of the worklist at most; the most useful ones.")] = 100,
+    again: Annotated[bool, typer.Option(help="Also photos that have their masks already, to be checked.")] = False,
+    url: Annotated[str, typer.Option(help="Put before photos' names where Label Studio wants a web address.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the frontier.")] = False,
 ) -> None:
     """Print hours, money and expected mIoU of all masks, weak-shot and image labels only."""
@@ -69,6 +88,8 @@ def cost(
 
     if mask and split is not None:
         raise ConfigError("give --split or --mask, not both")
+    if worklist is not None and data is None:
+        raise ConfigError("--worklist is a list of the photos of a folder data set, which --data names")
     seconds = {
         "image_label": label_seconds,
         "point": point_seconds,
@@ -76,7 +97,8 @@ def cost(
         "box": box_seconds,
         "mask": mask_seconds,
     }
-    classes = _classes(dataset, data, csv_file)
+    classes, counted, number = _classes(dataset, data, csv_file)
+    images = number if images is None else images
     inputs = read_inputs(images, classes, seconds, rate, quality_control, instances, currency)
     cells = read_results(results or RESULTS_FOLDER, report=lambda problem: typer.echo(f"Warning: {problem}", err=True))
     found = plan_for(
@@ -93,24 +115,71 @@ def cost(
     if plan is not None:
         with atomic_write(plan, "w") as file:
             file.write(to_csv(found.best_rows or found.rows))
-    typer.echo(json.dumps(answer, indent=1, ensure_ascii=False) if as_json else _text(found))
+    typer.echo(json.dumps(answer, indent=1, ensure_ascii=False) if as_json else _text(found, counted))
+    rows = _write_worklist(found, data, worklist, weights, photos, again, url) if data and worklist else []
+    if html is not None:
+        from simformer.worklist.printed import printed_plan
+
+        with atomic_write(html, "w") as file:
+            file.write(printed_plan(found, data.resolve().name if data else "Annotation", counted, rows, best=True))
 
 
-def _classes(dataset: str | None, data: Path | None, csv_file: Path | None) -> tuple[ClassFrequency, ...]:
+def _write_worklist(
+    found: Plan, data: Path, out: Path, weights: str | None, photos: int, again: bool, url: str
+) -> list[Row]:
+    """Files of the photos to draw the plan's masks in: the budget's, else the present roles'; says what they are."""
+    from tqdm import tqdm
+
+    from simformer.datasets.folder_files import read_classes
+    from simformer.predictor import Predictor
+    from simformer.weights import available_models, readable_cards
+    from simformer.worklist.looking import best_model
+    from simformer.worklist.work import Worklist
+    from simformer.worklist.write import write_worklist
+
+    masked = (found.best or found.present).masked
+    if weights is None:
+        weights = best_model(readable_cards(available_models())[0], read_classes(data), masked)
+    predictor = None if weights in (None, "none") else Predictor.load(weights)
+    work = Worklist(data, found.inputs, masked, predictor, again=again)
+    for _ in tqdm(work.look(), total=len(work), unit="photo", disable=None):
+        pass
+    rows = work.rows(photos)
+    files = write_worklist(work, rows, out, url=url) if rows else []
+    typer.echo(f"\n{work.said(len(rows))}", err=True)
+    for problem in work.problems:
+        typer.echo(f"Warning: {problem}", err=True)
+    for file in files:
+        typer.echo(str(file), err=True)
+    return rows
+
+
+def _classes(
+    dataset: str | None, data: Path | None, csv_file: Path | None
+) -> tuple[tuple[ClassFrequency, ...], str, int]:
+    """Frequencies, what they were counted on, and how many photos to annotate unless somebody says."""
     from tqdm import tqdm
 
     from simformer.costs import csv_frequency, folder_frequency, shipped_frequency
+    from simformer.datasets.folder_files import names_to_annotate
+    from simformer.splits import DATASET_TITLES
 
     if data is not None and csv_file is not None:
         raise ConfigError("give --data or --csv, not both")
     if data is not None:
-        return folder_frequency(data, progress=lambda indices: tqdm(indices, unit="photo"))
-    return shipped_frequency(dataset or DATASET) if csv_file is None else csv_frequency(csv_file)
+        classes = folder_frequency(data, progress=lambda indices: tqdm(indices, unit="photo"))
+        names, which = names_to_annotate(data)
+        return classes, which, len(names)
+    if csv_file is not None:
+        return csv_frequency(csv_file), csv_file.name, IMAGES
+    name = dataset or DATASET
+    return shipped_frequency(name), f"the training photos of {DATASET_TITLES.get(name, name)}", IMAGES
 
 
-def _text(plan: Plan) -> str:
+def _text(plan: Plan, counted: str) -> str:
     inputs, unit = plan.inputs, plan.inputs.currency
     lines = [f"{inputs.images:,} photos, {len(inputs.classes)} classes, {inputs.hourly_rate:,.2f} {unit} an hour"]
+    lines.append(f"Classes occur as on {counted}.")
     lines += ["", *_scenario_lines(inputs, plan.scenarios)]
     if plan.best is not None:
         lines += [

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import ndimage
 
+from simformer.datasets.folder_files import labelled_names
 from simformer.errors import ConfigError
 from simformer.labels import VOID
 from simformer.paths import DATA
@@ -139,19 +140,17 @@ def count_classes(
 
 
 def folder_frequency(
-    root: str | Path,
-    list_file: str | None = "train.txt",
-    *,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    root: str | Path, *, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> tuple[ClassFrequency, ...]:
-    """Count the classes of a folder data set (see FolderDataset for its layout).
+    """Count the classes of a folder data set (see FolderDataset for its layout): on the photos of its train.txt, or on
+    all without one, that have a label map or image labels.
 
     Raises:
         DatasetError: as FolderDataset and `count_classes`.
     """
     from simformer.datasets.folder import FolderDataset
 
-    dataset = FolderDataset(root, list_file)
+    dataset = FolderDataset(root, names=labelled_names(root))
     return _frequencies(count_classes(dataset, progress=progress), len(dataset))
 
 

@@ -119,12 +119,19 @@ def cost_inputs(**values: Any) -> CostInputs:
 def class_cost(inputs: CostInputs, frequency: ClassFrequency, kind: Kind) -> Cost:
     """Cost of one class over all photos, if it is annotated with `kind` where it occurs."""
     answer = inputs.seconds.image_label
-    if kind == "image_label":
-        seconds = answer
-    else:
-        drawn = getattr(inputs.seconds, kind)
-        if kind in _PER_INSTANCE:
-            drawn *= frequency.instances or inputs.instances
-        seconds = (1 - frequency.share) * answer + frequency.share * drawn
-    hours = inputs.images * seconds * (1 + inputs.quality_control) / 3600
+    seconds = answer
+    if kind != "image_label":
+        seconds = (1 - frequency.share) * answer + frequency.share * drawing_seconds(inputs, frequency, kind)
+    return cost_of(inputs, inputs.images * seconds)
+
+
+def drawing_seconds(inputs: CostInputs, frequency: ClassFrequency, kind: Kind) -> float:
+    """Seconds for one class in a photo that shows it, without quality control."""
+    seconds = getattr(inputs.seconds, kind)
+    return seconds * (frequency.instances or inputs.instances) if kind in _PER_INSTANCE else seconds
+
+
+def cost_of(inputs: CostInputs, seconds: float) -> Cost:
+    """Cost of so many seconds of annotation, with the quality control that goes with them."""
+    hours = seconds * (1 + inputs.quality_control) / 3600
     return Cost(hours=hours, money=hours * inputs.hourly_rate)

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from simformer.costs.frequency import ClassFrequency, csv_frequency, folder_frequency
 from simformer.costs.inputs import CostInputs, cost_inputs
-from simformer.datasets.folder_files import TRAIN
 from simformer.errors import ConfigError
 from simformer.utils.validation import first_problem
 
@@ -109,16 +108,14 @@ def uploaded_rows(path: str) -> list[list[Any]]:
 
 
 def folder_rows(folder: str, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> list[list[Any]]:
-    """Rows of the table of classes, counted on the label maps of a folder data set: of its train.txt, or of all photos.
+    """Rows of the table of classes, counted on the label maps of a folder data set, as `folder_frequency` does.
 
     Raises:
         DatasetError: as `folder_frequency`. ConfigError: no folder was named, or it has too many classes.
     """
     if not folder.strip():
         raise ConfigError("name the folder first")
-    root = Path(folder.strip())
-    list_file = TRAIN if (root / TRAIN).is_file() else None
-    return frequency_rows(_few(folder_frequency(root, list_file, progress=progress)))
+    return frequency_rows(_few(folder_frequency(folder.strip(), progress=progress)))
 
 
 def _few(found: Sequence[_Class]) -> Sequence[_Class]:

@@ -59,6 +59,28 @@ def read_names(root: Path, list_file: str, photos: Mapping[str, Path]) -> list[s
     return names
 
 
+def training_list(root: str | Path) -> str | None:
+    """The list of photos to annotate where nobody names one: train.txt, or None, which is all, where it is missing."""
+    return TRAIN if (Path(root) / TRAIN).is_file() else None
+
+
+def names_to_annotate(root: str | Path) -> tuple[list[str], str]:
+    """The photos that `training_list` names, and which those are, in a few words. Raises DatasetError."""
+    root = Path(root)
+    photos, list_file = find_photos(root), training_list(root)
+    if list_file is None:
+        return sorted(photos), f"all photos of {root.resolve().name}"
+    return read_names(root, list_file, photos), f"the photos in {list_file} of {root.resolve().name}"
+
+
+def labelled_names(root: str | Path) -> list[str]:
+    """Those of `names_to_annotate` that have a label map or image labels. Raises DatasetError."""
+    root = Path(root)
+    listed = read_image_labels(root, read_classes(root), find_photos(root))
+    names, _ = names_to_annotate(root)
+    return [name for name in names if name in listed or (root / "labels" / f"{name}.png").is_file()]
+
+
 def read_image_labels(root: Path, classes: Sequence[str], photos: Mapping[str, Path]) -> dict[str, set[int]]:
     """Photo name -> indices of the classes that image_labels.csv gives it; nothing without that file.
 

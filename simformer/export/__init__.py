@@ -6,7 +6,7 @@ The page, the API and the command line all go through `FORMATS`: one entry a for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simformer.errors import ConfigError
@@ -77,7 +77,7 @@ def _checked(annotations: Iterable[Annotation], classes: Sequence[str], min_area
         check_labels(annotation, classes)
         if min_area > 1:
             labels = without_small(annotation.labels, min_area)
-            annotation = Annotation(annotation.file_name, labels, annotation.url)
+            annotation = replace(annotation, labels=labels)
         yield annotation
 
 

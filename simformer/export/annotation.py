@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ class Annotation:
             folders.
         labels: uint8, H x W at the photo's own size after EXIF rotation; class index, or 255 where unsure.
         url: where a tool on the web finds the photo; empty if only its file name is known.
+        details: what else an annotator is to know of the photo, JSON values by name; of the formats only Label Studio's
+            has a place for it.
 
     Raises:
         SimFormerError: the file name is not a relative path, or the labels are not uint8 H x W.
@@ -30,6 +33,7 @@ class Annotation:
     file_name: str
     labels: NDArray[np.uint8]
     url: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "file_name", _relative(self.file_name))

@@ -74,6 +74,6 @@ def _task(annotation: Annotation, classes: Sequence[str]) -> dict[str, Any]:
         for number, (name, outline) in enumerate(outlines, start=1)
     ]
     return {
-        "data": {"image": annotation.url or annotation.file_name},
+        "data": {**annotation.details, "image": annotation.url or annotation.file_name},
         "predictions": [{"model_version": "simformer", "result": result}],
     }

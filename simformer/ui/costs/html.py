@@ -10,6 +10,7 @@ from simformer.costs.plan import Plan
 from simformer.results import to_csv
 from simformer.ui.parts.html import chip, download_link, hint, html_table, iou_text, swatch, wrapped
 from simformer.utils.palette import hex_colors
+from simformer.worklist.printed import printed_plan
 
 KIND_LABELS = {
     "image_label": "Image label",
@@ -124,11 +125,21 @@ def kinds_html(kinds: Sequence[KindCost], currency: str) -> str:
     return html_table("Every class annotated in one way", ["Annotation", "Hours", "Cost"], lines, numbers=(1, 2))
 
 
-def plan_html(plan: Plan, currency: str) -> str:
-    """The plan with the present roles class by class, and both plans as CSV files."""
-    links = download_link("Plan with the present roles (CSV)", "plan.csv", to_csv(plan.rows))
-    if plan.best_rows:
-        links += download_link("Plan for the budget (CSV)", "plan_for_budget.csv", to_csv(plan.best_rows))
+def plan_html(plan: Plan, currency: str, counted: str, title: str) -> str:
+    """The plan with the present roles class by class; both plans as CSV files and as pages to print.
+
+    Args:
+        counted: where the frequencies of the classes come from. title: of the page to print.
+    """
+    links = ""
+    for words, name, rows in (
+        ("Plan with the present roles", "plan", plan.rows),
+        ("Plan for the budget", "plan_for_budget", plan.best_rows),
+    ):
+        if rows:
+            page = printed_plan(plan, title, counted, best=rows is plan.best_rows)
+            links += download_link(f"{words} (CSV)", f"{name}.csv", to_csv(rows))
+            links += download_link(f"{words}, to print", f"{name}.html", page, "text/html;charset=utf-8")
     head = ["Class", "Role", "Annotation", "Photos", "Masks", "Hours", "Cost", "Expected IoU", "A mask gains"]
     lines = [_plan_line(row, currency) for row in plan.rows]
     return links + html_table("Plan with the present roles", head, lines, numbers=range(3, 9))

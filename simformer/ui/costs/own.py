@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from simformer.costs.typed import folder_rows
-from simformer.datasets.folder_files import find_photos
+from simformer.costs import ClassFrequency, shipped_frequency
+from simformer.costs.typed import folder_rows, frequencies, frequency_rows
+from simformer.datasets.folder_files import names_to_annotate
+from simformer.errors import SimFormerError
 from simformer.results import ResultCell, cell_split
 from simformer.splits import datasets
 
@@ -19,9 +22,15 @@ def own_rows(root: Path) -> list[list[Any]]:
     return folder_rows(str(root))
 
 
-def own_photos(root: Path) -> int:
-    """How many photos the folder holds. Raises DatasetError."""
-    return len(find_photos(root))
+def counted_on(classes: tuple[ClassFrequency, ...], data: Path | None) -> str:
+    """Where the frequencies of a plan's classes come from, in a few words. data: the page's own data set."""
+    if classes == frequencies(frequency_rows(shipped_frequency())):
+        return "the training photos of MSRC-21"
+    if data is not None:
+        with suppress(SimFormerError):
+            if classes == frequencies(own_rows(data)):
+                return names_to_annotate(data)[1]
+    return "numbers that were typed or uploaded"
 
 
 def own_splits(cells: Iterable[ResultCell], names: Collection[str]) -> dict[str, list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,19 @@ import gradio as gr
 
 from simformer.costs import KINDS, annotation_costs, shipped_frequency
 from simformer.costs.evidence import default_expectation, expectation_choices
-from simformer.costs.plan import plan_for
 from simformer.costs.roles import FIRST_SPLIT, matching_datasets, roles_for, split_masked
-from simformer.costs.typed import folder_rows, frequencies, frequency_rows, read_inputs, uploaded_rows
-from simformer.costs.wishes import WORDS, read_wishes
+from simformer.costs.typed import folder_rows, frequency_rows, uploaded_rows
+from simformer.costs.wishes import WORDS
+from simformer.datasets.folder_files import names_to_annotate
 from simformer.errors import SimFormerError
-from simformer.results import ResultCell, read_results
+from simformer.results import ResultCell
 from simformer.splits import ALL_BASE, Roles, split_label, split_names
-from simformer.ui.costs.html import (
-    KIND_LABELS,
-    best_html,
-    kinds_html,
-    plan_html,
-    scenarios_html,
-    sensitivity_html,
-    sources_html,
-)
-from simformer.ui.costs.own import own_photos, own_rows, own_splits
-from simformer.ui.costs.plots import frontier_figure, sensitivity_figure
+from simformer.ui.costs import worklist
+from simformer.ui.costs.calculating import calculate, measured_cells, typed_plan
+from simformer.ui.costs.html import KIND_LABELS, sources_html
+from simformer.ui.costs.own import own_rows, own_splits
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
-from simformer.ui.parts.html import hint
 from simformer.ui.parts.inputs import ChangingChoices, failure
 from simformer.ui.segment.roles import SEGMENT_TAB, Sent
 
@@ -42,10 +33,6 @@ COSTS_TAB = "costs"
 FIRST_IMAGES, FIRST_RATE, FIRST_BUDGET = 1000, 15, 500
 OWN_CHOICE = "own"
 CLASS_HEAD = ["Class", "In % of photos", "Instances in such a photo"]
-NO_FRONTIER = (
-    "The frontier and the best classes for a budget need measured role sets: "
-    "results of SimFormer on several splits in <code>assets/results</code>."
-)
 
 
 def split_choices(names: Sequence[str], cells: Sequence[ResultCell] = ()) -> list[tuple[str, str]]:
@@ -57,79 +44,6 @@ def split_choices(names: Sequence[str], cells: Sequence[ResultCell] = ()) -> lis
     ]
     found += [(f"Measured: {key.partition('/')[2]}", key) for key in own_splits(cells, names)]
     return [*found, ("Own choice", OWN_CHOICE)]
-
-
-def calculate(
-    results_folder: Path,
-    images: float,
-    classes: list[list[Any]],
-    masked: list[str],
-    hourly_rate: float,
-    currency: str,
-    quality_control: float,
-    instances: float,
-    budget: float | None,
-    expected_from: str,
-    wishes: str,
-    *seconds: float,
-) -> tuple[Any, ...]:
-    """All outputs of the tab from all its inputs.
-
-    Args:
-        classes: rows of the table of classes. masked: classes that get masks at present.
-        quality_control: percent of the annotation time.
-        budget: None = no budget is set. expected_from: a key of `expectation_choices`. wishes: as `read_wishes`.
-        seconds: per annotation, in the order of `KINDS`.
-
-    Returns:
-        Scenarios (HTML), frontier (plot), hint in its place, best for the budget (HTML), its classes, sensitivity
-        (plot, HTML), kinds (HTML), plan (HTML), and the two buttons on the best classes. While a number is being
-        typed, that is as long as one is empty, nothing changes. Where a value does not fit, a sentence on it stands
-        in the scenarios' place and all else is empty: no answer to other inputs stays.
-    """
-    if None in (images, hourly_rate, quality_control, instances, *seconds):
-        return (gr.skip(),) * 11
-    try:
-        inputs = read_inputs(
-            images,
-            frequencies(classes),
-            dict(zip(KINDS, seconds, strict=True)),
-            hourly_rate,
-            quality_control,
-            instances,
-            currency,
-        )
-        cells = _cells(results_folder)
-        plan = plan_for(
-            inputs,
-            cells,
-            masked=masked,
-            expected_from=expected_from,
-            budget=budget,
-            wishes=read_wishes(wishes),
-        )
-    except SimFormerError as error:
-        nothing = gr.Button(interactive=False)
-        said = f'<p class="hint" role="alert"><strong>{escape(failure(error).message)}</strong></p>'
-        return said, gr.Plot(None, visible=False), "", "", None, None, "", "", "", nothing, nothing
-    unit = inputs.currency
-    found = plan.best is not None
-    return (
-        scenarios_html(plan.scenarios, unit),
-        gr.Plot(
-            frontier_figure(plan.efficient, plan.present, plan.best, unit) if plan.efficient else None,
-            visible=bool(plan.efficient),
-        ),
-        "" if plan.efficient else hint(NO_FRONTIER),
-        best_html(plan, budget, unit),
-        None if plan.best is None else list(plan.best.masked),
-        sensitivity_figure(plan.sensitivity, unit),
-        sensitivity_html(plan.sensitivity, unit),
-        kinds_html(plan.kinds, unit),
-        plan_html(plan, unit),
-        gr.Button(interactive=found),
-        gr.Button(interactive=found),
-    )
 
 
 def new_classes(rows: list[list[Any]], masked: list[str]) -> tuple[Any, ...]:
@@ -173,13 +87,13 @@ def take_split(results_folder: Path, key: str, classes: list[list[Any]]) -> Any:
     """The masked classes of a split, a shipped or a measured one; an own choice leaves them as they are."""
     if key == OWN_CHOICE:
         return gr.skip()
-    own = own_splits(_cells(results_folder), [row[0] for row in classes])
+    own = own_splits(measured_cells(results_folder), [row[0] for row in classes])
     return own[key] if key in own else split_masked(*key.split("/", 1))
 
 
 def take_expectation(results_folder: Path, classes: list[list[Any]]) -> tuple[Any, Any]:
     """The table that has measured all of these classes, else what is known of others, and splits to choose."""
-    cells, names = _cells(results_folder), [row[0] for row in classes]
+    cells, names = measured_cells(results_folder), [row[0] for row in classes]
     return default_expectation(cells, names), gr.Dropdown(choices=split_choices(names, cells))
 
 
@@ -205,18 +119,21 @@ def build(context: PageContext) -> None:
     names = [row[0] for row in first_rows]
     first_split = f"{DATASET}/{FIRST_SPLIT}"
     first_masked = split_masked(DATASET, FIRST_SPLIT)
-    cells = _cells(folder)
+    cells = measured_cells(folder)
     expected_choices, first_expected = expectation_choices(cells), default_expectation(cells, names)
 
-    photos = FIRST_IMAGES if context.data is None else own_photos(context.data)
-    counted = "MSRC-21" if context.data is None else context.data.resolve().name
+    photos, counted = FIRST_IMAGES, "the training photos of MSRC-21"
+    if context.data is not None:
+        listed, counted = names_to_annotate(context.data)
+        photos = len(listed)
 
     with gr.Row():
         with gr.Column(scale=2, min_width=300):
             with gr.Row():
                 images = gr.Number(
-                    photos, label="Photos to annotate", precision=0, elem_id="cost-images", min_width=120
-                )
+                    photos, label="Photos to annotate", precision=0, elem_id="cost-images", min_width=120,
+                    info=None if context.data is None else f"These are {counted}.",
+                )  # fmt: skip
                 rate = gr.Number(FIRST_RATE, label="Price of an hour (type yours)", elem_id="cost-rate",
                                  min_width=120)  # fmt: skip
             with gr.Row():
@@ -264,7 +181,7 @@ def build(context: PageContext) -> None:
                     interactive=True,
                     static_columns=[0],
                     max_height=360,
-                    label=f"The training photos of {counted}, unless you give others; every number can be changed",
+                    label=f"Counted on {counted}, unless you give others; every number can be changed",
                     elem_id="cost-classes",
                 )
         with gr.Column(scale=3, min_width=300):
@@ -293,16 +210,17 @@ def build(context: PageContext) -> None:
                 kinds = gr.HTML(elem_id="cost-kinds")
             with gr.Accordion("The plan, class by class", open=True):
                 plan = gr.HTML(elem_id="cost-plan")
+    best_masked = gr.State(None)
+    inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, *seconds]
+    if context.data is not None:
+        worklist.build(context, partial(typed_plan, folder), inputs)
     with gr.Accordion("Where the default seconds come from", open=False):
         gr.HTML(sources_html())
-    best_masked = gr.State(None)
-
-    inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, *seconds]
     outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,
                send_best]  # fmt: skip
 
     def update(*values: Any) -> tuple[Any, ...]:
-        return calculate(folder, *values)
+        return calculate(folder, *values, data=context.data)
 
     fields = (images, classes, rate, currency, control, instances, budget, expected_from, wishes, *seconds)
     typed = [item.input for item in fields]
@@ -327,10 +245,6 @@ def build(context: PageContext) -> None:
     send = partial(send_roles, context.models.classes)
     quietly(send_present.click, send, [classes, masked], [context.sent, context.tabs])
     quietly(send_best.click, send, [classes, best_masked], [context.sent, context.tabs])
-
-
-def _cells(folder: Path) -> list[ResultCell]:
-    return read_results(folder, report=lambda problem: None)
 
 
 def _seconds_input(kind: str, entry: dict[str, Any]) -> gr.Number:

@@ -12,10 +12,11 @@ from simformer.costs import ALL_MASKS, LABELS_ONLY
 from simformer.costs.evidence import fitting_expectation
 from simformer.costs.plan import plan_for
 from simformer.costs.typed import frequencies, read_inputs
+from simformer.datasets.folder_files import names_to_annotate
 from simformer.errors import SimFormerError
 from simformer.results import read_results
 from simformer.ui.costs.html import money, scenarios_html
-from simformer.ui.costs.own import own_photos, own_rows, own_splits
+from simformer.ui.costs.own import own_rows, own_splits
 from simformer.ui.costs.tab import COSTS_TAB, FIRST_RATE
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
@@ -27,7 +28,8 @@ CURRENCY = "USD"
 def decide_html(root: Path, results_folder: Path) -> str:
     """What masks and image labels for as many photos as the folder holds cost, and what mIoU to expect of them."""
     try:
-        rows, photos = own_rows(root), own_photos(root)
+        rows, (listed, which) = own_rows(root), names_to_annotate(root)
+        photos = len(listed)
         classes = frequencies(rows)
         inputs = read_inputs(photos, classes, {}, FIRST_RATE, 0, None, CURRENCY)
         cells = read_results(results_folder, report=lambda problem: None)
@@ -39,14 +41,14 @@ def decide_html(root: Path, results_folder: Path) -> str:
     ends = [scenario for scenario in plan.scenarios if scenario.name in (ALL_MASKS, LABELS_ONLY)]
     most, least = (scenario.money for scenario in ends)
     text = (
-        f"<p>{photos:,} photos, with the classes as often as in this folder, at {FIRST_RATE} {CURRENCY} an hour: "
+        f"<p>{photos:,} photos ({escape(which)}), at {FIRST_RATE} {CURRENCY} an hour: "
         f"masks for all {len(names)} classes cost {money(most, CURRENCY)}, image labels {money(least, CURRENCY)}. "
         "Weak-shot segmentation lies between: masks for the classes that need them.</p>"
     )
     splits = own_splits(cells, names)
     if splits:
-        listed = ", ".join(escape(key.partition("/")[2]) for key in splits)
-        text += hint(f"Measured on these classes: {listed}. The plan can start from each of them.")
+        measured_ones = ", ".join(escape(key.partition("/")[2]) for key in splits)
+        text += hint(f"Measured on these classes: {measured_ones}. The plan can start from each of them.")
     if measured is None:
         text += hint("No mIoU is known for these classes yet: train with two choices of novel classes (step 4).")
     return text + scenarios_html(ends, CURRENCY)

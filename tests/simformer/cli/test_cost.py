@@ -5,6 +5,7 @@ import json
 
 import pytest
 import typer
+from drawn_classes import write_three_classes
 from typer.testing import CliRunner
 
 from simformer.cli.cost import cost
@@ -109,6 +110,24 @@ def test_the_papers_numbers_for_coco_stuff(tmp_path):
     assert report["frontier"] == []
 
 
+def test_a_folder_becomes_a_worklist_and_a_page_to_print(tmp_path, shipped):
+    data = write_three_classes(tmp_path / "scenes", (48, 64))
+    drawn = data / "labels" / "scene_00000.png"
+    drawn.unlink()
+    (data / "image_labels.csv").write_text("photo,class\nscene_00000,cat\n")
+    words = ["--data", data, "--mask", "cat", "--mask", "sky", "--results", tmp_path, "--html", tmp_path / "plan.html"]
+    result = run(*words, "--worklist", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "5 photos, 3 classes" in result.stdout and "the photos in train.txt of scenes" in result.stdout
+    assert "1 of 1 photos that need masks of sky, cat" in result.stderr and "split1 has drawn" in result.stderr
+    with (tmp_path / "out" / "worklist.csv").open(newline="") as file:
+        assert [row["photo"] for row in csv.DictReader(file)] == ["scene_00000.jpg"]
+    page = (tmp_path / "plan.html").read_text()
+    assert "1. scene_00000.jpg" in page and "the photos in train.txt of scenes" in page
+    checked = run(*words, "--worklist", tmp_path / "all", "--again", "--photos", 3, "--weights", "none")
+    assert "3 of 5 photos" in checked.stderr and "has drawn" not in checked.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -124,6 +143,7 @@ def test_the_papers_numbers_for_coco_stuff(tmp_path):
         (["--budget", "-1"], "the budget is -1.00 USD"),
         (["--csv", "none.csv"], "none.csv"),
         (["--csv", "a.csv", "--data", "b"], "not both"),
+        (["--worklist", "out"], "which --data names"),
     ],
 )
 def test_problems_are_sentences(tmp_path, arguments, named):

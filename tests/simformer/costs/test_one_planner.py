@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from simformer.cli.cost import cost
 from simformer.costs import KINDS
 from simformer.splits import dataset_classes
-from simformer.ui.costs.tab import calculate
+from simformer.ui.costs.calculating import calculate
 from simformer.ui.endpoints import Endpoints
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import re
 
 import gradio as gr
@@ -31,8 +32,9 @@ from simformer.errors import ConfigError, DatasetError, UnknownClassError
 from simformer.results import CellScores, read_results, write_result
 from simformer.splits import dataset_classes
 from simformer.ui.costs import tab as costs
-from simformer.ui.costs.html import best_html, money, scenarios_html, sources_html
-from simformer.ui.costs.tab import calculate, count_folder, split_choices, take_expectation, take_split, upload_classes
+from simformer.ui.costs.calculating import calculate
+from simformer.ui.costs.html import best_html, money, plan_html, scenarios_html, sources_html
+from simformer.ui.costs.tab import count_folder, split_choices, take_expectation, take_split, upload_classes
 
 ROWS = [["cow", 50, 2], ["sky", 100, None], ["bird", 10, ""]]
 SECONDS = {"image_label": 1.0, "point": 2.0, "scribble": 10.0, "box": 7.0, "mask": 36.0}
@@ -375,7 +377,11 @@ def test_scenarios_say_what_is_missing():
 
 def test_names_are_escaped():
     plan = make_plan(inputs(classes=[["<b>cow", 10, 1], ["sky", 5, 1]]), ["<b>cow"], NotMeasured(), None)
-    assert "<b>" not in costs.plan_html(plan, "<i>") and "<i>" not in costs.plan_html(plan, "<i>")
+    text = plan_html(plan, "<i>", "all <i> photos", "<i>")
+    pages = [base64.b64decode(page).decode() for page in re.findall(r'href="data:text/html[^,]*,([^"]+)"', text)]
+    assert len(pages) == 1 and "&lt;b&gt;cow" in pages[0] and "all &lt;i&gt; photos" in pages[0]
+    for html in (text, *pages):
+        assert "<b>cow" not in html and "<i>" not in html
     assert "<i>" not in scenarios_html(plan.scenarios, "<i>")
 
 

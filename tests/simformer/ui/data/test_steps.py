@@ -68,7 +68,7 @@ def own_results(tmp_path, synthetic_results):
 
 def test_decide_counts_the_folder(root, own_results, tmp_path):
     html = decide_html(root, own_results)
-    assert "8 photos" in html and "masks for all 3 classes cost" in html
+    assert "5 photos (the photos in train.txt of scenes)" in html and "masks for all 3 classes cost" in html
     assert "Measured on these classes: animals, plants" in html and "No mIoU" not in html
     assert "No mIoU is known for these classes yet" in decide_html(root, tmp_path / "none")
 
