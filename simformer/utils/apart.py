@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import selectors
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
+import numpy as np
 from PIL import Image
 
 from simformer.errors import ImageError
@@ -27,6 +29,7 @@ from simformer.utils.images import FORMATS, MAX_PIXELS, MAX_SIDE
 
 # Seconds of computing that a photo may take, and of waiting for it on a busy machine.
 CPU_SECONDS, WALL_SECONDS = 10, 12
+TOO_SLOW = f"takes more than {CPU_SECONDS} seconds to decode"
 MEMORY_BYTES = 1_500_000_000
 LONGEST_REPLY = 10_000
 # Bytes of a pixel as Pillow keeps it, in the memory that is shared with a child.
@@ -70,6 +73,10 @@ class _Lost(Exception):
     """A child ended before it had answered."""
 
 
+class _Late(Exception):
+    """A child has not answered in time."""
+
+
 class SharedPixels:
     """Memory that two processes share, kept from photo to photo: fresh memory takes longer than the pixels."""
 
@@ -89,6 +96,15 @@ class SharedPixels:
         assert self._map is not None, "room is made before"
         # Pillow takes any buffer, its annotation only some.
         return Image.frombuffer("RGBX", size, cast("Any", self._map), "raw", "RGBX", 0, 1)
+
+    def copied(self, size: tuple[int, int]) -> Image.Image:
+        """An image of mode RGB with a copy of these pixels."""
+        assert self._map is not None, "room is made before"
+        # By numpy, which takes its memory in large pages: small ones, as Pillow's, cost more than what is copied.
+        pixels = np.frombuffer(self._map, np.uint8, PIXEL_BYTES * size[0] * size[1]).copy()
+        image = Image.frombuffer("RGBX", size, cast("Any", pixels), "raw", "RGBX", 0, 1)
+        image.im.setmode("RGB")  # which Pillow keeps in four bytes, too
+        return image._new(image.im)
 
 
 class _Child:
@@ -114,19 +130,18 @@ class _Child:
         """The photo or the sentence that says why there is none, and whether the child goes on.
 
         Raises:
+            _Late: the child takes too long. Once killed it may be at it for seconds, giving back its memory on a busy
+                machine, so nobody waits for its end.
             _Lost: the child has ended, or had to be.
         """
-        late = threading.Timer(WALL_SECONDS, self.process.kill)
-        late.daemon = True
-        late.start()
+        if self._shared is not None:
+            self._shared.make_room(request["max_pixels"])
+        requests = cast(IO[bytes], self.process.stdin)
         try:
-            if self._shared is not None:
-                self._shared.make_room(request["max_pixels"])
-            requests, replies = cast(IO[bytes], self.process.stdin), cast(IO[bytes], self.process.stdout)
             requests.write(json.dumps(request).encode() + b"\n" + content)
             requests.flush()
             # What comes back is not trusted either: no pickle, and no more bytes than the photo may have.
-            reply = json.loads(replies.readline(LONGEST_REPLY))
+            reply = json.loads(_answer(self.process))
             if "error" in reply:
                 return str(reply["error"]), not reply["last"]
             size = width, height = reply["width"], reply["height"]
@@ -135,27 +150,53 @@ class _Child:
             return self._pixels(size), not reply["last"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _Lost from error
-        finally:
-            late.cancel()
 
     def _pixels(self, size: tuple[int, int]) -> Image.Image:
         width, height = size
         if self._shared is None:
             return Image.frombytes("RGB", size, cast(IO[bytes], self.process.stdout).read(3 * width * height))
-        return self._shared.image(size).convert("RGB")
+        return self._shared.copied(size)
 
     def end(self) -> int:
         """End the process, if it has not ended by itself; its exit status."""
+        with suppress(OSError):
+            cast(IO[bytes], self.process.stdin).close()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(0.5)
+        return self._kill()
+
+    def end_elsewhere(self) -> None:
+        """End the process, whatever it is doing, and keep nobody waiting for that."""
+        self.process.kill()
+        threading.Thread(target=self._kill, daemon=True).start()
+
+    def _kill(self) -> int:
+        self.process.kill()
+        status = self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(OSError):
                 cast(IO[bytes], pipe).close()
         if self._shared is not None:
             os.close(self._shared.file)
             self._shared = None
-        with suppress(subprocess.TimeoutExpired):
-            return self.process.wait(0.5)
-        self.process.kill()
-        return self.process.wait()
+        return status
+
+
+def _answer(process: subprocess.Popen[bytes]) -> bytes:
+    """The line with which a process answers, nothing if it has ended. Raises _Late."""
+    replies = cast(IO[bytes], process.stdout)
+    if os.name == "nt":  # there no pipe can be waited for: its process is ended
+        late = threading.Timer(WALL_SECONDS, process.kill)
+        late.start()
+        try:
+            return replies.readline(LONGEST_REPLY)
+        finally:
+            late.cancel()
+    with selectors.DefaultSelector() as selector:
+        selector.register(replies, selectors.EVENT_READ)
+        if not selector.select(WALL_SECONDS):
+            raise _Late
+    return replies.readline(LONGEST_REPLY)
 
 
 class _Children:
@@ -180,16 +221,20 @@ class _Children:
                 child = _Child()
             try:
                 answer, goes_on = child.decode(request, content)
-            except BaseException as error:
+            except _Lost as error:
                 status = child.end()
                 self.make_ready()
-                if isinstance(error, _Lost):
-                    raise ImageError(f"{request['name']} {_why(status)}") from error
+                raise ImageError(f"{request['name']} {_why(status)}") from error
+            except BaseException as error:
+                child.end_elsewhere()
+                self.make_ready()
+                if isinstance(error, _Late):
+                    raise ImageError(f"{request['name']} {TOO_SLOW}") from error
                 raise
             if goes_on:
                 self._idle.append(child)
             else:
-                child.end()
+                child.end_elsewhere()
                 self.make_ready()
         if isinstance(answer, str):
             raise ImageError(answer)
@@ -197,9 +242,10 @@ class _Children:
 
 
 def _why(status: int) -> str:
-    # The limit of computing time ends a process by SIGXCPU, the one who waits for it by SIGKILL.
-    if -status in (getattr(signal, "SIGXCPU", None), getattr(signal, "SIGKILL", None)) or os.name == "nt":
-        return f"takes more than {CPU_SECONDS} seconds to decode"
+    if -status == getattr(signal, "SIGXCPU", None) or os.name == "nt":
+        return TOO_SLOW
+    if -status == getattr(signal, "SIGKILL", None):  # not by this module: by a system that is short of memory
+        return "needs too much memory to be decoded"
     return "cannot be decoded: it makes the decoder fail"
 
 

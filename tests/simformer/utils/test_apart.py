@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import io
 import os
+import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -49,6 +53,11 @@ def test_the_same_photo_comes_back(photo, children, monkeypatch, shared):
         assert found.mode == "RGB" and found.size == (40, 60)
         np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
     assert len(children._idle) == 1
+    buffer = io.BytesIO()
+    Image.new("RGB", (50, 50), "red").save(buffer, "PNG")
+    load_apart(buffer.getvalue())  # in the same memory
+    other.paste("blue", (0, 0, 40, 60))
+    assert (np.asarray(first) == np.asarray(expected)).all() and other.getpixel((3, 4)) == (0, 0, 255)
 
 
 def test_a_child_of_a_large_process_is_kept(photo, monkeypatch):
@@ -93,6 +102,27 @@ def test_what_takes_too_long_is_ended_and_the_next_photo_is_read(photo, children
         with pytest.raises(ImageError, match=r"comments\.ppm takes more than 10 seconds to decode"):
             load_apart(slow)
     assert load_apart(photo).size == (40, 60)
+
+
+def test_nobody_waits_for_what_ends_slowly(children, monkeypatch, tmp_path):
+    """On a busy machine a process that was killed takes seconds to give back its memory."""
+    kill, ending = subprocess.Popen.kill, []
+
+    def kill_later(process):
+        ending.append(threading.Timer(4, kill, [process]))
+        ending[-1].start()
+
+    [slow] = make_photos(tmp_path, ["comments.ppm"])
+    children.make_ready()
+    monkeypatch.setattr(apart, "WALL_SECONDS", 0.2)
+    monkeypatch.setattr(subprocess.Popen, "kill", kill_later)
+    started = time.perf_counter()
+    with pytest.raises(ImageError, match="takes more than 10 seconds to decode"):
+        load_apart(slow)
+    assert time.perf_counter() - started < 3
+    for timer in ending:
+        timer.cancel()
+        kill(timer.args[0])
 
 
 def test_a_child_that_is_gone_is_replaced(photo, children):
