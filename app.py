@@ -29,11 +29,18 @@ def arguments(words: list[str]) -> argparse.Namespace:
         action="store_true",
         help="let visitors name folders of this machine, to count their classes; not for public pages",
     )
+    parser.add_argument(
+        "--train",
+        action=argparse.BooleanOptionalAction,
+        help="let visitors train on --data on this machine (default: only where nobody else reaches the page)",
+    )
     options = parser.parse_args(words)
     if options.list and not options.data:
         parser.error("--list is a file in a data set, which --data names")
     if options.mcp and importlib.util.find_spec("mcp") is None:
         parser.error('--mcp needs the package mcp: pip install "gradio[mcp]"')
+    if options.train and not options.data:
+        parser.error("--train is for a data set, which --data names")
     return options
 
 
@@ -43,15 +50,27 @@ from starlette.middleware import Middleware  # noqa: E402
 
 from simformer.errors import exit_on_error  # noqa: E402  (--help need not wait for gradio)
 from simformer.splits import listed_classes  # noqa: E402
+from simformer.trainings.own import OwnRuns  # noqa: E402
 from simformer.ui.page import build_page  # noqa: E402
+from simformer.ui.parts.context import only_for_its_owner  # noqa: E402
 from simformer.ui.parts.headers import SecurityHeaders  # noqa: E402
 from simformer.ui.parts.models import Models  # noqa: E402
 from simformer.ui.theme import STYLES, theme  # noqa: E402
 from simformer.utils.apart import start_children  # noqa: E402
 
 with exit_on_error():
-    models = Models(folder=options.models, classes=listed_classes(options.data) if options.data else None)
-    demo = build_page(models, data=options.data, list_file=options.list, local_folders=options.local_folders)
+    own_models = OwnRuns(options.data).models() if options.data else {}
+    alone = only_for_its_owner(options.host, options.share)
+    models = Models(
+        folder=options.models, classes=listed_classes(options.data) if options.data else None, own=own_models
+    )
+    demo = build_page(
+        models,
+        data=options.data,
+        list_file=options.list,
+        local_folders=options.local_folders,
+        training=alone if options.train is None else options.train,
+    )
 
 if __name__ == "__main__":
     try:

@@ -39,3 +39,11 @@ def cache_folder() -> Path:
     if folder := os.environ.get(CACHE_VARIABLE):
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simformer"
+
+
+RUNS_VARIABLE = "SIMFORMER_RUNS"
+
+
+def runs_folder() -> Path:
+    """Trainings that the page has begun: $SIMFORMER_RUNS, else runs/own of the checkout. It need not exist."""
+    return Path(os.environ.get(RUNS_VARIABLE) or ROOT / "runs" / "own")

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -179,10 +179,12 @@ def is_role_set(dataset: str, split: str) -> bool:
     return dataset in datasets() and split not in (*split_names(dataset), ALL)
 
 
-def read_results(
-    folder: str | Path = RESULTS_FOLDER, report: Callable[[str], None] = logger.warning
-) -> list[ResultCell]:
-    """Read every cell of a folder, in the order of the file names.
+Folders = str | Path | Sequence[Path]
+"""A folder of results, or several."""
+
+
+def read_results(folder: Folders = RESULTS_FOLDER, report: Callable[[str], None] = logger.warning) -> list[ResultCell]:
+    """Read every cell of a folder, in the order of the file names; of several folders one after the other.
 
     A file that cannot be read is left out and named to `report` in one sentence; the others are still read. So is
     one whose split has other novel classes than an earlier file's of its table: their scores cannot be compared.
@@ -190,7 +192,8 @@ def read_results(
     """
     cells = []
     splits: dict[tuple[str, str, str], tuple[str, Split]] = {}
-    for path in sorted(Path(folder).glob("*.json")):
+    folders = [Path(folder)] if isinstance(folder, str | Path) else folder
+    for path in (path for each in folders for path in sorted(each.glob("*.json"))):
         try:
             cell = ResultCell.model_validate_json(path.read_bytes())
         except ValidationError as error:

@@ -3,7 +3,6 @@
 # Without `from __future__ import annotations`: gr.api reads the return type as an object to describe the answer.
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Literal, TypedDict, cast
 
 from gradio.events import api
@@ -16,6 +15,7 @@ from simformer.errors import SimFormerError
 from simformer.results import (
     RESULTS_FOLDER,
     ClassRow,
+    Folders,
     MiouRow,
     miou_table,
     per_class_table,
@@ -61,7 +61,7 @@ class ClassShare(TypedDict, total=False):
 class Endpoints:
     """The endpoints' functions, over one folder of results."""
 
-    def __init__(self, results_folder: str | Path = RESULTS_FOLDER):
+    def __init__(self, results_folder: Folders = RESULTS_FOLDER):
         self.folder = results_folder
 
     def results(
@@ -155,7 +155,7 @@ class Endpoints:
             raise failure(error) from error
 
 
-def build(results_folder: str | Path = RESULTS_FOLDER) -> None:
+def build(results_folder: Folders = RESULTS_FOLDER) -> None:
     """Put both endpoints into the open Blocks context."""
     endpoints = Endpoints(results_folder)
     api(endpoints.results, api_name="results")

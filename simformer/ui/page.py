@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import gradio as gr
 
+from simformer.results import RESULTS_FOLDER
+from simformer.trainings.own import OwnRuns
 from simformer.ui import about, api, endpoints
 from simformer.ui.compare import tab as compare
 from simformer.ui.costs import tab as costs
@@ -58,6 +60,7 @@ def build_page(
     data: str | Path | None = None,
     list_file: str | None = None,
     local_folders: bool = False,
+    training: bool = False,
 ) -> gr.Blocks:
     """The whole page. The models begin to load with the first request, or when `models.start` is called.
 
@@ -65,6 +68,7 @@ def build_page(
         models: None takes the shipped ones.
         data, list_file: a folder data set to show, and the file in it that names its photos.
         local_folders: visitors may name folders of this machine, to count the classes of their label maps.
+        training: visitors may train on the data set, on this machine.
 
     Raises:
         DatasetError: the data set cannot be used.
@@ -87,6 +91,9 @@ def build_page(
                 data=None if data is None else Path(data),
                 list_file=list_file,
                 local_folders=local_folders,
+                training=training and data is not None,
+                # What was trained on the data set here stands beside the shipped results.
+                results_folder=RESULTS_FOLDER if data is None else (RESULTS_FOLDER, OwnRuns(data).results),
             )
             for name, label, build in TABS:
                 if name != "own-data" or data is not None:

@@ -13,7 +13,7 @@ from simformer.costs.plan import Plan, plan_for
 from simformer.costs.typed import frequencies, read_inputs
 from simformer.costs.wishes import read_wishes
 from simformer.errors import SimFormerError
-from simformer.results import ResultCell, read_results
+from simformer.results import Folders, ResultCell, read_results
 from simformer.ui.costs.html import best_html, kinds_html, plan_html, scenarios_html, sensitivity_html
 from simformer.ui.costs.own import counted_on
 from simformer.ui.costs.plots import frontier_figure, sensitivity_figure
@@ -26,13 +26,13 @@ NO_FRONTIER = (
 )
 
 
-def measured_cells(folder: Path) -> list[ResultCell]:
+def measured_cells(folder: Folders) -> list[ResultCell]:
     """All results that can be read; which cannot the Results tab says."""
     return read_results(folder, report=lambda problem: None)
 
 
 def typed_plan(
-    results_folder: Path,
+    results_folder: Folders,
     images: float,
     classes: list[list[Any]],
     masked: list[str],
@@ -75,7 +75,7 @@ def typed_plan(
     )
 
 
-def calculate(results_folder: Path, *typed: Any, data: Path | None = None) -> tuple[Any, ...]:
+def calculate(results_folder: Folders, *typed: Any, data: Path | None = None) -> tuple[Any, ...]:
     """All outputs of the tab from all its inputs, which are those of `typed_plan`.
 
     Args:

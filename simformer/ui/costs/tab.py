@@ -17,9 +17,9 @@ from simformer.costs.typed import folder_rows, frequency_rows, uploaded_rows
 from simformer.costs.wishes import WORDS
 from simformer.datasets.folder_files import names_to_annotate
 from simformer.errors import SimFormerError
-from simformer.results import ResultCell
+from simformer.results import Folders, ResultCell
 from simformer.splits import ALL_BASE, Roles, split_label, split_names
-from simformer.ui.costs import worklist
+from simformer.ui.costs import measuring, worklist
 from simformer.ui.costs.calculating import calculate, measured_cells, typed_plan
 from simformer.ui.costs.html import KIND_LABELS, sources_html
 from simformer.ui.costs.own import own_rows, own_splits
@@ -83,7 +83,7 @@ def own_classes(root: Path, masked: list[str]) -> tuple[Any, ...]:
         return gr.skip(), gr.skip(), gr.skip()
 
 
-def take_split(results_folder: Path, key: str, classes: list[list[Any]]) -> Any:
+def take_split(results_folder: Folders, key: str, classes: list[list[Any]]) -> Any:
     """The masked classes of a split, a shipped or a measured one; an own choice leaves them as they are."""
     if key == OWN_CHOICE:
         return gr.skip()
@@ -91,7 +91,7 @@ def take_split(results_folder: Path, key: str, classes: list[list[Any]]) -> Any:
     return own[key] if key in own else split_masked(*key.split("/", 1))
 
 
-def take_expectation(results_folder: Path, classes: list[list[Any]]) -> tuple[Any, Any]:
+def take_expectation(results_folder: Folders, classes: list[list[Any]]) -> tuple[Any, Any]:
     """The table that has measured all of these classes, else what is known of others, and splits to choose."""
     cells, names = measured_cells(results_folder), [row[0] for row in classes]
     return default_expectation(cells, names), gr.Dropdown(choices=split_choices(names, cells))
@@ -213,7 +213,10 @@ def build(context: PageContext) -> None:
     best_masked = gr.State(None)
     inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, *seconds]
     if context.data is not None:
-        worklist.build(context, partial(typed_plan, folder), inputs)
+        plan_of = partial(typed_plan, folder)
+        if context.training:
+            measuring.build(context, plan_of, inputs, expected_from, classes)
+        worklist.build(context, plan_of, inputs)
     with gr.Accordion("Where the default seconds come from", open=False):
         gr.HTML(sources_html())
     outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,

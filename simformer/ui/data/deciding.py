@@ -14,7 +14,7 @@ from simformer.costs.plan import plan_for
 from simformer.costs.typed import frequencies, read_inputs
 from simformer.datasets.folder_files import names_to_annotate
 from simformer.errors import SimFormerError
-from simformer.results import read_results
+from simformer.results import Folders, read_results
 from simformer.ui.costs.html import money, scenarios_html
 from simformer.ui.costs.own import own_rows, own_splits
 from simformer.ui.costs.tab import COSTS_TAB, FIRST_RATE
@@ -25,7 +25,7 @@ from simformer.ui.parts.html import hint
 CURRENCY = "USD"
 
 
-def decide_html(root: Path, results_folder: Path) -> str:
+def decide_html(root: Path, results_folder: Folders) -> str:
     """What masks and image labels for as many photos as the folder holds cost, and what mIoU to expect of them."""
     try:
         rows, (listed, which) = own_rows(root), names_to_annotate(root)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import gradio as gr
 
-from simformer.results import RESULTS_FOLDER
+from simformer.results import RESULTS_FOLDER, Folders
 from simformer.ui.parts.address import Address
 from simformer.ui.parts.models import Models
 
@@ -25,6 +26,7 @@ class PageContext:
         results_folder: measured cells; read at every request, so that a new result needs no restart.
         data, list_file: a folder data set to show, and the file in it that names its photos; None if there is none.
         local_folders: visitors may name folders of this machine; only where they are its owners.
+        training: visitors may train on the data set; likewise.
     """
 
     page: gr.Blocks
@@ -32,7 +34,18 @@ class PageContext:
     tabs: gr.Tabs
     sent: gr.State
     address: Address = field(default_factory=Address)
-    results_folder: Path = RESULTS_FOLDER
+    results_folder: Folders = RESULTS_FOLDER
     data: Path | None = None
     list_file: str | None = None
     local_folders: bool = False
+    training: bool = False
+
+
+def only_for_its_owner(host: str | None, share: bool) -> bool:
+    """Whether a page listens to its own machine alone: no Space, no other address, no public link.
+
+    Args:
+        host: the address to listen at; None = Gradio's choice. share: whether there is a public link.
+    """
+    host = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    return host in ("127.0.0.1", "localhost", "::1") and not share and not os.environ.get("SPACE_ID")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
@@ -73,6 +73,8 @@ class Models:
     Args:
         names: "cam", "oracle", and the SimFormers: every other name. None takes all that there are.
         folder: theirs in the weights folder. None: as `shown_dataset`, for `classes` if they are given.
+        own: weights files by name that stand in no weights folder. They come first; where no folder has models of
+            `classes`, they are alone.
 
     Attributes:
         left_out: names of models of other classes than most have; they cannot stand beside the others on one page.
@@ -82,10 +84,14 @@ class Models:
     """
 
     def __init__(
-        self, names: Sequence[str] | None = None, folder: str | None = None, classes: Sequence[str] | None = None
+        self,
+        names: Sequence[str] | None = None,
+        folder: str | None = None,
+        classes: Sequence[str] | None = None,
+        own: Mapping[str, Path] | None = None,
     ):
         self.folder = shown_dataset(classes) if folder is None else folder
-        self._files = models_of(self.folder)
+        self._files = self._with_own(own or {}, classes if folder is None else None)
         self.familiarity = read_familiarity(weights_folder() / self.folder)
         if folder and not self._files:
             there = ", ".join(available_models()) or "none"
@@ -103,6 +109,14 @@ class Models:
         self._segmentations: Cache[Segmentation] = Cache(CACHE_BYTES)
         self._shown: Cache[Shown] = Cache(CACHE_BYTES // 8)
         self._predict = on_gpu(self._predict_here)
+
+    def _with_own(self, own: Mapping[str, Path], classes: Sequence[str] | None) -> dict[str, Path]:
+        shipped = models_of(self.folder)
+        if not own:
+            return shipped
+        cards = readable_cards(shipped)[0].values()
+        fits = classes is None or any(card.classes == tuple(classes) for card in cards)
+        return {**own, **shipped} if fits else dict(own)
 
     @property
     def simformers(self) -> tuple[str, ...]:

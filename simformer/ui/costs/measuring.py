@@ -1,0 +1,177 @@
+"""Measure it: the plan's roles trained in the background on one's own machine, where nobody else reaches the page."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from simformer.costs.evidence import default_expectation, expectation_choices
+from simformer.costs.plan import Plan
+from simformer.datasets.folder_files import read_classes
+from simformer.errors import SimFormerError
+from simformer.paths import ROOT
+from simformer.results import read_results
+from simformer.trainings.background import Progress, Trainer
+from simformer.trainings.own import rotation
+from simformer.ui.costs.own import own_rows
+from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.events import listen
+from simformer.ui.parts.html import hint, progress_bar
+from simformer.ui.parts.inputs import failure
+
+BEST, PRESENT, ROTATION = "best", "present", "rotation"
+LOOK_SECONDS = 5
+TIMING_SECONDS = 600
+ABOUT = (
+    "So far it is an expectation. Here your machine trains the chosen roles on your folder and measures them, "
+    "with FullyOracle and CAM once beside them. Results enter the Results tab and the plan above at once, models the "
+    "Segment tab when the page is started again. All is saved as it goes: stop whenever you like, go on tomorrow."
+)
+
+
+def role_sets(root: Path, plan_of: Callable[..., Plan], which: str, *typed: Any) -> list[list[str]]:
+    """Novel classes of the role sets to train.
+
+    Args:
+        which: BEST or PRESENT roles of the plan, or ROTATION, in which every class is novel once.
+
+    Raises:
+        SimFormerError: there is no best set, the plan is for other classes than the folder's, or an input does not fit.
+    """
+    classes = read_classes(root)
+    if which == ROTATION:
+        rows = own_rows(root)
+        return rotation([row[0] for row in rows], [row[1] for row in rows])
+    plan = plan_of(*typed)
+    if which == BEST and plan.best is None:
+        raise SimFormerError(plan.problem or "there is no budget that says which classes are best; type one")
+    masked = plan.best.masked if which == BEST and plan.best is not None else plan.present.masked
+    if set(plan.inputs.names) != set(classes):
+        raise SimFormerError(f"the plan is for other classes than those of {root.resolve().name}")
+    return [[name for name in classes if name not in masked]]
+
+
+def begin(root: Path, trainer: Trainer, plan_of: Callable[..., Plan], which: str, *typed: Any) -> tuple[Any, ...]:
+    """Start, and show how far it is. Raises gr.Error: one sentence."""
+    try:
+        trainer.start(read_classes(root), role_sets(root, plan_of, which, *typed))
+    except SimFormerError as error:
+        raise failure(error) from error
+    return show(trainer)
+
+
+def go_on(trainer: Trainer) -> tuple[Any, ...]:
+    """Go on with what was stopped. Raises gr.Error: one sentence."""
+    try:
+        trainer.resume()
+    except SimFormerError as error:
+        raise failure(error) from error
+    return show(trainer)
+
+
+def end(trainer: Trainer) -> tuple[Any, ...]:
+    """Stop, saved."""
+    trainer.stop()
+    return show(trainer)
+
+
+def show(trainer: Trainer) -> tuple[Any, ...]:
+    """How far it is (HTML), and the buttons Train, Stop and Go on."""
+    found = trainer.progress()
+    running = found.state == "running"
+    return (
+        progress_html(found),
+        gr.Button(interactive=not running),
+        gr.Button(visible=running),
+        gr.Button(visible=found.state == "stopped"),
+    )
+
+
+def look(trainer: Trainer, folders: Any, seen: int, names: list[list[Any]]) -> tuple[Any, ...]:
+    """As `show`; with a result that is new, what it expects mIoU from, too, and how many results there are."""
+    cells = read_results(folders, report=lambda problem: None)
+    if len(cells) == seen:
+        return (*show(trainer), gr.skip(), gr.skip())
+    choices = gr.Dropdown(
+        choices=expectation_choices(cells), value=default_expectation(cells, [row[0] for row in names])
+    )
+    return (*show(trainer), choices if seen else gr.skip(), len(cells))
+
+
+def progress_html(found: Progress) -> str:
+    """How far the trainings are, in words."""
+    count = len(found.trainings)
+    if found.state == "none":
+        return hint("Nothing was trained on this folder yet.")
+    if found.state == "done":
+        return hint(f"All {count} trainings are done: the results stand in the Results tab and behind the plan above.")
+    words = f"{found.done} of {count} trainings done. {found.current}: step {found.step:,} of {found.steps:,}"
+    if not found.steps:
+        words = f"{found.done} of {count} trainings done. {found.current or 'The last one'} begins"
+    if found.state == "stopped":
+        return hint(escape(f"Failed. {words}. {found.problem}" if found.problem else f"Stopped. {words}."))
+    if found.of_all is not None and count - found.done > 1:
+        words += f"; about {_span(found.of_all)} until all are done"
+    return progress_bar("Steps", found.step, found.steps or 1, words, found.seconds_left)
+
+
+def how_long(root: Path) -> str:
+    """What a rotation takes on this machine, from a few steps that are taken now."""
+    command = [sys.executable, "-m", "train.tables.rotation", str(root.resolve())]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMING_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return hint("A few steps took more than ten minutes on this machine: a rotation would take days.")
+    lines = [line for line in (done.stdout if not done.returncode else done.stderr).splitlines() if line.strip()]
+    return hint(escape(f"Every class novel once: {lines[-1]}." if lines and not done.returncode else lines[-1]))
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def build(
+    context: PageContext,
+    plan_of: Callable[..., Plan],
+    typed: Sequence[Any],
+    expected_from: gr.Dropdown,
+    classes: gr.Dataframe,
+) -> None:
+    """Controls and events, in the context that is open, on a page that may train.
+
+    Args:
+        plan_of: makes the plan of the values of `typed`. typed: the inputs of the tab.
+        expected_from, classes: what mIoU is expected from, and the table of classes: a new result may say more.
+    """
+    assert context.data is not None
+    root, folders = context.data, context.results_folder
+    trainer = Trainer(root)
+    gr.HTML(f"<h2>Measure it</h2>{hint(ABOUT)}", elem_id="measure-about", elem_classes="step", apply_default_css=False)
+    with gr.Row(equal_height=True):
+        which = gr.Radio(
+            [("The best for the budget", BEST), ("The present roles", PRESENT), ("Every class novel once", ROTATION)],
+            value=PRESENT, label="Roles to train", elem_id="measure-which", min_width=300,
+        )  # fmt: skip
+    with gr.Row():
+        train = gr.Button("Train these roles", variant="primary", scale=0, min_width=220, elem_id="measure-train")
+        stop = gr.Button("Stop and save", variant="stop", visible=False, scale=0, min_width=220, elem_id="measure-stop")
+        resume = gr.Button("Go on", visible=False, scale=0, min_width=220, elem_id="measure-resume")
+        ask = gr.Button("How long is a rotation?", scale=0, min_width=220, elem_id="measure-ask")
+    progress = gr.HTML(elem_id="measure-progress", apply_default_css=False)
+    answer = gr.HTML(elem_id="measure-hours", apply_default_css=False)
+    seen = gr.State(0)
+    clock = gr.Timer(LOOK_SECONDS)
+    outputs = [progress, train, stop, resume]
+    listen(train.click, partial(begin, root, trainer, plan_of), [which, *typed], outputs)
+    listen(stop.click, partial(end, trainer), None, outputs, progress="minimal")
+    listen(resume.click, partial(go_on, trainer), None, outputs)
+    listen(ask.click, partial(how_long, root), None, answer, progress="full", queue="timing")
+    looked = [*outputs, expected_from, seen]
+    listen([clock.tick, context.page.load], partial(look, trainer, folders), [seen, classes], looked)
