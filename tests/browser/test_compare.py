@@ -89,14 +89,12 @@ def choose(page, label, option):
 
 
 def leads(page, first, second):
-    """Points by which the first leads, row by row."""
+    """Points by which the first leads, row by row, of the rows that are there: further ones may be on their way."""
     found = []
     for text in page.locator(".compare-row header > span").all_inner_texts():
+        assert first in text and second in text
         number = re.search(r"by ([\d.]+) points", text)
         found.append(0.0 if number is None else float(number[1]) * (1 if text.startswith(f"{first} leads") else -1))
-    assert all(
-        first in text and second in text for text in page.locator(".compare-row header > span").all_inner_texts()
-    )
     return found
 
 
@@ -115,7 +113,8 @@ def test_rows_as_in_the_paper_sorted_by_who_leads(open_tab, compare_server):
     up = leads(page, "SimFormer", "WSSS (CAM)")
     assert up == sorted(up) and up[0] <= down[-1]
     choose(page, "with", "FullyOracle")
-    assert leads(page, "SimFormer", "FullyOracle") == sorted(leads(page, "SimFormer", "FullyOracle"))
+    up = leads(page, "SimFormer", "FullyOracle")
+    assert up and up == sorted(up)
     picture = page.locator(".compare-row img").nth(3)
     assert picture.evaluate("image => image.complete && image.naturalWidth") == 64
     assert "Traceback" not in compare_server.log.read_text()
@@ -129,7 +128,8 @@ def test_columns_filters_and_enlarging(open_tab):
     assert "WSSS (CAM)" not in titles(page)
     other = page.get_by_label("with", exact=True).input_value()
     assert other in ("CAM", "SimFormer+", "FullyOracle")
-    assert leads(page, "SimFormer", other) == sorted(leads(page, "SimFormer", other), reverse=True)
+    down = leads(page, "SimFormer", other)
+    assert down and down == sorted(down, reverse=True)
     choose(page, "Only photos that show", "tree (novel)")
     page.get_by_text("Numbers: IoU of tree, percent.").wait_for()
     assert all("tree" in text for text in page.locator(".compare-row .legend").all_inner_texts())
