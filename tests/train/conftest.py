@@ -47,6 +47,12 @@ def fresh_accelerator():
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
+@pytest.fixture(autouse=True)
+def few_pairs(monkeypatch):
+    """A run's end asks about few pairs of photos."""
+    monkeypatch.setattr("train.evaluation.transfer.PAIRS", 5)
+
+
 @pytest.fixture
 def settings(scenes, tmp_path) -> Callable[..., TrainConfig]:
     """Settings of a tiny run: settings(key=value, ...)."""

@@ -29,6 +29,8 @@ from train.pseudo.partial_labels import PartialLabelTeacher
 from train.tasks import SegmentationTask
 
 TEACHER, STUDENT = "teacher", "student"
+PAIRS = 100
+"""Pairs of photos that are asked about."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def judge(
     dataset: FolderDataset,
     classes: Iterable[int],
     config: TrainConfig,
-    pairs: int = 100,
+    pairs: int = PAIRS,
     seed: int = 0,
     teacher: PartialLabelTeacher | None = None,
 ) -> dict[str, Judgement]:
@@ -187,7 +189,7 @@ def measure_transfer(
         return None
     try:
         found = {
-            role: judge(task, dataset, classes, config, teacher=teacher)
+            role: judge(task, dataset, classes, config, PAIRS, teacher=teacher)
             for role, classes in (("base", split.base), ("novel", split.novel))
         }
     except ConfigError:
