@@ -22,4 +22,8 @@ def theme() -> Theme:
         # Gradio's own are too pale on white to be read by everyone.
         body_text_color_subdued="*neutral_600",
         block_info_text_color="*neutral_600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_700",
     )

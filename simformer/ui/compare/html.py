@@ -73,7 +73,7 @@ def row_html(view: View, row: Row) -> str:
     colors = hex_colors(view.split.classes)
     roles = view.split.roles
     names = [(view.split.classes[index], roles[index]) for index in classes_in(view, [row])]
-    classes = legend("Classes in this photo", (chip(each, colors[each], role_mark(role)) for each, role in names))
+    classes = legend(f"Classes in {row.name}", (chip(each, colors[each], role_mark(role)) for each, role in names))
     problem = hint(escape(row.problem)) if row.problem else ""
     return (
         f'{start}{problem}<div class="compare-cells" style="--count:{figures.count("<figure")};'

@@ -38,7 +38,7 @@ def scenarios_html(scenarios: Sequence[Scenario], currency: str) -> str:
         for scenario in scenarios
     ]
     shares = any(scenario.expected.unit == "share" for scenario in scenarios)
-    head = ["", "Cost", "Hours", "of full masks" if shares else "mIoU", "base", "novel", "Masks for"]
+    head = ["Masks", "Cost", "Hours", "of full masks" if shares else "mIoU", "base", "novel", "Masks for"]
     notes = "".join(
         f"<li><strong>{escape(scenario.name)}</strong>: {escape(scenario.expected.note)} {_missing(scenario)}</li>"
         for scenario in scenarios
@@ -89,7 +89,7 @@ def decisions_html(decisions: Decisions) -> str:
         listed = ", ".join(f"{escape(row.class_name)} {row.share:.0%}" for row in found)
         rows.append([words, str(len(found)), wrapped(listed) if found else "–"])
     text = html_table(
-        "How sure: of the resampled fits, so many mask a class in their best choice", ["", "", "Classes"], rows
+        "How sure: of the resampled fits, so many mask a class in their best choice", ["Decision", "Number", "Classes"], rows
     )
     following = decisions.next_training
     if following is not None:

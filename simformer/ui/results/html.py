@@ -60,7 +60,7 @@ def runs_html(cells: Sequence[ResultCell]) -> str:
     """Every run with its settings, commit, seed, device, date, photos and command; its JSON can be saved."""
     if not cells:
         return ""
-    return "<h3>The runs behind these numbers</h3>" + "".join(map(_run, cells))
+    return "<h2>The runs behind these numbers</h2>" + "".join(map(_run, cells))
 
 
 def run_id(file: str) -> str:

@@ -61,16 +61,11 @@ def test_the_same_draw_on_every_machine():
         "from train.tables.draws import draw_role_sets; from simformer.splits import dataset_classes; "
         "print(*(drawn.name for drawn in draw_role_sets(dataset_classes('msrc21'), 6, (2, 12), 5)))"
     )
-    for salt in ("1", "2"):
-        run = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env={"PYTHONHASHSEED": salt, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert run.stdout.split() == PINNED
+    environment = {"PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == PINNED == [drawn.name for drawn in draw_role_sets(MSRC, 6, (2, 12), 5)]
     assert draw_role_sets(MSRC, 6, (2, 12), 6) != draw_role_sets(MSRC, 6, (2, 12), 5)
 
 
