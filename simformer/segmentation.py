@@ -111,6 +111,13 @@ class Segmentation:
         """
         return replace(self, labels=labels_from_scores(self.score_maps, self.size, threshold))
 
+    def least_certain(self, share: float) -> float:
+        """The threshold below which that share (0 to 1) of the photo's pixels lies, those of the lowest best score."""
+        if not share:
+            return 0.0
+        tiles = upsampled_tiles(torch.from_numpy(self.score_maps), self.size)
+        return float(np.quantile(np.concatenate([scores.amax(0).numpy().ravel() for _, scores in tiles]), share))
+
     def score_map(self, name: str) -> NDArray[np.float32]:
         """float32, H x W: the score of one class at the photo's own size.
 

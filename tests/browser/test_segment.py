@@ -100,11 +100,11 @@ def test_opacity_changes_the_pictures_at_once(open_page, photo):
     page.wait_for_function("getComputedStyle(document.querySelector('#views img')).opacity === '0'")
 
 
-def test_the_threshold_redraws_the_views(open_page, photo):
+def test_leaving_out_the_least_certain_redraws_the_views(open_page, photo):
     page = segmented(open_page(), photo)
     before = page.locator("[data-view=cam] img").get_attribute("src")
-    page.locator("#threshold input[type=number]").fill("0.9")
-    page.locator("#threshold input[type=number]").press("Enter")
+    page.locator("#left-out input[type=number]").fill("60")
+    page.locator("#left-out input[type=number]").press("Enter")
     page.wait_for_function(
         "(before) => document.querySelector('[data-view=cam] img')?.getAttribute('src') !== before", arg=before
     )

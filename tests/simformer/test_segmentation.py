@@ -81,6 +81,16 @@ def test_threshold_can_be_raised_and_lowered_again():
     assert result.unsure == 0  # the original is left alone
 
 
+def test_the_least_certain_share_can_be_left_out():
+    scores = np.random.default_rng(0).random((3, 50, 40), dtype=np.float32)
+    result = Segmentation(labels_from_scores(scores, (50, 40)), scores, ("a", "b", "c"), ("base",) * 3, "toy")
+    for share in (0, 0.1, 0.75):
+        left = result.with_threshold(result.least_certain(share))
+        assert left.unsure == pytest.approx(share, abs=0.001)
+        kept = scores.max(0)[left.labels != 255]
+        assert kept.min() >= np.sort(scores.max(0), None)[int(share * 2000) - 1 if share else 0]
+
+
 def test_score_map_is_at_photo_size():
     result = two_classes()
     sky = result.score_map("sky")

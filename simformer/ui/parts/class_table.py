@@ -79,7 +79,7 @@ def table_html(
 ) -> str:
     """The rows as an HTML table; without rows, a sentence. `served`: class -> the model it came from."""
     if not rows:
-        return hint("No class was found: every pixel is below the unsure threshold.")
+        return hint("No class was found: every pixel is left out.")
     colors = hex_colors([row.name for row in rows])
     head = ["Class", "Role", "Area", "Mean score"] + ([f"Agrees with {other_title}"] if other_title else [])
     head += ["Served by"] if served else []

@@ -236,19 +236,20 @@ class Models:
         used = self.composed(choice).predictors if isinstance(choice, Roles) else (choice,)
         return all(self._segmentations.get((name, photo.key)) is not None for name in used)
 
-    def segment(self, choice: Choice, photo: Photo, threshold: float = 0.0) -> Segmentation:
+    def segment(self, choice: Choice, photo: Photo, left_out: float = 0.0) -> Segmentation:
         """One model's segmentation; its label map has the size of the picture on the page.
 
         The score maps are those that `Predictor.segment` gives of the whole photo.
 
         Args:
-            threshold: pixels whose best score is below it are unsure, 255; another one runs no network.
+            left_out: percent of the pixels, the least certain ones, that are unsure, 255; another one runs no network.
 
         Raises:
             CheckpointError: the model cannot be used. ImageError: the photo cannot be read.
             ConfigError: no model had any class in the wanted role.
         """
-        return self.segmenter(choice).segment(photo, threshold=threshold)
+        found = self.segmenter(choice).segment(photo)
+        return found.with_threshold(found.least_certain(left_out / 100)) if left_out else found
 
     def _needed(self, choice: Choice) -> tuple[str, ...]:
         return self._parts if isinstance(choice, Roles) else (choice,)

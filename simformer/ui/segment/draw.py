@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 NAMED_IN_TEXT = 4
 # What every class is in a view, whatever the chosen roles.
 FIXED_ROLES = {CAM: "image labels", ORACLE: "masks"}
-TOOLS = """<div class="view-tools" role="toolbar" aria-label="Look closer">
+TOOLS = """<section class="view-tools" aria-label="Look closer">
 <span><button type="button" data-zoom="out" aria-label="Zoom out">−</button>
 <button type="button" data-zoom="in" aria-label="Zoom in">+</button>
 <button type="button" data-zoom="off">Whole photo</button></span>
 <span><button type="button" data-swipe-on aria-pressed="false">Swipe</button>
 <select data-swipe aria-label="Left of the line"></select> |
 <select data-swipe aria-label="Right of the line"></select></span>
-<button type="button" data-before hidden>Before and after</button></div>"""
+<button type="button" data-before hidden>Before and after</button></section>"""
 """Buttons of static/views.js, which fills in the choices."""
 
 

@@ -31,7 +31,7 @@ CLICK_LINK = "() => { setTimeout(() => document.querySelector('#export-file').cl
 
 
 def export_map(
-    models: Models, path: str | None, split: str | None, which: str, file_format: str, threshold: float
+    models: Models, path: str | None, split: str | None, which: str, file_format: str, left_out: float
 ) -> str:
     """Write one model's label map, at the photo's own size.
 
@@ -40,7 +40,7 @@ def export_map(
         split: the SimFormer that "simformer" means, as `Models.find` reads it.
         which: "simformer", or the name of a model.
         file_format: a name in `simformer.export.FORMATS`.
-        threshold: pixels whose best score is below it are unsure.
+        left_out: percent of the pixels, the least certain ones, that are unsure.
 
     Returns:
         The file; its folder is deleted some minutes later.
@@ -57,6 +57,7 @@ def export_map(
         photo = Photo(path)
         wanted = split if which == SIMFORMER else which
         segmentation = models.segment(models.find(wanted) or wanted or SIMFORMER, photo)
+        threshold = segmentation.least_certain(left_out / 100)
         labels = labels_from_scores(segmentation.score_maps, models.shown(photo).full_size, threshold)
         target = find_format(file_format)
         file = new_folder() / file_name(photo.path, segmentation.model, target.extension)
@@ -91,7 +92,7 @@ def format_choices() -> gr.Dropdown:
     return gr.Dropdown([(entry.label, name) for name, entry in FORMATS.items()], value=FIRST_FORMAT)
 
 
-def download_controls(page: gr.Blocks, models: Models, chosen: Sequence[Component], threshold: gr.Slider) -> None:
+def download_controls(page: gr.Blocks, models: Models, chosen: Sequence[Component], left_out: gr.Slider) -> None:
     """Controls and events for downloads. `chosen`: the photo and both controls of the roles."""
 
     def export(path: str | None, masked: list[str], split: str | None, *options: Any) -> str:
@@ -110,7 +111,7 @@ def download_controls(page: gr.Blocks, models: Models, chosen: Sequence[Componen
     saved = listen(
         save.click,
         export,
-        [*chosen, which, file_format, threshold],
+        [*chosen, which, file_format, left_out],
         file,
         progress="full",
         progress_on=save,

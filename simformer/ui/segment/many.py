@@ -83,7 +83,7 @@ def start(models: Models, files: Sequence[str], wanted: str | None) -> Batch:
     return Batch(folder, choice, models.segmenter(choice).classes, photos, failed=failed)
 
 
-def look(models: Models, batch: Batch, threshold: float) -> Iterator[int]:
+def look(models: Models, batch: Batch, left_out: float) -> Iterator[int]:
     """Segment the photos one by one; yields how many have been looked at. Stop whenever you like."""
     from simformer.inference.resampling import labels_from_scores
     from simformer.labels import palette_image
@@ -92,7 +92,7 @@ def look(models: Models, batch: Batch, threshold: float) -> Iterator[int]:
         try:
             photo = Photo(str(file.path))
             found = models.segment(batch.choice, photo)
-            labels = labels_from_scores(found.score_maps, models.shown(photo).full_size, threshold)
+            labels = labels_from_scores(found.score_maps, models.shown(photo).full_size, found.least_certain(left_out / 100))
             target = batch.label_file(file)
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(target) as out:
@@ -153,7 +153,7 @@ def run(
     files: Sequence[str] | None,
     model: str | None,
     file_format: str,
-    threshold: float,
+    left_out: float,
     *choice: Any,
 ) -> Iterator[tuple[Any, ...]]:
     """Updates of progress, the file to save, the batch (for `finish`) and the buttons Segment and Stop, photo by photo.
@@ -172,7 +172,7 @@ def run(
             yield hint(escape(text)), hidden, batch, *_buttons(running=True)
         started = time.perf_counter()
         yield batch_html(batch), hidden, batch, *_buttons(running=True)
-        for number in look(models, batch, threshold):
+        for number in look(models, batch, left_out):
             left = (time.perf_counter() - started) / number * (len(batch.photos) - number)
             yield batch_html(batch, left), hidden, batch, *_buttons(running=True)
     except SimFormerError as error:
@@ -193,7 +193,7 @@ def finish(batch: Batch | None, file_format: str) -> tuple[Any, ...]:
     return batch_html(batch, ended=True), button, None, *_buttons(running=False)
 
 
-def build(context: PageContext, choice: Sequence[Any], chosen: Callable[..., str | None], threshold: gr.Slider) -> None:
+def build(context: PageContext, choice: Sequence[Any], chosen: Callable[..., str | None], left_out: gr.Slider) -> None:
     """Controls and events, in the context that is open.
 
     Args:
@@ -225,7 +225,7 @@ def build(context: PageContext, choice: Sequence[Any], chosen: Callable[..., str
     outputs = [progress, save, batch, go, stop]
     listen(context.page.load, format_choices, None, file_format)
     # Not in the models' queue, where minutes of photos would hold up everybody's single ones.
-    inputs = [files, model, file_format, threshold, *choice]
+    inputs = [files, model, file_format, left_out, *choice]
     running = listen(go.click, partial(run, models, chosen), inputs, outputs, queue="many")
     listen(stop.click, finish, [batch, file_format], outputs, cancels=[running])
 

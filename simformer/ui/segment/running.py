@@ -1,4 +1,4 @@
-"""What the Segment tab does when photo, roles or threshold change: run, stop, and offer only what means something."""
+"""What the Segment tab does when photo, roles or certainty change: run, stop, and offer only what means something."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Asked(NamedTuple):
     path: str | None
     masked: list[str]
     split: str | None
-    threshold: float
+    left_out: float
     seen: Any = None
 
     def choice(self, models: Models) -> str | None:
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
     def key(self, models: Models) -> Any:
         """Equal if and only if the page looks the same. Raises ImageError."""
-        return self.path and Photo(self.path).key, self.choice(models), self.threshold
+        return self.path and Photo(self.path).key, self.choice(models), self.left_out
 
 
 class Offers(NamedTuple):
@@ -73,7 +73,7 @@ def look(models: Models, *asked: Any) -> Iterator[tuple[Any, ...]]:
         yield (*NOTHING, *[gr.skip()] * len(Offers._fields))
         return
     try:
-        for panels in segment_photo(models, wanted.path, wanted.choice(models), wanted.threshold):
+        for panels in segment_photo(models, wanted.path, wanted.choice(models), wanted.left_out):
             running = wanted.path is not None
             yield *panels, *offers(result=running if panels[1] != NOTHING[1] else None, running=running)
     except gr.Error:
@@ -85,5 +85,5 @@ def look(models: Models, *asked: Any) -> Iterator[tuple[Any, ...]]:
 def stop(models: Models, *asked: Any) -> tuple[Any, ...]:
     """The same updates with what is known at this moment; what was promised is taken back. Raises gr.Error."""
     wanted = Asked(*asked)
-    *_, panels = segment_photo(models, wanted.path, wanted.choice(models), wanted.threshold, stopped=True)
+    *_, panels = segment_photo(models, wanted.path, wanted.choice(models), wanted.left_out, stopped=True)
     return *panels, *offers(result=wanted.path is not None)

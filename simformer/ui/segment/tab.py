@@ -64,25 +64,25 @@ def build(context: PageContext) -> None:
                             0, 100, 60, step=5, label="Opacity of the colors (%)", info="0 shows the photo.",
                             min_width=260, elem_id="opacity",
                         )  # fmt: skip
-                        threshold = gr.Slider(
-                            0, 1, 0, step=0.01, label="Unsure below this score", info="0 gives every pixel a class.",
-                            min_width=260, elem_id="threshold",
+                        left_out = gr.Slider(
+                            0, 95, 0, step=5, label="Leave out the least certain (%)", info="0 names every pixel.",
+                            min_width=260, elem_id="left-out",
                         )  # fmt: skip
                     table = gr.HTML(elem_id="table", apply_default_css=False)
-                    download_controls(context.page, models, [photo, masked, split], threshold)
+                    download_controls(context.page, models, [photo, masked, split], left_out)
                     with gr.Accordion(
                         "Proposals: what each query says", open=False, elem_id="proposals-section"
                     ) as more:
                         queries = gr.HTML(elem_id="proposals", apply_default_css=False)
                         looking = gr.State(False)
-                many.build(context, controls, chosen_model, threshold)
+                many.build(context, controls, chosen_model, left_out)
 
     seen = gr.State(None)
-    inputs = [photo, masked, split, threshold]
+    inputs = [photo, masked, split, left_out]
     outputs = [views, table, status, result, run, stop, seen]
     # One event for all of them: of quick changes the last one is answered, whatever it was.
     running = listen(
-        [context.page.load, photo.change, masked.change, split.input, threshold.change, run.click],
+        [context.page.load, photo.change, masked.change, split.input, left_out.change, run.click],
         partial(look, models),
         [*inputs, seen],
         outputs,

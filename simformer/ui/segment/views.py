@@ -36,16 +36,16 @@ Panels = tuple[Any, Any, Any]
 
 
 def segment_photo(
-    models: Models, path: str | None, split: str | None, threshold: float, *, stopped: bool = False
+    models: Models, path: str | None, split: str | None, left_out: float, *, stopped: bool = False
 ) -> Iterator[Panels]:
     """Segment a photo, model after model.
 
-    What is remembered from earlier is shown at once, so moving the threshold runs no network.
+    What is remembered from earlier is shown at once, so leaving out more or less runs no network.
 
     Args:
         path: the photo's file, None if there is none.
         split: the SimFormer to use, as `Models.find` reads it; None if none is shipped.
-        threshold: pixels whose best score is below it are unsure.
+        left_out: percent of the pixels, the least certain ones of each model, that are unsure.
         stopped: no network runs: what is not remembered stays unknown, and says so.
 
     Yields:
@@ -58,13 +58,13 @@ def segment_photo(
         yield EMPTY, "", NO_PHOTO
         return
     try:
-        yield from _segment(models, Photo(path), split, threshold, stopped)
+        yield from _segment(models, Photo(path), split, left_out, stopped)
     except SimFormerError as error:
         yield empty(str(error)), "", ""
         raise failure(error) from error
 
 
-def _segment(models: Models, photo: Photo, split: str | None, threshold: float, stopped: bool) -> Iterator[Panels]:
+def _segment(models: Models, photo: Photo, split: str | None, left_out: float, stopped: bool) -> Iterator[Panels]:
     chosen = models.find(split)
     names = [choice for choice in map(models.find, (CAM, split, ORACLE)) if choice is not None]
     if split is not None and chosen is None:
@@ -89,7 +89,7 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float, 
 
     for name in names:
         if name not in todo:
-            found[name] = models.segment(name, photo, threshold)
+            found[name] = models.segment(name, photo, left_out)
     if stopped:
         yield panels(STOPPED)
         return
@@ -99,7 +99,7 @@ def _segment(models: Models, photo: Photo, split: str | None, threshold: float, 
             yield gr.skip(), gr.skip(), progress
         started = time.perf_counter()
         try:
-            found[name] = models.segment(name, photo, threshold)
+            found[name] = models.segment(name, photo, left_out)
         except SimFormerError as error:
             problems[name] = str(error)
         seconds += time.perf_counter() - started

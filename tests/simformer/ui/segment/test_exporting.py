@@ -37,11 +37,14 @@ def test_label_png_has_the_photos_own_size_and_the_doors_labels(models, large_ph
     np.testing.assert_array_equal(labels, Predictor.load("split2").segment(large_photo).labels)
 
 
-def test_the_threshold_reaches_the_file(models, large_photo):
-    file = export_map(models, str(large_photo), "split1", "oracle", "coco", 100.0)
-    content = json.loads(Path(file).read_text())
-    assert content["annotations"] == []
-    (entry,) = content["images"]
+def test_what_is_left_out_is_not_in_the_file(models, large_photo):
+    all_areas, fewer = (
+        json.loads(Path(export_map(models, str(large_photo), "split1", "oracle", "coco", left_out)).read_text())
+        for left_out in (0, 60)
+    )
+    whole, left = (sum(each["area"] for each in content["annotations"]) for content in (all_areas, fewer))
+    assert whole == 1000 * 700 and left == pytest.approx(0.4 * whole, rel=0.1)
+    (entry,) = fewer["images"]
     assert (entry["file_name"], entry["height"], entry["width"]) == ("wide.png", 700, 1000)
 
 

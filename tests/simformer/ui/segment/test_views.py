@@ -10,9 +10,9 @@ from simformer.ui.parts.models import Models
 from simformer.ui.segment.views import EMPTY, NO_PHOTO, missing_sentence, segment_photo
 
 
-def run(models, path, split="split1", threshold=0.0):
+def run(models, path, split="split1", left_out=0):
     """What the page shows in the end."""
-    return list(segment_photo(models, path and str(path), split, threshold))[-1]
+    return list(segment_photo(models, path and str(path), split, left_out))[-1]
 
 
 def view_keys(html):
@@ -53,10 +53,10 @@ def test_the_other_split_is_another_model_with_other_roles(models, photo_file):
     assert "sky (novel)" in second and "cat (base)" in second
 
 
-def test_the_threshold_runs_no_network_and_makes_everything_unsure(models, photo_file, monkeypatch):
+def test_leaving_out_the_least_certain_runs_no_network(models, photo_file, monkeypatch):
     run(models, photo_file)
     monkeypatch.setattr(models, "_predict", None)
-    steps = list(segment_photo(models, str(photo_file), "split1", 100.0))
+    steps = list(segment_photo(models, str(photo_file), "split1", 50))
     assert len(steps) == 1
     assert "unsure" in steps[0][0] and " in " not in steps[0][2]
 
