@@ -1,0 +1,50 @@
+"""The address in use: back, forward, Copy link; and what quick hands do to a slow connection."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+LATENCY = 400  # milliseconds
+
+
+def split(page, number):
+    return page.locator("#split").get_by_label(f"Split {number}", exact=True)
+
+
+def test_back_and_forward_and_a_copied_link(open_page):
+    page = open_page()
+    page.locator("#status", has_text="pixels").wait_for()
+    split(page, 2).check()
+    page.locator("#table caption", has_text="SimFormer, split 2").wait_for()
+    page.wait_for_timeout(1100)  # what is changed within a second is one step
+    page.get_by_role("tab", name="Results").click()
+    page.wait_for_url("**tab=results*")
+    page.go_back()
+    expect(page.get_by_role("tab", name="Segment")).to_have_attribute("aria-selected", "true")
+    expect(split(page, 2)).to_be_checked()
+    page.go_back()
+    expect(split(page, 1)).to_be_checked()
+    page.locator("#table caption", has_text="SimFormer, split 1").wait_for()
+    page.go_forward()
+    expect(split(page, 2)).to_be_checked()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link").click()
+    page.get_by_text("Copied", exact=True).wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    assert "roles=" in page.url
+
+
+def test_of_quick_choices_over_a_slow_connection_the_last_is_shown(open_page, server):
+    page = open_page()
+    page.locator("#status", has_text="pixels").wait_for()
+    emulate = {"offline": False, "latency": LATENCY, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", emulate)
+    for number in (2, 1, 2, 1, 2):
+        split(page, number).check()
+    page.locator("#table caption", has_text="SimFormer, split 2").wait_for()
+    page.locator("#status", has_text="SimFormer, split 2").wait_for()
+    page.wait_for_timeout(3 * LATENCY)
+    assert page.locator("[data-view=simformer] figcaption strong").inner_text() == "SimFormer, split 2"
+    expect(split(page, 2)).to_be_checked()
+    expect(page.locator("#stop")).to_be_hidden()
+    assert "Traceback" not in server.log.read_text()
