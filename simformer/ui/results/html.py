@@ -60,7 +60,9 @@ def runs_html(cells: Sequence[ResultCell]) -> str:
     """Every run with its settings, commit, seed, device, date, photos and command; its JSON can be saved."""
     if not cells:
         return ""
-    return "<h2>The runs behind these numbers</h2>" + "".join(map(_run, cells))
+    # Closed: the link of a number opens both the list and its run.
+    listed = "".join(map(_run, cells))
+    return f"<details class='runs'><summary><h2>The {len(cells)} runs behind these numbers</h2></summary>{listed}</details>"
 
 
 def run_id(file: str) -> str:

@@ -5,7 +5,7 @@ element.addEventListener("click", (event) => {
   const run = link && document.getElementById(link.getAttribute("href").slice(1))?.closest("details");
   if (!run) return;
   event.preventDefault();
-  run.open = true;
+  for (let part = run; part; part = part.parentElement.closest("details")) part.open = true;
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   run.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
   run.querySelector("summary").focus({ preventScroll: true });
