@@ -89,7 +89,9 @@ def decisions_html(decisions: Decisions) -> str:
         listed = ", ".join(f"{escape(row.class_name)} {row.share:.0%}" for row in found)
         rows.append([words, str(len(found)), wrapped(listed) if found else "–"])
     text = html_table(
-        "How sure: of the resampled fits, so many mask a class in their best choice", ["Decision", "Number", "Classes"], rows
+        "How sure: of the resampled fits, so many mask a class in their best choice",
+        ["Decision", "Number", "Classes"],
+        rows,
     )
     following = decisions.next_training
     if following is not None:

@@ -61,8 +61,8 @@ def runs_html(cells: Sequence[ResultCell]) -> str:
     if not cells:
         return ""
     # Closed: the link of a number opens both the list and its run.
-    listed = "".join(map(_run, cells))
-    return f"<details class='runs'><summary><h2>The {len(cells)} runs behind these numbers</h2></summary>{listed}</details>"
+    heading = f"<summary><h2>The {len(cells)} runs behind these numbers</h2></summary>"
+    return f'<details class="runs">{heading}{"".join(map(_run, cells))}</details>'
 
 
 def run_id(file: str) -> str:

@@ -92,7 +92,9 @@ def look(models: Models, batch: Batch, left_out: float) -> Iterator[int]:
         try:
             photo = Photo(str(file.path))
             found = models.segment(batch.choice, photo)
-            labels = labels_from_scores(found.score_maps, models.shown(photo).full_size, found.least_certain(left_out / 100))
+            labels = labels_from_scores(
+                found.score_maps, models.shown(photo).full_size, found.least_certain(left_out / 100)
+            )
             target = batch.label_file(file)
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(target) as out:

@@ -51,4 +51,4 @@ def test_table_in_html():
     html = table_html([Row("a<b", "novel", 0.5, 0.25, None), Row("sky", "base", 0.0, None, 0.0)], "SimFormer", "CAM")
     assert "a&lt;b" in html and "<td>0.25</td>" in html and "Agrees with CAM" in html
     assert "Agrees" not in table_html([Row("sky", "base", 1.0, 0.5, None)], "SimFormer", None)
-    assert "unsure" in table_html([], "SimFormer", "CAM")
+    assert "left out" in table_html([], "SimFormer", "CAM")
