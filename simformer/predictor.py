@@ -226,7 +226,10 @@ class Predictor:
             tiles = score_tiles(*prediction.exact, photo.size)
         else:
             tiles = upsampled_tiles(prediction.score_maps, photo.size)
-        return torch.cat([scores for _, scores in tiles], dim=1)
+        whole = torch.empty(len(self.classes), *photo.size)
+        for place, scores in tiles:
+            whole[:, *place] = scores
+        return whole
 
     def _predict(self, photos: Sequence[PreparedPhoto]) -> list[Prediction]:
         if isinstance(self.network, CamNetwork):

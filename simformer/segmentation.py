@@ -85,8 +85,8 @@ class Segmentation:
     def table(self) -> list[ClassRow]:
         """The classes found, largest area first (equal areas in class order)."""
         sums, counts = np.zeros(len(self.classes)), np.zeros(len(self.classes), dtype=np.int64)
-        for rows, scores in upsampled_tiles(torch.from_numpy(self.score_maps), self.size):
-            labels = torch.from_numpy(self.labels[rows].astype(np.int64))
+        for place, scores in upsampled_tiles(torch.from_numpy(self.score_maps), self.size):
+            labels = torch.from_numpy(self.labels[place].astype(np.int64))
             sure = labels != VOID
             own_scores = scores.gather(0, labels.where(sure, 0)[None])[0]
             indices = labels[sure].numpy()

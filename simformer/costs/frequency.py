@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from scipy import ndimage
 
 from simformer.datasets.folder_files import labelled_names
 from simformer.errors import ConfigError
-from simformer.labels import VOID
+from simformer.labels import VOID, value_counts
 from simformer.paths import DATA
+from simformer.utils.regions import EIGHT_NEIGHBOURS, number_regions, region_areas
 from simformer.utils.validation import first_problem
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def count_classes(
         if labels is None:
             continue
         labels = labels.numpy()
-        for label in np.setdiff1d(labels, VOID):
+        for label in np.flatnonzero(value_counts(labels)[:VOID]).tolist():
             counts[label]["label_maps"] += 1
             counts[label]["regions"] += _regions(labels == label, smallest)
     return counts
@@ -219,7 +219,5 @@ def _frequencies(rows: Iterable[dict[str, Any]], photos: int) -> tuple[ClassFreq
 
 
 def _regions(mask: np.ndarray, smallest: float) -> int:
-    labelled = np.empty(mask.shape, dtype=np.int32)
-    ndimage.label(mask, structure=np.ones((3, 3)), output=labelled)
-    sizes = np.bincount(labelled.ravel())[1:]
-    return max(1, int((sizes >= smallest * mask.size).sum()))
+    areas = region_areas(number_regions(mask, EIGHT_NEIGHBOURS))
+    return max(1, int((areas >= smallest * mask.size).sum()))

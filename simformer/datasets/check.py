@@ -22,7 +22,7 @@ from simformer.datasets.folder_files import (
     read_image_labels,
 )
 from simformer.errors import DatasetError
-from simformer.labels import VOID
+from simformer.labels import VOID, value_counts
 
 FEW = 10
 """Photos of a class from which hardly anything can be learnt, or concluded."""
@@ -208,7 +208,7 @@ class FolderCheck:
             return
         counts = np.zeros(VOID + 1, dtype=np.int64)
         if labels is not None:
-            counts = np.bincount(labels.ravel(), minlength=VOID + 1)
+            counts = value_counts(labels)
         known = sorted({*np.flatnonzero(counts[:VOID]).tolist(), *self._labelled.get(name, ())})
         with self._lock:
             self.label_maps += labels is not None

@@ -16,7 +16,7 @@ from torch import Tensor
 from simformer.datasets import label_cache
 from simformer.datasets.folder_files import find_photos, read_classes, read_image_labels, read_names
 from simformer.errors import DatasetError, ImageError
-from simformer.labels import VOID, read_label_png
+from simformer.labels import VOID, read_label_png, value_counts
 from simformer.utils.apart import load_apart
 
 DEFAULT_LIST = "val.txt"
@@ -213,7 +213,7 @@ def _values(labels: Tensor | None) -> list[int]:
     """The values that a label map holds, ascending; none without one."""
     if labels is None:
         return []
-    return np.flatnonzero(np.bincount(labels.numpy().ravel(), minlength=256)).tolist()
+    return np.flatnonzero(value_counts(labels.numpy())).tolist()
 
 
 def _in_threads(function, indices: Iterable[int]):

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from simformer.inference.resampling import TILE_VALUES, best_class, blend_rows, source_rows
+from simformer.inference.resampling import TILE_VALUES, Place, best_class, blend_rows, source_rows, spans
 from simformer.labels import VOID
 from simformer.model import SimFormer
 
@@ -72,31 +72,31 @@ def exact_labels(
         uint8, height x width: class index or 255. Of equal scores the lowest index wins.
     """
     labels = np.empty(size, dtype=np.uint8)
-    for rows, scores in score_tiles(class_logits, mask_logits, input_size, size):
+    for place, scores in score_tiles(class_logits, mask_logits, input_size, size):
         best, index = best_class(scores)
-        labels[rows] = torch.where(best < threshold, VOID, index).to(torch.uint8).numpy()
+        labels[place] = torch.where(best < threshold, VOID, index).to(torch.uint8).numpy()
     return labels
 
 
 def score_tiles(
     class_logits: Tensor, mask_logits: Tensor, input_size: tuple[int, int], size: tuple[int, int]
-) -> Iterator[tuple[slice, Tensor]]:
-    """Tiles (rows of the photo, K x rows x width scores) that cover the photo; arguments as `exact_labels`."""
+) -> Iterator[tuple[Place, Tensor]]:
+    """Tiles (whole rows of the photo, K x rows x width scores) that cover the photo; arguments as `exact_labels`."""
     class_scores = class_logits.float().softmax(-1)[:, :-1].t().cpu()
     mask_logits = mask_logits.float().cpu().contiguous()
     (height, width), (input_height, input_width) = size, input_size
     above, below, weight = source_rows(input_height, height)
     input_rows = -(-input_height // height)  # per row of the photo
     tile_rows = max(1, TILE_VALUES // (len(class_scores) * max(width, input_width * input_rows)))
-    for start in range(0, height, tile_rows):
-        rows = slice(start, min(start + tile_rows, height))
+    for rows in spans(height, tile_rows):
+        place = (rows, slice(0, width))
         if size == input_size:
-            yield rows, input_scores(class_scores, mask_logits, rows, input_width)
+            yield place, input_scores(class_scores, mask_logits, rows, input_width)
             continue
         source = slice(int(above[rows.start]), int(below[rows.stop - 1]) + 1)
         scores = input_scores(class_scores, mask_logits, source, input_width)
         wide = F.interpolate(scores[None], size=(scores.shape[1], width), mode="bilinear", align_corners=False)[0]
-        yield rows, blend_rows(wide, above[rows] - source.start, below[rows] - source.start, weight[rows])
+        yield place, blend_rows(wide, above[rows] - source.start, below[rows] - source.start, weight[rows])
 
 
 def input_scores(class_scores: Tensor, mask_logits: Tensor, rows: slice, width: int) -> Tensor:

@@ -1,8 +1,9 @@
-"""Score maps upsampled to a photo's own size, a few rows at a time, and the best class of each pixel."""
+"""Score maps upsampled to a photo's own size, tile by tile, and the best class of each pixel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,11 +16,14 @@ from simformer.labels import VOID
 # Upsampled scores held at once: 8 MB, which is fastest too, being near the size of a processor's cache.
 TILE_VALUES = 2_000_000
 
+# Rows and columns of a photo.
+Place: TypeAlias = tuple[slice, slice]
+
 
 def labels_from_scores(
     score_maps: NDArray[np.float32] | Tensor, size: tuple[int, int], threshold: float = 0.0
 ) -> NDArray[np.uint8]:
-    """Upsample score maps bilinearly and take the best class of each pixel, a few rows at a time.
+    """Upsample score maps bilinearly and take the best class of each pixel, tile by tile.
 
     Of a 12-megapixel photo all upsampled score maps would fill a gigabyte for 21 classes; tiles are bounded.
 
@@ -39,9 +43,9 @@ def labels_from_scores(
     if len(active) == 0:
         active = torch.arange(1)
     labels = np.empty(size, dtype=np.uint8)
-    for rows, tile in upsampled_tiles(scores[active], size):
+    for place, tile in upsampled_tiles(scores[active], size):
         best, index = best_class(tile)
-        labels[rows] = torch.where(best < threshold, VOID, active[index]).to(torch.uint8).numpy()
+        labels[place] = torch.where(best < threshold, VOID, active[index]).to(torch.uint8).numpy()
     return labels
 
 
@@ -56,27 +60,53 @@ def best_class(tile: Tensor) -> tuple[Tensor, Tensor]:
     return best, (len(tile) - rank).long()
 
 
-def upsampled_tiles(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[slice, Tensor]]:
-    """Row tiles (rows, K x rows x width) that together equal one bilinear interpolation to `size`."""
-    channels, low_height, _ = scores.shape
+def upsampled_tiles(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[Place, Tensor]]:
+    """Tiles (place, K x rows x columns) that together equal one bilinear interpolation to `size`.
+
+    They are whole rows unless one row alone is too long.
+    """
+    channels, low_height, low_width = scores.shape
     height, width = size
-    tile_rows = max(1, TILE_VALUES // (channels * width))
-    above, below, weight = source_rows(low_height, height)
-    for start in range(0, height, tile_rows):
-        rows = slice(start, min(start + tile_rows, height))
-        first, last = int(above[rows.start]), int(below[rows.stop - 1])
-        strip = scores[:, first : last + 1]
-        strip_size = (strip.shape[1], width)
-        wide = F.interpolate(strip[None], size=strip_size, mode="bilinear", align_corners=False)[0]
-        yield rows, blend_rows(wide, above[rows] - first, below[rows] - first, weight[rows])
+    tile_width = max(1, min(width, TILE_VALUES // channels))
+    # The matrix that blends rows is bounded as well.
+    tile_height = max(1, TILE_VALUES // max(channels * tile_width, low_height))
+    for columns in spans(width, tile_width):
+        left, right = (0, low_width) if tile_width == width else source_span(low_width, width, columns)
+        for rows in spans(height, tile_height):
+            first, end = source_span(low_height, height, rows)
+            strip = scores[:, first:end, left:right]
+            if tile_width == width:
+                strip_size = (strip.shape[1], width)
+                wide = F.interpolate(strip[None], size=strip_size, mode="bilinear", align_corners=False)[0]
+            else:
+                before, after, share = source_rows(low_width, width, columns)
+                wide = torch.lerp(strip[..., before - left], strip[..., after - left], share[:, 0])
+            above, below, weight = source_rows(low_height, height, rows)
+            yield (rows, columns), blend_rows(wide, above - first, below - first, weight)
 
 
-def source_rows(low_height: int, height: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Bilinear interpolation of rows, corners not aligned: which two rows, and the second one's weight (height x 1).
+def spans(length: int, longest: int) -> Iterator[slice]:
+    """0 to `length` in pieces."""
+    return (slice(start, min(start + longest, length)) for start in range(0, length, longest))
+
+
+def source_span(low_height: int, height: int, rows: slice) -> tuple[int, int]:
+    """First row and end of the rows that some rows of an interpolation are made of."""
+    above, _, _ = source_rows(low_height, height, slice(rows.start, rows.start + 1))
+    _, below, _ = source_rows(low_height, height, slice(rows.stop - 1, rows.stop))
+    return int(above), int(below) + 1
+
+
+def source_rows(low_height: int, height: int, rows: slice | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Bilinear interpolation of rows, corners not aligned: which two rows, and the second one's weight (rows x 1).
 
     Interpolation is separable: columns by F.interpolate, a few rows at a time by this formula.
+
+    Args:
+        rows: those to interpolate, of `height`; None = all.
     """
-    position = ((torch.arange(height, dtype=torch.float64) + 0.5) * low_height / height - 0.5).clamp(min=0)
+    start, stop = (0, height) if rows is None else (rows.start, rows.stop)
+    position = ((torch.arange(start, stop, dtype=torch.float64) + 0.5) * low_height / height - 0.5).clamp(min=0)
     above = position.long().clamp(max=low_height - 1)
     return above, (above + 1).clamp(max=low_height - 1), (position - above).float()[:, None]
 

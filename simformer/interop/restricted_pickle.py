@@ -6,9 +6,11 @@ Detectron2's model zoo ships its weights as such pickles. Nothing of numpy takes
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -18,10 +20,13 @@ from numpy.typing import NDArray
 
 from simformer.errors import CheckpointError
 
-# Type codes of numbers and truth values, as numpy writes them: kind and bytes.
 MOST_VALUES = 100_000
 """Containers and what they hold. A pickle of a hundred bytes may refer to itself until it has more than any memory."""
 
+# Bytes that may still become numbers: no file holds more than its own, but it may name the same ones again and again.
+_bytes_left: ContextVar[int] = ContextVar("_bytes_left")
+
+# Type codes of numbers and truth values, as numpy writes them: kind and bytes.
 NUMBERS = {"b1", "u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"}
 
 
@@ -33,6 +38,7 @@ def read_pickle(path: str | Path) -> Any:
     """
     try:
         with Path(path).open("rb") as file:
+            _bytes_left.set(2 * os.fstat(file.fileno()).st_size)  # see _take
             # latin1: so that the bytes of arrays written by Python 2 survive.
             return _plain(_Unpickler(file, encoding="latin1").load(), count())
     except _Refused as error:
@@ -75,7 +81,16 @@ class _Array:
 
 
 def _array(data: bytes, kind: _Type, shape: tuple[int, ...], order: Literal["C", "F"]) -> NDArray:
+    _take(len(data))
     return np.frombuffer(data, kind.numpy()).reshape(shape, order=order).astype(kind.code)
+
+
+def _take(size: int) -> None:
+    """Of what one read may still make: old files turn text into bytes, and those into numbers."""
+    left = _bytes_left.get() - size
+    if left < 0:
+        raise _Refused("more numbers than it holds")
+    _bytes_left.set(left)
 
 
 def _reconstruct(subtype: type, shape: tuple, code: bytes) -> _Array:
@@ -89,6 +104,7 @@ def _scalar(kind: _Type, data: bytes | str) -> Any:
 def _bytes(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise _Refused(f"the encoding {encoding!r}")
+    _take(len(text))
     return text.encode(encoding)
 
 

@@ -29,6 +29,8 @@ from simformer.utils.images import FORMATS, MAX_PIXELS, MAX_SIDE
 
 # Seconds of computing that a photo may take, and of waiting for it on a busy machine.
 CPU_SECONDS, WALL_SECONDS = 10, 12
+# Of waiting for a child to start, which is no photo's fault.
+START_SECONDS = 60
 TOO_SLOW = f"takes more than {CPU_SECONDS} seconds to decode"
 MEMORY_BYTES = 1_500_000_000
 LONGEST_REPLY = 10_000
@@ -125,6 +127,7 @@ class _Child:
             env=environment,
             pipesize=PIPE_BYTES,
         )
+        self._has_started = False
 
     def decode(self, request: dict[str, Any], content: bytes) -> tuple[Image.Image | str, bool]:
         """The photo or the sentence that says why there is none, and whether the child goes on.
@@ -138,10 +141,12 @@ class _Child:
             self._shared.make_room(request["max_pixels"])
         requests = cast(IO[bytes], self.process.stdin)
         try:
+            if not self._has_started:
+                self._has_started = bool(_answer(self.process, START_SECONDS))
             requests.write(json.dumps(request).encode() + b"\n" + content)
             requests.flush()
             # What comes back is not trusted either: no pickle, and no more bytes than the photo may have.
-            reply = json.loads(_answer(self.process))
+            reply = json.loads(_answer(self.process, WALL_SECONDS))
             if "error" in reply:
                 return str(reply["error"]), not reply["last"]
             size = width, height = reply["width"], reply["height"]
@@ -182,11 +187,11 @@ class _Child:
         return status
 
 
-def _answer(process: subprocess.Popen[bytes]) -> bytes:
+def _answer(process: subprocess.Popen[bytes], seconds: float) -> bytes:
     """The line with which a process answers, nothing if it has ended. Raises _Late."""
     replies = cast(IO[bytes], process.stdout)
     if os.name == "nt":  # there no pipe can be waited for: its process is ended
-        late = threading.Timer(WALL_SECONDS, process.kill)
+        late = threading.Timer(seconds, process.kill)
         late.start()
         try:
             return replies.readline(LONGEST_REPLY)
@@ -194,7 +199,7 @@ def _answer(process: subprocess.Popen[bytes]) -> bytes:
             late.cancel()
     with selectors.DefaultSelector() as selector:
         selector.register(replies, selectors.EVENT_READ)
-        if not selector.select(WALL_SECONDS):
+        if not selector.select(seconds):
             raise _Late
     return replies.readline(LONGEST_REPLY)
 

@@ -1,7 +1,7 @@
 """The child process that decodes photos for `simformer.utils.apart`: requests on stdin, pixels on stdout.
 
-A request is a line of JSON, and the file's bytes where it has no path. The answer is a line of JSON; the pixels are in
-the memory whose file descriptor the command line names, or follow that line.
+An empty line says that it has started. A request is a line of JSON, and the file's bytes where it has no path. The
+answer is a line of JSON; the pixels are in the memory whose file descriptor the command line names, or follow it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def main() -> None:
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing that a library prints gets between the pixels
     limit_memory()
+    replies.write(b"\n")
+    replies.flush()
     while line := requests.readline():
         request = json.loads(line)
         limit_time()

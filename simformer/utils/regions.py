@@ -9,6 +9,9 @@ from scipy import ndimage
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.bool_)
 """Pixels that touch at a corner are connected, too."""
 
+# Pixels that are counted at once.
+STRIP_PIXELS = 4_000_000
+
 
 def number_regions(mask: NDArray[np.bool_], structure: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
     """Numbers the connected regions of a mask from 1, row by row; 0 is what is outside it.
@@ -23,3 +26,13 @@ def number_regions(mask: NDArray[np.bool_], structure: NDArray[np.bool_] | None 
     numbered = np.zeros(mask.shape, dtype=np.int32)
     ndimage.label(mask, structure, output=numbered)
     return numbered
+
+
+def region_areas(numbered: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Pixels of the regions 1, 2 and so on (H x W, as `number_regions` gives them)."""
+    areas = np.zeros(int(numbered.max(initial=0)) + 1, dtype=np.int64)
+    rows = max(1, STRIP_PIXELS // max(1, numbered.shape[1]))
+    for top in range(0, len(numbered), rows):  # numpy counts a copy of eight bytes a pixel
+        counts = np.bincount(numbered[top : top + rows].ravel())
+        areas[: len(counts)] += counts
+    return areas[1:]

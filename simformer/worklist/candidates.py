@@ -10,7 +10,7 @@ import numpy as np
 
 from simformer.datasets.folder_files import find_photos, read_classes, read_image_labels, read_names, training_list
 from simformer.errors import DatasetError
-from simformer.labels import VOID, read_label_png
+from simformer.labels import VOID, read_label_png, value_counts
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _drawn(file: Path, classes: int) -> frozenset[int] | None:
     """Classes with pixels in a label map; None if there is none. Raises DatasetError for a value without a class."""
     if not file.is_file():
         return None
-    values = np.flatnonzero(np.bincount(read_label_png(file).ravel(), minlength=VOID + 1)[:VOID]).tolist()
+    values = np.flatnonzero(value_counts(read_label_png(file))[:VOID]).tolist()
     if values and values[-1] >= classes:
         raise DatasetError(f"{file} holds the value {values[-1]}, but there are {classes} classes")
     return frozenset(values)

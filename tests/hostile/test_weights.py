@@ -7,6 +7,7 @@ import os
 import pickle
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -130,4 +131,22 @@ def test_pickles_that_refer_to_themselves(tmp_path):
     for value, sentence in ((doubled, "more than 100,000 values"), (circle, "is damaged or no pickle")):
         (tmp_path / "w.pkl").write_bytes(pickle.dumps({"model": value}))
         with pytest.raises(CheckpointError, match=sentence):
+            read_pickle(tmp_path / "w.pkl")
+
+
+def test_numbers_that_are_named_again_and_again(tmp_path):
+    data = bytes(1_000_000)
+
+    class Again:
+        """An array made anew of the same bytes."""
+
+        def __reduce__(self):
+            return np.ndarray.__reduce_ex__(np.zeros(1), 5)[0], (data, np.dtype("u1"), (len(data),), "C")
+
+    for count, fits in ((1, True), (3, False)):
+        (tmp_path / "w.pkl").write_bytes(pickle.dumps({"model": {str(i): Again() for i in range(count)}}, protocol=4))
+        if fits:
+            assert read_pickle(tmp_path / "w.pkl")["model"]["0"].nbytes == len(data)
+            continue
+        with pytest.raises(CheckpointError, match="asks for more numbers than it holds, which weights do not need"):
             read_pickle(tmp_path / "w.pkl")

@@ -25,7 +25,7 @@ def logits(queries=12, classes=7, height=16, width=24, seed=0, sharpness=6.0):
 def whole(class_logits, mask_logits, input_size, size):
     """K x height x width from the tiles, which must cover the photo row by row."""
     tiles = list(exact.score_tiles(class_logits, mask_logits, input_size, size))
-    assert [row for rows, _ in tiles for row in range(rows.start, rows.stop)] == list(range(size[0]))
+    assert [row for (rows, _), _ in tiles for row in range(rows.start, rows.stop)] == list(range(size[0]))
     return torch.cat([scores for _, scores in tiles], 1)
 
 

@@ -27,7 +27,11 @@ def test_tiles_equal_one_interpolation(channels, low_height, low_width, height, 
         patch.setattr(resampling, "TILE_VALUES", tile_values)
         tiles = list(resampling.upsampled_tiles(scores, (height, width)))
         labels = labels_from_scores(scores, (height, width))
-    torch.testing.assert_close(torch.cat([tile for _, tile in tiles], 1), whole, atol=1e-5, rtol=1e-5)
+    assert max(tile.numel() for _, tile in tiles) <= max(tile_values, channels)
+    found = torch.full_like(whole, torch.nan)
+    for place, tile in tiles:
+        found[:, *place] = tile
+    torch.testing.assert_close(found, whole, atol=1e-5, rtol=1e-5)
     # Two nearly equal scores may change places by rounding; the label's score is the best one all the same.
     chosen = whole.gather(0, torch.from_numpy(labels.astype(np.int64))[None])[0]
     torch.testing.assert_close(chosen, whole.max(0).values, atol=1e-5, rtol=1e-5)
@@ -64,3 +68,13 @@ def test_a_large_photo_needs_bounded_memory():
         if tile.shape[1] * 10 < 3000:
             break
     assert largest <= resampling.TILE_VALUES
+
+
+@pytest.mark.parametrize("size", [(1, 30_000_000), (30_000_000, 1)])
+def test_one_row_and_one_column_need_bounded_memory(size):
+    scores = torch.rand(3, *(min(8, side) for side in size))
+    for number, (place, tile) in enumerate(resampling.upsampled_tiles(scores, size)):
+        assert tile.numel() <= resampling.TILE_VALUES
+        assert tile.shape[1:] == tuple(part.stop - part.start for part in place)
+        if number == 3:
+            break

@@ -104,6 +104,15 @@ def test_what_takes_too_long_is_ended_and_the_next_photo_is_read(photo, children
     assert load_apart(photo).size == (40, 60)
 
 
+def test_a_childs_start_is_not_the_photos_time(photo, children, monkeypatch, tmp_path):
+    slowly = tmp_path / "python"
+    slowly.write_text(f'#!/bin/sh\nsleep 1.5\nexec "{sys.executable}" "$@"\n')
+    slowly.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slowly))
+    monkeypatch.setattr(apart, "WALL_SECONDS", 1)
+    assert load_apart(photo).size == (40, 60)
+
+
 def test_nobody_waits_for_what_ends_slowly(children, monkeypatch, tmp_path):
     """On a busy machine a process that was killed takes seconds to give back its memory."""
     kill, ending = subprocess.Popen.kill, []
@@ -133,7 +142,8 @@ def test_a_child_that_is_gone_is_replaced(photo, children):
 
 
 @pytest.mark.skipif(decoder.resource is None, reason="this system has no limits of memory")
-def test_memory_is_limited(photo, children, tmp_path):
+def test_memory_is_limited(photo, children, tmp_path, monkeypatch):
+    monkeypatch.setattr(apart, "WALL_SECONDS", 100)  # the machine may be busy
     [greedy] = make_photos(tmp_path, ["exif_entries.png"])
     with pytest.raises(ImageError, match="needs too much memory to be decoded"):
         load_apart(greedy)
