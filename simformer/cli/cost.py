@@ -50,7 +50,12 @@ def cost(
     point_seconds: Annotated[float | None, typer.Option(help="For a point on a class.")] = None,
     scribble_seconds: Annotated[float | None, typer.Option(help="For a scribble on a class.")] = None,
     box_seconds: Annotated[float | None, typer.Option(help="For a box around an instance.")] = None,
-    mask_seconds: Annotated[float | None, typer.Option(help="For the mask of an instance.")] = None,
+    mask_seconds: Annotated[float | None, typer.Option(help="For the mask of an instance, by hand.")] = None,
+    assisted_mask_seconds: Annotated[float | None, typer.Option(help="The same with an assistant.")] = None,
+    have: Annotated[
+        list[str] | None, typer.Option(help="This class has masks already and costs nothing. Repeat for more.")
+    ] = None,
+    drawn_by: Annotated[str, typer.Option(help="How masks are drawn: by hand, or with an assistant.")] = "hand",
     budget: Annotated[float | None, typer.Option(help="Find the best classes to mask for this money.")] = None,
     wish: Annotated[
         list[str] | None,
@@ -96,10 +101,13 @@ def cost(
         "scribble": scribble_seconds,
         "box": box_seconds,
         "mask": mask_seconds,
+        "assisted_mask": assisted_mask_seconds,
     }
     classes, counted, number = _classes(dataset, data, csv_file)
     images = number if images is None else images
-    inputs = read_inputs(images, classes, seconds, rate, quality_control, instances, currency)
+    inputs = read_inputs(
+        images, classes, seconds, rate, quality_control, instances, currency, have=have or (), drawn_by=drawn_by
+    )
     cells = read_results(results or RESULTS_FOLDER, report=lambda problem: typer.echo(f"Warning: {problem}", err=True))
     found = plan_for(
         inputs,
@@ -137,7 +145,7 @@ def _write_worklist(
     from simformer.worklist.work import Worklist
     from simformer.worklist.write import write_worklist
 
-    masked = (found.best or found.present).masked
+    masked = [name for name in (found.best or found.present).masked if name not in found.inputs.have]
     if weights is None:
         weights = best_model(readable_cards(available_models())[0], read_classes(data), masked)
     predictor = None if weights in (None, "none") else Predictor.load(weights)
@@ -177,9 +185,15 @@ def _classes(
 
 
 def _text(plan: Plan, counted: str) -> str:
+    from simformer.costs import ASSISTANT_NOTE
+
     inputs, unit = plan.inputs, plan.inputs.currency
     lines = [f"{inputs.images:,} photos, {len(inputs.classes)} classes, {inputs.hourly_rate:,.2f} {unit} an hour"]
     lines.append(f"Classes occur as on {counted}.")
+    if inputs.have:
+        lines.append(f"Masks are there already, at no cost, of {', '.join(inputs.have)}.")
+    if inputs.drawn_by == "assistant":
+        lines.append(ASSISTANT_NOTE)
     lines += ["", *_scenario_lines(inputs, plan.scenarios)]
     if plan.best is not None:
         lines += [
@@ -195,7 +209,7 @@ def _text(plan: Plan, counted: str) -> str:
     lines += ["", "Every class annotated with"]
     for row in plan.kinds:
         kind = row.kind.replace("_", " ")
-        lines.append(f"  {kind:<12} {row.hours:>10,.1f} h {row.money:>14,.2f} {unit}")
+        lines.append(f"  {kind:<13} {row.hours:>10,.1f} h {row.money:>14,.2f} {unit}")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from simformer.costs.efficient import efficient_order
 from simformer.costs.expected import Expectation
-from simformer.costs.inputs import CostInputs, Model, class_cost
+from simformer.costs.inputs import CostInputs, Model, role_cost
 from simformer.costs.optimum import BOUNDED, EXACT, Optimum, best_roles
 from simformer.costs.role_expectation import RoleExpectation
 from simformer.costs.role_fits import Array, Bools
@@ -70,6 +70,9 @@ def goal_of(inputs: CostInputs, expectation: RoleExpectation, wishes: Wishes) ->
     for name in wishes.masks:
         if name in wishes.labels:
             raise ConfigError(f"{name} cannot both have to get masks and have to do with image labels")
+    for name in wishes.labels:
+        if name in inputs.have:
+            raise ConfigError(f"{name} has masks already, so it does not have to do with image labels")
     for name, value in wishes.weights.items():
         if value < 0:
             raise ConfigError(f"{name}: a weight of {value:g} is not possible, only zero or more")
@@ -85,7 +88,7 @@ def goal_of(inputs: CostInputs, expectation: RoleExpectation, wishes: Wishes) ->
         weights / weights.sum(),
         plan_cost(inputs, ()).money,
         extra_money(inputs),
-        base=np.isin(names, wishes.masks),
+        base=np.isin(names, [*wishes.masks, *inputs.have]),
         novel=np.isin(names, wishes.labels),
         least=np.array([wishes.least.get(name, 0.0) for name in names]),
     )
@@ -93,7 +96,7 @@ def goal_of(inputs: CostInputs, expectation: RoleExpectation, wishes: Wishes) ->
 
 def extra_money(inputs: CostInputs) -> Array:
     """What masks of every class cost more than its image labels, float64, K."""
-    both = [[class_cost(inputs, one, kind).money for kind in ("mask", "image_label")] for one in inputs.classes]
+    both = [[role_cost(inputs, one, masked=masked).money for masked in (True, False)] for one in inputs.classes]
     return -np.diff(both, axis=1)[:, 0]
 
 
@@ -207,7 +210,7 @@ def sensitivity(
         rows.append(
             Sensitivity(
                 factor=factor,
-                mask_seconds=changed.seconds.mask,
+                mask_seconds=changed.mask_seconds,
                 all_masks=plan_cost(changed, inputs.names).money,
                 weak_shot=plan_cost(changed, masked).money,
                 labels_only=plan_cost(changed, ()).money,

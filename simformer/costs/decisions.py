@@ -70,6 +70,7 @@ def decide(
     rows = [
         Decision(class_name=name, decision=_verdict(part), share=float(part))
         for name, part in zip(inputs.names, share, strict=True)
+        if name not in inputs.have
     ]
     return Decisions(classes=tuple(rows), next_training=_next(goal, inputs, found, fits, shifts))
 

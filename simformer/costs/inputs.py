@@ -22,10 +22,15 @@ from simformer.errors import ConfigError
 from simformer.paths import DATA
 from simformer.utils.validation import first_problem
 
-Kind = Literal["image_label", "point", "scribble", "box", "mask"]
+Kind = Literal["image_label", "point", "scribble", "box", "mask", "assisted_mask"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _COSTS = DATA / "annotation_costs.json"
-_PER_INSTANCE = ("box", "mask")
+DrawnBy = Literal["hand", "assistant"]
+"""Who draws masks: somebody from nothing, or somebody who corrects what a model such as Segment Anything proposes."""
+ASSISTANT_NOTE = (
+    "Expected IoU is that of masks drawn by hand: what masks drawn with an assistant do to it is not measured."
+)
+_PER_INSTANCE = ("box", "mask", "assisted_mask")
 
 
 @cache
@@ -48,7 +53,7 @@ class AnnotationSeconds(Model):
     Attributes:
         image_label: to answer whether one candidate class is in a photo, present or absent.
         point, scribble: for one class present in a photo.
-        box, mask: for one instance.
+        box, mask, assisted_mask: for one instance; masks by hand, and with an assistant.
     """
 
     image_label: float = _default("image_label")
@@ -56,6 +61,7 @@ class AnnotationSeconds(Model):
     scribble: float = _default("scribble")
     box: float = _default("box")
     mask: float = _default("mask")
+    assisted_mask: float = _default("assisted_mask")
 
 
 class CostInputs(Model):
@@ -69,6 +75,8 @@ class CostInputs(Model):
         quality_control: share of the annotation time that checking adds, 0 to 10; 0.2 = 20 % more.
         instances: in a photo that shows the class, for a class whose own instances were not counted.
         currency: shown beside every amount; nothing is converted.
+        have: classes that have masks already: they cost nothing, whatever becomes of the others.
+        drawn_by: how the masks of a plan are drawn.
     """
 
     images: int = Field(ge=1, le=1_000_000_000)
@@ -80,6 +88,8 @@ class CostInputs(Model):
         default_factory=lambda: annotation_costs()["instances_per_class"]["value"], ge=1, le=10_000
     )
     currency: str = Field("USD", min_length=1, max_length=8)
+    have: tuple[str, ...] = ()
+    drawn_by: DrawnBy = "hand"
 
     @field_validator("classes")
     @classmethod
@@ -95,9 +105,19 @@ class CostInputs(Model):
         """Class names, in the order of `classes`."""
         return tuple(frequency.name for frequency in self.classes)
 
+    @property
+    def mask_kind(self) -> Kind:
+        """How the masks of a plan are drawn, as a kind of annotation."""
+        return "mask" if self.drawn_by == "hand" else "assisted_mask"
+
+    @property
+    def mask_seconds(self) -> float:
+        """Seconds of one of them."""
+        return getattr(self.seconds, self.mask_kind)
+
     def with_mask_factor(self, factor: float) -> CostInputs:
         """The same, but a mask takes `factor` times as long."""
-        seconds = self.seconds.model_copy(update={"mask": self.seconds.mask * factor})
+        seconds = self.seconds.model_copy(update={self.mask_kind: self.mask_seconds * factor})
         return self.model_copy(update={"seconds": seconds})
 
 
@@ -123,6 +143,13 @@ def class_cost(inputs: CostInputs, frequency: ClassFrequency, kind: Kind) -> Cos
     if kind != "image_label":
         seconds = (1 - frequency.share) * answer + frequency.share * drawing_seconds(inputs, frequency, kind)
     return cost_of(inputs, inputs.images * seconds)
+
+
+def role_cost(inputs: CostInputs, frequency: ClassFrequency, *, masked: bool) -> Cost:
+    """Cost of one class in a plan: of its masks, or of its image labels; none if it has masks already."""
+    if frequency.name in inputs.have:
+        return Cost(hours=0.0, money=0.0)
+    return class_cost(inputs, frequency, inputs.mask_kind if masked else "image_label")
 
 
 def drawing_seconds(inputs: CostInputs, frequency: ClassFrequency, kind: Kind) -> float:

@@ -6,11 +6,13 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from simformer.costs.expected import Expectation, Expected
-from simformer.costs.inputs import KINDS, Cost, CostInputs, Kind, Model, class_cost
+from simformer.costs.inputs import KINDS, Cost, CostInputs, Kind, Model, class_cost, role_cost
 from simformer.costs.role_expectation import RoleExpectation
 from simformer.splits import class_index
 
 ALL_MASKS, WEAK_SHOT, LABELS_ONLY = "All masks", "Weak-shot", "Image labels only"
+NO_MORE_MASKS = "No more masks"
+"""In the place of `LABELS_ONLY` where classes have masks already."""
 
 
 class KindCost(Cost):
@@ -51,7 +53,7 @@ class PlanRow(Model):
 
     class_name: str
     role: Literal["base", "novel"]
-    annotation: Literal["mask", "image label"]
+    annotation: Literal["has masks", "mask", "image label"]
     photos_with_class: float
     masks: float
     hours: float
@@ -67,10 +69,7 @@ def plan_cost(inputs: CostInputs, masked: Collection[str]) -> Cost:
         UnknownClassError: a masked class is not among the classes.
     """
     masked = set(_checked(inputs, masked))
-    hours = sum(
-        class_cost(inputs, frequency, "mask" if frequency.name in masked else "image_label").hours
-        for frequency in inputs.classes
-    )
+    hours = sum(role_cost(inputs, frequency, masked=frequency.name in masked).hours for frequency in inputs.classes)
     return Cost(hours=hours, money=hours * inputs.hourly_rate)
 
 
@@ -89,7 +88,8 @@ def scenarios(inputs: CostInputs, masked: Collection[str], expectation: Expectat
     Raises:
         UnknownClassError: a masked class is not among the classes.
     """
-    sets = {ALL_MASKS: inputs.names, WEAK_SHOT: _checked(inputs, masked), LABELS_ONLY: ()}
+    labels_only = LABELS_ONLY if not inputs.have else NO_MORE_MASKS
+    sets = {ALL_MASKS: inputs.names, WEAK_SHOT: _checked(inputs, masked), labels_only: _checked(inputs, ())}
     return [priced(inputs, name, chosen, expectation.expect(inputs.names, chosen)) for name, chosen in sets.items()]
 
 
@@ -101,15 +101,15 @@ def plan_rows(inputs: CostInputs, masked: Collection[str], expectation: Expectat
     rows = []
     for frequency in inputs.classes:
         name, is_base = frequency.name, frequency.name in masked
-        cost = class_cost(inputs, frequency, "mask" if is_base else "image_label")
+        cost, has = role_cost(inputs, frequency, masked=is_base), name in inputs.have
         photos = inputs.images * frequency.share
         rows.append(
             PlanRow(
                 class_name=name,
                 role="base" if is_base else "novel",
-                annotation="mask" if is_base else "image label",
+                annotation="has masks" if has else "mask" if is_base else "image label",
                 photos_with_class=photos,
-                masks=photos * (frequency.instances or inputs.instances) if is_base else 0.0,
+                masks=photos * (frequency.instances or inputs.instances) if is_base and not has else 0.0,
                 hours=cost.hours,
                 money=cost.money,
                 expected_iou=iou.get(name),
@@ -126,8 +126,8 @@ def priced(inputs: CostInputs, name: str, masked: Sequence[str], expected: Expec
 
 
 def _checked(inputs: CostInputs, masked: Collection[str]) -> tuple[str, ...]:
-    """The masked classes in class order; UnknownClassError for a name that is no class."""
-    names, chosen = inputs.names, set(masked)
+    """The masked classes, with those that have masks, in class order; UnknownClassError for a name that is no class."""
+    names, chosen = inputs.names, {*masked, *inputs.have}
     for name in chosen.difference(names):
         class_index(names, name)
     return tuple(name for name in names if name in chosen)

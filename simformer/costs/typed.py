@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from simformer.costs.frequency import ClassFrequency, csv_frequency, folder_frequency
 from simformer.costs.inputs import CostInputs, cost_inputs
 from simformer.errors import ConfigError
+from simformer.splits import class_index
 from simformer.utils.validation import first_problem
 
 MOST_CLASSES = 300
@@ -30,6 +31,9 @@ def read_inputs(
     quality_control: float,
     instances: float | None,
     currency: str,
+    *,
+    have: Sequence[str] = (),
+    drawn_by: str = "hand",
 ) -> CostInputs:
     """The planner's inputs from what was typed.
 
@@ -37,9 +41,11 @@ def read_inputs(
         seconds: by kind of annotation; one that is absent or None keeps its default.
         quality_control: percent of the annotation time that checking adds, 0 or 1 to 1,000.
         instances: of a class whose own were not counted; None = the default.
+        have, drawn_by: as in `CostInputs`.
 
     Raises:
         ConfigError: the first value that does not fit, in one sentence.
+        UnknownClassError: a class of `have` is not among the classes.
     """
     if not 0 <= quality_control <= 1000:
         raise ConfigError(
@@ -51,15 +57,20 @@ def read_inputs(
         )
     _few(classes)
     known = {} if instances is None else {"instances": instances}
-    return cost_inputs(
+    inputs = cost_inputs(
         images=images,
         classes=tuple(classes),
         seconds={kind: value for kind, value in seconds.items() if value is not None},
         hourly_rate=hourly_rate,
         quality_control=quality_control / 100,
         currency=currency.strip(),
+        have=tuple(have),
+        drawn_by=drawn_by,
         **known,
     )
+    for name in inputs.have:
+        class_index(inputs.names, name)
+    return inputs
 
 
 def frequencies(rows: Sequence[FrequencyRow]) -> tuple[ClassFrequency, ...]:

@@ -113,6 +113,8 @@ class Endpoints:
         budget: float | None = None,
         expected_from: str | None = None,
         wishes: list[str] | None = None,
+        have: list[str] | None = None,
+        drawn_by: Literal["hand", "assistant"] = "hand",
     ) -> CostsAnswer:
         """What annotation costs, what mIoU to expect of it, and which classes to mask for a budget.
 
@@ -121,7 +123,8 @@ class Endpoints:
             split: The classes that get masks are the base classes of this split (null: s1); not used with masked.
             masked: The classes that get masks.
             classes: Every class with its share (0 to 1) of the photos and its instances; null for MSRC-21's.
-            seconds: Per annotation, by image_label, point, scribble, box, mask; those left out keep their defaults.
+            seconds: Per annotation, by image_label, point, scribble, box, mask and assisted_mask; those left out keep
+                their defaults.
             hourly_rate: Price of an hour.
             quality_control: Percent of the annotation time that checking adds; 20 is a fifth more.
             instances: Of a class in a photo that shows it, where they were not counted; null for the default.
@@ -131,6 +134,8 @@ class Endpoints:
                 what has measured these classes, or else the shares of full masks' IoU that novel classes keep.
             wishes: "CLASS at least IOU" (percent), "CLASS weight NUMBER", "CLASS masks" or "CLASS labels", each for
                 the best classes for the budget; null for none.
+            have: Classes that have masks already, which cost nothing; null for none.
+            drawn_by: How masks are drawn: by hand, or with an assistant.
 
         Returns:
             Three scenarios, the best classes for the budget and how sure each decision is, the frontier of mIoU against
@@ -139,7 +144,10 @@ class Endpoints:
         """
         try:
             frequencies = planner.shipped_frequency() if classes is None else classes
-            inputs = read_inputs(images, frequencies, seconds or {}, hourly_rate, quality_control, instances, currency)
+            inputs = read_inputs(
+                images, frequencies, seconds or {}, hourly_rate, quality_control, instances, currency,
+                have=have or (), drawn_by=drawn_by,
+            )  # fmt: skip
             cells = read_results(self.folder)
             plan = plan_for(
                 inputs,

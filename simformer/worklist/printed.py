@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 
-from simformer.costs import annotation_costs
+from simformer.costs import ASSISTANT_NOTE, annotation_costs
 from simformer.costs.plan import Plan
 from simformer.paths import DATA
 
@@ -46,6 +46,7 @@ def printed_plan(
         made=f"{made or date.today():%d %B %Y}".lstrip("0"),
         scenario=chosen,
         masked=chosen.masked,
+        to_draw=[name for name in chosen.masked if name not in plan.inputs.have],
         rows=plan.best_rows if best else plan.rows,
         compared=[plan.scenarios[0], chosen, plan.scenarios[2]],
         sure={row.class_name: f"{max(row.share, 1 - row.share):.0%}" for row in decisions},
@@ -65,7 +66,8 @@ def assumptions(plan: Plan, counted: str, *, best: bool = False) -> list[str]:
         f"{inputs.images:,} photos to annotate; how often a class occurs was counted on {counted}.",
         f"{inputs.hourly_rate:,.2f} {inputs.currency} an hour; checking adds {inputs.quality_control:.0%} of the time.",
     ]
-    for kind, words in (("mask", "A mask"), ("image_label", "An image label")):
+    drawn = "A mask" if inputs.drawn_by == "hand" else "A mask drawn with an assistant"
+    for kind, words in ((inputs.mask_kind, drawn), ("image_label", "An image label")):
         seconds, entry = getattr(inputs.seconds, kind), shipped[kind]
         low, high = entry["range"]
         origin = entry["citation"] if seconds == entry["seconds"] else "typed by whoever made this plan"
@@ -74,7 +76,11 @@ def assumptions(plan: Plan, counted: str, *, best: bool = False) -> list[str]:
     found.append(
         f"A photo that shows a class has as many of it as were counted, or {inputs.instances:g} where none were."
     )
+    if inputs.have:
+        found.append(f"These classes have masks already and cost nothing: {', '.join(inputs.have)}.")
     found.append(f"Expected IoU: {chosen.expected.note}")
+    if inputs.drawn_by == "assistant":
+        found.append(ASSISTANT_NOTE)
     if chosen.expected.low is not None:
         found.append("In brackets: the range that is to hold four of five such trainings.")
     if best and plan.best is not None:

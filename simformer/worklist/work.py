@@ -198,7 +198,7 @@ class Worklist:
     def _seconds(self, draw: Sequence[str], candidate: Candidate) -> float:
         """Drawing, and in a photo without labels the answer for every class that is not drawn."""
         of = {frequency.name: frequency for frequency in self.inputs.classes}
-        seconds = sum(drawing_seconds(self.inputs, of[name], "mask") for name in draw)
+        seconds = sum(drawing_seconds(self.inputs, of[name], self.inputs.mask_kind) for name in draw)
         asked = 0 if candidate.shown is not None else len(self.classes) - len(draw)
         return seconds + asked * self.inputs.seconds.image_label
 

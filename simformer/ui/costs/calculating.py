@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from simformer.costs import KINDS
+from simformer.costs import ASSISTANT_NOTE, KINDS
 from simformer.costs.plan import Plan, plan_for
 from simformer.costs.typed import frequencies, read_inputs
 from simformer.costs.wishes import read_wishes
@@ -43,6 +43,8 @@ def typed_plan(
     budget: float | None,
     expected_from: str,
     wishes: str,
+    have: list[str],
+    drawn_by: str,
     *seconds: float,
 ) -> Plan:
     """The plan for all inputs of the tab, in their order.
@@ -51,6 +53,7 @@ def typed_plan(
         classes: rows of the table of classes. masked: classes that get masks at present.
         quality_control: percent of the annotation time.
         budget: None = no budget is set. expected_from: a key of `expectation_choices`. wishes: as `read_wishes`.
+        have: classes that have masks already. drawn_by: "hand" or "assistant".
         seconds: per annotation, in the order of `KINDS`.
 
     Raises:
@@ -64,6 +67,8 @@ def typed_plan(
         quality_control,
         instances,
         currency,
+        have=have,
+        drawn_by=drawn_by,
     )
     return plan_for(
         inputs,
@@ -87,7 +92,7 @@ def calculate(results_folder: Folders, *typed: Any, data: Path | None = None) ->
         typed, that is as long as one is empty, nothing changes. Where a value does not fit, a sentence on it stands
         in the scenarios' place and all else is empty: no answer to other inputs stays.
     """
-    images, _, _, rate, _, control, instances, budget, _, _, *seconds = typed
+    images, _, _, rate, _, control, instances, budget, _, _, _, _, *seconds = typed
     if None in (images, rate, control, instances, *seconds):
         return (gr.skip(),) * 11
     try:
@@ -99,7 +104,7 @@ def calculate(results_folder: Folders, *typed: Any, data: Path | None = None) ->
     unit = plan.inputs.currency
     found = plan.best is not None
     return (
-        scenarios_html(plan.scenarios, unit),
+        scenarios_html(plan.scenarios, unit) + (hint(ASSISTANT_NOTE) if plan.inputs.drawn_by == "assistant" else ""),
         gr.Plot(
             frontier_figure(plan.efficient, plan.present, plan.best, unit) if plan.efficient else None,
             visible=bool(plan.efficient),

@@ -17,7 +17,8 @@ KIND_LABELS = {
     "point": "Point",
     "scribble": "Scribble",
     "box": "Box",
-    "mask": "Mask",
+    "mask": "Mask, by hand",
+    "assisted_mask": "Mask, with an assistant",
 }
 
 VERDICTS = {"mask": "Mask", "labels will do": "Labels will do", "undecided": "Undecided"}

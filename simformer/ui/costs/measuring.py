@@ -163,7 +163,7 @@ def build(
         train = gr.Button("Train these roles", variant="primary", scale=0, min_width=220, elem_id="measure-train")
         stop = gr.Button("Stop and save", variant="stop", visible=False, scale=0, min_width=220, elem_id="measure-stop")
         resume = gr.Button("Go on", visible=False, scale=0, min_width=220, elem_id="measure-resume")
-        ask = gr.Button("How long is a rotation?", scale=0, min_width=220, elem_id="measure-ask")
+        ask = gr.Button("How long is a rotation?", scale=0, min_width=280, elem_id="measure-ask")
     progress = gr.HTML(elem_id="measure-progress", apply_default_css=False)
     answer = gr.HTML(elem_id="measure-hours", apply_default_css=False)
     seen = gr.State(0)

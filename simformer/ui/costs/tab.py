@@ -47,13 +47,14 @@ def split_choices(names: Sequence[str], cells: Sequence[ResultCell] = ()) -> lis
 
 
 def new_classes(rows: list[list[Any]], masked: list[str]) -> tuple[Any, ...]:
-    """What follows from other classes: the table, the choice of masked classes, and the splits that fit."""
+    """What follows from other classes: the table, the masked classes, the splits that fit, and no class with masks."""
     names = [row[0] for row in rows]
     kept = [name for name in masked if name in names]
     return (
         gr.Dataframe(value=rows),
         gr.CheckboxGroup(choices=names, value=kept),
         gr.Dropdown(choices=split_choices(names), value=OWN_CHOICE),
+        gr.CheckboxGroup(choices=names, value=[]),
     )
 
 
@@ -80,7 +81,7 @@ def own_classes(root: Path, masked: list[str]) -> tuple[Any, ...]:
     try:
         return new_classes(own_rows(root), masked)
     except SimFormerError:
-        return gr.skip(), gr.skip(), gr.skip()
+        return (gr.skip(),) * 4
 
 
 def take_split(results_folder: Folders, key: str, classes: list[list[Any]]) -> Any:
@@ -149,6 +150,23 @@ def build(context: PageContext) -> None:
                 elem_id="cost-masked",
                 elem_classes="many",
             )
+            with gr.Accordion("Classes that have masks already", open=False, elem_id="cost-have-section"):
+                have = ChangingChoices(
+                    names,
+                    value=[],
+                    label="Cost nothing",
+                    info="They are base in every plan; of the others some get masks, the rest image labels.",
+                    elem_id="cost-have",
+                    elem_classes="many",
+                )
+            drawn_by = gr.Radio(
+                [("By hand", "hand"), ("With an assistant", "assistant")],
+                value="hand",
+                label="Masks are drawn",
+                info="An assistant proposes masks at a click (such as Segment Anything): cheaper, its effect on IoU "
+                "not measured. Seconds and sources below.",
+                elem_id="cost-drawn-by",
+            )
             send_present = gr.Button("Send these roles to the Segment tab", elem_id="cost-send-present")
             expected_from = gr.Dropdown(
                 expected_choices, value=first_expected, label="Expected mIoU from", elem_id="cost-expected"
@@ -211,7 +229,8 @@ def build(context: PageContext) -> None:
             with gr.Accordion("The plan, class by class", open=True):
                 plan = gr.HTML(elem_id="cost-plan")
     best_masked = gr.State(None)
-    inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, *seconds]
+    inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, have]
+    inputs += [drawn_by, *seconds]
     if context.data is not None:
         plan_of = partial(typed_plan, folder)
         if context.training:
@@ -230,10 +249,13 @@ def build(context: PageContext) -> None:
     quietly = partial(listen, progress="minimal")
     quietly([*typed, context.page.load], update, inputs, outputs, last=True)
     quietly(masked.change, update, inputs, outputs, last=True)
+    quietly([have.input, drawn_by.input], update, inputs, outputs, last=True)
+    quietly(have.input, lambda masked, have: [*masked, *(name for name in have if name not in masked)], [masked, have],
+            masked)  # fmt: skip
     quietly(masked.input, lambda: OWN_CHOICE, None, split)
     quietly(split.input, partial(take_split, folder), [split, classes], masked)
     quietly(take_best.click, lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split])
-    changed_classes = [classes, masked, split]
+    changed_classes = [classes, masked, split, have]
     # A file that replaces another one arrives while the answer to the clearing is still under way.
     changes = [quietly([upload.upload, upload.clear], upload_classes, [upload, masked], changed_classes, last=True)]
     if context.local_folders:

@@ -33,6 +33,8 @@ def drawn(seed: int) -> dict:
         "quality_control": draw.choice([0, 1, 20, 250]),
         "instances": round(draw.uniform(1, 5), 2),
         "currency": draw.choice(["USD", "EUR"]),
+        "have": draw.sample(names[:2], draw.randint(0, 2)),
+        "drawn_by": draw.choice(["hand", "assistant"]),
         "wishes": draw.sample([f"{names[0]} weight 3", f"{names[1]} at least 5", f"{names[2]} labels"], 2),
         "seconds": {kind: round(draw.uniform(0.5, 200), 1) for kind in KINDS},
     }
@@ -44,7 +46,7 @@ def asked_of_page(folder, typed, budget):
     values = calculate(
         folder, typed["images"], rows, typed["masked"], typed["hourly_rate"], typed["currency"],
         typed["quality_control"], typed["instances"], budget, "msrc21/synthetic",
-        "\n".join(typed["wishes"]), *typed["seconds"].values(),
+        "\n".join(typed["wishes"]), typed["have"], typed["drawn_by"], *typed["seconds"].values(),
     )  # fmt: skip
     return dict(zip(names, values, strict=False))
 
@@ -56,10 +58,11 @@ def asked_of_command(folder, typed, budget, tmp_path):
     words = ["--json", "--results", folder, "--csv", csv_file, "--budget", budget]
     words += [word for name in typed["masked"] for word in ("--mask", name)]
     words += [word for line in typed["wishes"] for word in ("--wish", line)]
+    words += [word for name in typed["have"] for word in ("--have", name)] + ["--drawn-by", typed["drawn_by"]]
     words += ["--images", typed["images"], "--rate", typed["hourly_rate"], "--currency", typed["currency"]]
     words += ["--quality-control", typed["quality_control"], "--instances", typed["instances"]]
     for kind, seconds in typed["seconds"].items():
-        words += [f"--{'label' if kind == 'image_label' else kind}-seconds", seconds]
+        words += [f"--{'label' if kind == 'image_label' else kind.replace('_', '-')}-seconds", seconds]
     app = typer.Typer()
     app.command()(cost)
     return CliRunner().invoke(app, [str(word) for word in words])

@@ -13,6 +13,7 @@ from simformer.costs import (
     AnnotationSeconds,
     ClassFrequency,
     annotation_costs,
+    best_for_budget,
     class_cost,
     cost_by_kind,
     cost_inputs,
@@ -20,6 +21,8 @@ from simformer.costs import (
     plan_rows,
     scenarios,
 )
+from simformer.costs.typed import read_inputs
+from simformer.costs.wishes import read_wishes
 from simformer.errors import ConfigError, UnknownClassError
 from simformer.results import to_csv
 
@@ -126,3 +129,36 @@ def test_plan_adds_up_and_is_a_table():
     assert (cat["role"], cat["annotation"], float(cat["masks"])) == ("base", "mask", 540)
     assert (float(cat["expected_iou"]), float(cat["mask_gain"])) == pytest.approx((70, 30))
     assert plan_rows(inputs, [])[0].expected_iou is None
+
+
+def test_masks_that_are_there_cost_nothing_and_stay_masks():
+    inputs = small(have=("sky",))
+    everything, weak, none = scenarios(inputs, ["cat"], known_roles(IOU))
+    assert none.name == "No more masks" and none.masked == ("sky",) and weak.masked == ("sky", "cat")
+    # Cat alone costs: 1,800 answers of 2 s; or 1,620 and 180 x 3 masks of 60 s.
+    assert none.hours == pytest.approx(1800 * 2 / 3600)
+    assert everything.hours == weak.hours == pytest.approx((1620 * 2 + 540 * 60) / 3600)
+    sky, cat = plan_rows(inputs, [])
+    assert (sky.role, sky.annotation, sky.money, sky.masks) == ("base", "has masks", 0, 0)
+    assert (cat.role, cat.annotation) == ("novel", "image label")
+
+
+def test_the_best_choice_keeps_masks_that_are_there():
+    known = known_roles(IOU)
+    best = best_for_budget(small(have=("sky",)), known, plan_cost(small(have=("sky",)), ()).money)
+    assert best.masked == ("sky",)
+    with pytest.raises(ConfigError, match="sky has masks already"):
+        best_for_budget(small(have=("sky",)), known, 1e6, read_wishes("sky labels"))
+    with pytest.raises(UnknownClassError, match="horse"):
+        read_inputs(5, small().classes, {}, 10, 0, None, "EUR", have=["horse"])
+
+
+def test_an_assistant_is_another_kind_of_mask():
+    by_hand, assisted = small(), small(drawn_by="assistant", seconds={**SECONDS, "assisted_mask": 15.0})
+    assert plan_cost(by_hand, ["cat"]).hours - plan_cost(assisted, ["cat"]).hours == pytest.approx(540 * 45 / 3600)
+    assert plan_cost(by_hand, ()) == plan_cost(assisted, ())
+    assert assisted.with_mask_factor(2).mask_seconds == 30 and assisted.with_mask_factor(2).seconds.mask == 60
+    costs = annotation_costs()["defaults"]
+    assert costs["assisted_mask"]["seconds"] < costs["mask"]["range"][0]
+    with pytest.raises(ConfigError, match="drawn_by"):
+        small(drawn_by="nobody")

@@ -35,7 +35,7 @@ def test_costs_have_all_answers_and_are_json(served):
     assert [row["name"] for row in answer["scenarios"]] == ["All masks", "Weak-shot", "Image labels only"]
     assert answer["best_for_budget"]["money"] <= 20
     assert answer["expected_from"] == "msrc21/synthetic"
-    assert len(answer["plan"]) == 21 and len(answer["kinds"]) == 5 and len(answer["sensitivity"]) == 5
+    assert len(answer["plan"]) == 21 and len(answer["kinds"]) == 6 and len(answer["sensitivity"]) == 5
     assert len(answer["frontier"]) > 2
     assert len(answer["scenarios"][1]["masked"]) == 16
 

@@ -25,7 +25,7 @@ def root(tmp_path, monkeypatch):
 
 def typed(classes=CLASSES, masked=("sky",), budget=None):
     rows = [[name, 50, 1] for name in classes]
-    first = [5, rows, list(masked), 36.0, "EUR", 0, 1.0, budget, NOT_MEASURED, ""]
+    first = [5, rows, list(masked), 36.0, "EUR", 0, 1.0, budget, NOT_MEASURED, "", [], "hand"]
     return [*first, *([10.0] * len(KINDS))]
 
 

@@ -37,7 +37,7 @@ from simformer.ui.costs.html import best_html, money, plan_html, scenarios_html,
 from simformer.ui.costs.tab import count_folder, split_choices, take_expectation, take_split, upload_classes
 
 ROWS = [["cow", 50, 2], ["sky", 100, None], ["bird", 10, ""]]
-SECONDS = {"image_label": 1.0, "point": 2.0, "scribble": 10.0, "box": 7.0, "mask": 36.0}
+SECONDS = {"image_label": 1.0, "point": 2.0, "scribble": 10.0, "box": 7.0, "mask": 36.0, "assisted_mask": 9.0}
 MEASURED = known_roles(
     {
         "cow": {"base": 60.0, "novel": 40.0, "cam": 10.0, "oracle": 65.0},
@@ -61,7 +61,7 @@ def answer(folder, **changes):
     values = {
         "images": 100, "classes": frequency_rows(shipped_frequency()), "masked": split_masked("msrc21", "s1"),
         "hourly_rate": 15.0, "currency": "USD", "quality_control": 20.0, "instances": 1.87, "budget": None,
-        "expected_from": "msrc21/synthetic", "wishes": "",
+        "expected_from": "msrc21/synthetic", "wishes": "", "have": [], "drawn_by": "hand",
     }  # fmt: skip
     seconds = [SECONDS[kind] for kind in KINDS]
     names = (
@@ -292,14 +292,15 @@ def test_own_classes_from_a_csv_file(tmp_path):
     file.write_text("class,share,instances\nunicorn,0.25,3\ncow,0.5,\n")
     rows = [["unicorn", 25.0, 3.0], ["cow", 50.0, None]]
     assert uploaded_rows(str(file)) == rows
-    table, masked, split = upload_classes(str(file), ["cow", "sky"])
+    table, masked, split, have = upload_classes(str(file), ["cow", "sky"])
     assert table.value["data"] == rows
     assert [name for name, _ in masked.choices] == ["unicorn", "cow"] and masked.value == ["cow"]
     assert [key for _, key in split.choices] == ["own"]
+    assert [name for name, _ in have.choices] == ["unicorn", "cow"] and have.value == []
 
 
 def test_taking_the_file_away_brings_the_shipped_classes_back():
-    _, masked, split = upload_classes(None, ["cow"])
+    _, masked, split, _ = upload_classes(None, ["cow"])
     assert len(masked.choices) == 21 and masked.value == ["cow"]
     assert ("Split 1", "msrc21/s1") in split.choices
 
@@ -334,7 +335,7 @@ def test_own_classes_from_a_folder(tmp_path):
     rows = folder_rows(f" {tmp_path} ")
     assert [row[0] for row in rows] == list(SYNTHETIC_CLASSES)
     assert max(row[1] for row in rows) <= 100
-    _, masked, _ = count_folder(str(tmp_path), [])
+    _, masked, _, _ = count_folder(str(tmp_path), [])
     assert [name for name, _ in masked.choices] == list(SYNTHETIC_CLASSES)
     with pytest.raises(ConfigError, match="name the folder"):
         folder_rows("  ")

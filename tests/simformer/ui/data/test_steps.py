@@ -80,7 +80,7 @@ def test_a_folder_that_cannot_be_counted_says_why(root, tmp_path):
 
 
 def test_the_planner_takes_the_classes_and_the_splits_of_own_data(root, own_results):
-    table, masked, _ = own_classes(root, ["cat", "cow"])
+    table, masked, _, _ = own_classes(root, ["cat", "cow"])
     assert own_rows(root) == folder_rows(str(root)) and [row[0] for row in own_rows(root)] == list(CLASSES)
     assert masked.value == ["cat"] and table.value["data"] == own_rows(root)
     cells = read_results(own_results)
