@@ -7,7 +7,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Annotated
 
+import numpy as np
 import typer
+from scipy.stats import t
 
 from simformer.errors import ConfigError, exit_on_error
 from simformer.paths import ROOT
@@ -32,6 +34,7 @@ BEGIN, END = "<!-- results: made by python -m train.tables.report -->", "<!-- en
 TITLES = {"novel": "novel classes", "base": "base classes", "all": "all classes"}
 RULES = {"strict": "", "crop": ", novel labels of each crop's own truth"}
 MISSING = "–"
+BASELINE = "Basic Model"
 # Splits without a class in common; the mean stands only where all four were measured.
 AVERAGED = ("s1", "s2", "s3", "s4")
 
@@ -57,18 +60,58 @@ def report(results: Path) -> str:
         devices = sorted({cell.device for cell in facts})
         photos = sorted({str(cell.images) for cell in facts})
         others = sorted({str(cell.steps) for cell in facts} - set(steps))
+        hours = sum(cell.wall_seconds for cell in facts) / 3600
         starred = any(cell.method.endswith("*") for cell in facts)
         parts.append(
             f"Measured: {dataset}, table `{table}`{RULES[rule]}, {' or '.join(photos)} evaluation photos, "
             f"{' or '.join(steps)} training steps{f' (CAM: {others[0]})' if others else ''}, on "
-            f"{' or '.join(devices)}. mIoU in percent. CAM and FullyOracle are trained once and read on each split's "
-            f"classes.{' A star marks a second training of as many steps, on predictions.' if starred else ''}"
+            f"{' or '.join(devices)}, {hours:.1f} hours in all. mIoU in percent. "
+            "CAM and FullyOracle are trained once and read on each split's classes."
+            f"{' A star marks a second training of as many steps, on predictions.' if starred else ''}"
         )
         parts += [grid(measured, group) for group in reversed(GROUPS)] if measured else []
-        parts += role_sets(facts)
+        parts += differences(measured) + transfers(facts) + role_sets(facts)
     paper = [row for row in published() if row.table in ("pairing", "points", "more novel classes")]
     parts += [f"Published: {published_note()}", grid(paper, "novel")]
     return "\n\n".join(parts)
+
+
+def differences(rows: Iterable[MiouRow]) -> list[str]:
+    """One table of each method's difference from Basic Model with its 95 % interval; none if it stands alone.
+
+    Paired over the splits of `AVERAGED`, each the mean of its seeds: Student's t with three degrees of freedom.
+    """
+    found = {(row.method, row.points, row.split, row.group): row.miou for row in rows if row.miou is not None}
+    variants = sorted({key[:2] for key in found}, key=place)
+    lines = [f"| minus Basic Model, {AVERAGED[0]}–{AVERAGED[-1]} | novel | base | all |", f"| --- |{' ---: |' * 3}"]
+    for method, points in variants:
+        keys = [(split, group) for group in ("novel", "base", "all") for split in AVERAGED]
+        if method == BASELINE or any(
+            (*variant, *key) not in found for variant in ((method, points), (BASELINE, None)) for key in keys
+        ):
+            continue
+        apart = np.array([found[method, points, *key] - found[BASELINE, None, *key] for key in keys]).reshape(3, -1)
+        half = t.ppf(0.975, len(AVERAGED) - 1) * apart.std(axis=1, ddof=1) / len(AVERAGED) ** 0.5
+        values = (f"{middle:+.1f} ± {each:.1f}" for middle, each in zip(apart.mean(axis=1), half, strict=True))
+        lines.append(f"| {method if points is None else f'{method} (J = {points})'} | {' | '.join(values)} |")
+    return ["\n".join(lines)] if len(lines) > 2 else []
+
+
+def transfers(cells: Iterable[ResultCell]) -> list[str]:
+    """One table of who tells pairs of pixels apart, the mean over all runs of a method; none if nobody was asked."""
+    asked = [cell for cell in cells if cell.transfer is not None and not is_role_set(cell.dataset, cell.split)]
+    lines = ["| AUC on pairs of pixels | novel: teacher | student | base: teacher | student | runs |"]
+    lines.append(f"| --- |{' ---: |' * 5}")
+    for method in sorted({cell.method for cell in asked}, key=lambda method: place((method, None))):
+        found = [cell.transfer for cell in asked if cell.method == method]
+        values = []
+        for role in ("novel", "base"):
+            for who in ("teacher", "student"):
+                of_runs = [getattr(getattr(run, who), role) for run in found if getattr(run, who) is not None]
+                known = [auc for auc in of_runs if auc is not None]
+                values.append(f"{mean(known):.2f}" if known else MISSING)
+        lines.append(f"| {method} | {' | '.join(values)} | {len(found)} |")
+    return ["\n".join(lines)] if asked else []
 
 
 def role_sets(cells: Iterable[ResultCell]) -> list[str]:

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from simformer.errors import ConfigError
 from simformer.paths import RESULTS, ROOT
-from simformer.results import CellScores, MiouRow, ResultCell, published, write_result
+from simformer.results import CellScores, MiouRow, ResultCell, Transfer, TransferAuc, published, write_result
 from simformer.splits import dataset_classes, load_split
-from train.tables.report import BEGIN, END, grid, insert, main, report, show
+from train.tables.report import BEGIN, END, differences, grid, insert, main, report, show, transfers
 
 
 def row(method: str, split: str, miou: float | None, **changes) -> MiouRow:
@@ -79,6 +79,30 @@ def test_role_sets_are_counted_and_have_no_column(tmp_path):
     assert "| novel classes | s1 |" in text and "33.0" in text
     assert "Measured on 2 more role sets with 2 to 12 novel classes, which" in text
     assert not any(each in text for each in ("11.0", "22.0", "abcd"))
+
+
+def test_differences_are_paired_over_the_splits():
+    splits = ("s1", "s2", "s3", "s4")
+    rows = [
+        row(method, split, miou, group=group)
+        for method, values in (("Basic Model", (50, 60, 70, 80)), ("RETAB", (51, 63, 70, 84)), ("CAM", (1, 2)))
+        for split, miou in zip(splits, values, strict=False)
+        for group in ("novel", "base", "all")
+    ]
+    (table,) = differences(rows)
+    # 1, 3, 0, 4: mean 2, standard deviation 1.826, t 3.182.
+    assert table.splitlines()[2:] == ["| RETAB | +2.0 ± 2.9 | +2.0 ± 2.9 | +2.0 ± 2.9 |"]
+    assert differences(rows[:12]) == []
+
+
+def test_who_tells_pixels_apart_is_the_mean_over_runs(make_result):
+    runs = [
+        make_result("SimFormer", split, transfer=Transfer(teacher=TransferAuc(novel=teacher), student=student))
+        for split, teacher, student in (("s1", 0.5, TransferAuc(novel=0.9, base=0.8)), ("s2", 0.6, None))
+    ]
+    (table,) = transfers([*runs, make_result("CAM", "all")])
+    assert table.splitlines()[-1] == "| SimFormer | 0.55 | 0.90 | – | 0.80 | 2 |"
+    assert transfers([make_result("CAM", "all")]) == []
 
 
 def test_only_what_stands_between_the_markers_changes():
