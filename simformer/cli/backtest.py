@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,16 +83,34 @@ def _tested(measured: MeasuredSets, tables: dict[str, MeasuredSets], hidden: lis
         "rank_correlation": asdict(found.ranks),
         "not_predicted": list(found.not_predicted),
         "from_other": {},
+        "levels": {"role sets": _coverage([found]), "pilot": None, "other data sets": None},
     }
+    pilots, unknown = [], []
     for other in tables.values():
         if other.dataset != measured.dataset and other.method == measured.method:
             count_alone = tests.backtest(other).count_alone
-            report["from_other"][other.dataset] = _numbers(tests.from_other(other, measured, count_alone=count_alone))
+            pilots.append(tests.from_other(other, measured, count_alone=count_alone))
+            unknown.append(tests.in_other_shares(other, measured, count_alone=count_alone))
+            report["from_other"][other.dataset] = _numbers(pilots[-1])
+    report["levels"] |= {"pilot": _coverage(pilots), "other data sets": _coverage(unknown)}
     if hidden is not None:
         sealed = sets_like(measured, hidden)
         trial = tests.of_sealed(measured, sealed, count_alone=found.count_alone) if sealed else None
         report["sealed"] = None if trial is None else _numbers(trial)
     return report
+
+
+def _coverage(trials: Sequence[Backtest | Trial]) -> dict[str, float] | None:
+    """Share of all role sets inside their 80 % interval, over all and over novel classes; None without any."""
+    counts = [len(trial.rows) for trial in trials]
+    if not sum(counts):
+        return None
+    pairs = list(zip(counts, trials, strict=True))
+    return {
+        "role_sets": sum(counts),
+        "coverage": sum(count * trial.all.coverage for count, trial in pairs) / sum(counts),
+        "novel_coverage": sum(count * trial.novel.coverage for count, trial in pairs) / sum(counts),
+    }
 
 
 def _numbers(found: Backtest | Trial) -> dict[str, Any]:
@@ -112,6 +131,14 @@ def _text(dataset: str, found: dict[str, Any]) -> str:
     lines = [f"{dataset}, {found['method']} ({found['schedule']}): {found['verdict']}"]
     lines += _rows(found)
     lines += _errors(found, found["noise_floor"], found["novel_noise_floor"])
+    lines.append("  inside their 80% interval, by what is known of the classes:")
+    for level, covered in found["levels"].items():
+        said = "not measured: no other data set has role sets"
+        if covered is not None:
+            said = (
+                f"{covered['coverage']:.0%} (novel classes {covered['novel_coverage']:.0%}) of {covered['role_sets']}"
+            )
+        lines.append(f"    {level:16} {said}")
     ranks = found["rank_correlation"]
     if ranks["mean"] is not None:
         lines.append(

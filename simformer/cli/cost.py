@@ -186,12 +186,15 @@ def _classes(
 
 def _text(plan: Plan, counted: str) -> str:
     from simformer.costs import ASSISTANT_NOTE
+    from simformer.costs.role_expectation import LEVELS
 
     inputs, unit = plan.inputs, plan.inputs.currency
     lines = [f"{inputs.images:,} photos, {len(inputs.classes)} classes, {inputs.hourly_rate:,.2f} {unit} an hour"]
     lines.append(f"Classes occur as on {counted}.")
     if inputs.have:
         lines.append(f"Masks are there already, at no cost, of {', '.join(inputs.have)}.")
+    if plan.evidence:
+        lines.append(LEVELS[plan.evidence])
     if inputs.drawn_by == "assistant":
         lines.append(ASSISTANT_NOTE)
     lines += ["", *_scenario_lines(inputs, plan.scenarios)]

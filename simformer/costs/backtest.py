@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from simformer.costs.carried import carried_over
+from simformer.costs.carried import carried_over, in_shares
 from simformer.costs.expectation import Interval, RoleModel, fit_roles
 from simformer.costs.role_fits import COVERED, TERMS, Array, Term
 from simformer.costs.role_sets import MeasuredSets, RoleSet
@@ -175,6 +175,24 @@ def from_other(source: MeasuredSets, target: MeasuredSets, *, count_alone: bool)
     count = carried_over(fit(source, count_alone=True), target)
     constant = carried_over(fit_roles(source, (), resampled=0), target)
     return _trial([_Prediction(s, _means(model, s), _means(count, s), _expected(constant, s)) for s in target.sets])
+
+
+def in_other_shares(source: MeasuredSets, target: MeasuredSets, *, count_alone: bool) -> Trial:
+    """As `from_other`, but as if nothing were measured on the target: all figures in percent of FullyOracle's mIoU."""
+    factor = 100 / float(np.nanmean(target.oracle))
+    scaled = replace(
+        target,
+        oracle=np.where(np.isnan(target.oracle), np.nan, 100.0),
+        sets=tuple(replace(one, iou=one.iou * factor) for one in target.sets),
+        together=None,
+    )
+    fits = (
+        fit(source, count_alone=count_alone, terms=("count",)),
+        fit(source, count_alone=True),
+        fit_roles(source, (), resampled=0),
+    )
+    model, count, constant = (carried_over(in_shares(one), scaled) for one in fits)
+    return _trial([_Prediction(s, _means(model, s), _means(count, s), _expected(constant, s)) for s in scaled.sets])
 
 
 def of_sealed(measured: MeasuredSets, sealed: MeasuredSets, *, count_alone: bool) -> Trial:

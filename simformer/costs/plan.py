@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from simformer import costs
 from simformer.costs.decisions import Decisions, decide
 from simformer.costs.evidence import NOT_MEASURED, default_expectation, expectation
-from simformer.costs.role_expectation import RoleExpectation
+from simformer.costs.role_expectation import Evidence, RoleExpectation
 from simformer.costs.roles import present_roles
 from simformer.errors import ConfigError
 from simformer.results import ResultCell
@@ -29,6 +29,7 @@ class Plan:
 
     Attributes:
         inputs, expected_from: what it is made for, and the key (`expectation_choices`) of what mIoU is expected from.
+        evidence: what is known of these classes, a key of `LEVELS`; None where nothing is measured, or the paper alone.
         wishes: what was asked for besides.
         scenarios: all masks, weak-shot with the present roles, image labels only.
         efficient: the frontier of expected mIoU against money; empty without measurements.
@@ -40,6 +41,7 @@ class Plan:
 
     inputs: costs.CostInputs
     expected_from: str
+    evidence: Evidence | None
     wishes: costs.Wishes
     scenarios: list[costs.Scenario]
     efficient: list[costs.Scenario]
@@ -72,7 +74,11 @@ class Plan:
             "plan": self.rows,
             "plan_for_budget": self.best_rows,
         }
-        return {"expected_from": self.expected_from, **{name: _json(part) for name, part in parts.items()}}
+        return {
+            "expected_from": self.expected_from,
+            "evidence": self.evidence,
+            **{name: _json(part) for name, part in parts.items()},
+        }
 
 
 def _json(part: BaseModel | Sequence[BaseModel] | None) -> Any:
@@ -161,6 +167,7 @@ def make_plan(
     return Plan(
         inputs=inputs,
         expected_from=expected_from,
+        evidence=known.evidence if known else None,
         wishes=wishes,
         scenarios=scenarios,
         efficient=costs.frontier(inputs, known, wishes, points=FRONTIER_POINTS, besides=tried) if known else [],

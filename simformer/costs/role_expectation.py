@@ -15,6 +15,15 @@ from simformer.costs.role_fits import Array, Bools
 Evidence = Literal["role sets", "pilot", "other data sets"]
 """What is known of these very classes: role sets were trained with them; FullyOracle alone; nothing."""
 
+LEVELS: dict[Evidence, str] = {
+    "role sets": "Evidence: role sets. Several choices of masked classes were trained and measured on these classes.",
+    "pilot": "Evidence: a pilot. FullyOracle (and CAM) was measured on these classes; what novel ones keep of it is "
+    "that of other data sets.",
+    "other data sets": "Evidence: other data sets. Nothing was trained on these classes; all figures are percent of "
+    "full masks' IoU. A pilot (FullyOracle and CAM on some fully labelled photos) tells more, role sets most.",
+}
+"""The levels of evidence in words, from most to least."""
+
 
 @dataclass(frozen=True)
 class RoleExpectation:

@@ -38,6 +38,7 @@ class CostsAnswer(TypedDict):
     """The planner's answers; expected mIoU in percent, null = missing."""
 
     expected_from: str
+    evidence: str | None
     inputs: planner.CostInputs
     scenarios: list[planner.Scenario]
     wishes: planner.Wishes

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from simformer.costs import ASSISTANT_NOTE, annotation_costs
 from simformer.costs.plan import Plan
+from simformer.costs.role_expectation import LEVELS
 from simformer.paths import DATA
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def assumptions(plan: Plan, counted: str, *, best: bool = False) -> list[str]:
     )
     if inputs.have:
         found.append(f"These classes have masks already and cost nothing: {', '.join(inputs.have)}.")
+    if plan.evidence:
+        found.append(LEVELS[plan.evidence])
     found.append(f"Expected IoU: {chosen.expected.note}")
     if inputs.drawn_by == "assistant":
         found.append(ASSISTANT_NOTE)

@@ -10,6 +10,7 @@ import gradio as gr
 
 from simformer.costs import ASSISTANT_NOTE, KINDS
 from simformer.costs.plan import Plan, plan_for
+from simformer.costs.role_expectation import LEVELS
 from simformer.costs.typed import frequencies, read_inputs
 from simformer.costs.wishes import read_wishes
 from simformer.errors import SimFormerError
@@ -104,7 +105,7 @@ def calculate(results_folder: Folders, *typed: Any, data: Path | None = None) ->
     unit = plan.inputs.currency
     found = plan.best is not None
     return (
-        scenarios_html(plan.scenarios, unit) + (hint(ASSISTANT_NOTE) if plan.inputs.drawn_by == "assistant" else ""),
+        scenarios_html(plan.scenarios, unit) + _notes(plan),
         gr.Plot(
             frontier_figure(plan.efficient, plan.present, plan.best, unit) if plan.efficient else None,
             visible=bool(plan.efficient),
@@ -119,3 +120,9 @@ def calculate(results_folder: Folders, *typed: Any, data: Path | None = None) ->
         gr.Button(interactive=found),
         gr.Button(interactive=found),
     )
+
+
+def _notes(plan: Plan) -> str:
+    """What is known of these classes, and what is not of masks drawn with an assistant."""
+    text = hint(escape(LEVELS[plan.evidence])) if plan.evidence else ""
+    return text + (hint(ASSISTANT_NOTE) if plan.inputs.drawn_by == "assistant" else "")

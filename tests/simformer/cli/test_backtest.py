@@ -48,6 +48,12 @@ def test_json(results):
     for name in ("count_only_error", "noise_floor", "novel_count_only_error", "novel_noise_floor"):
         assert report[name] > 0
     assert "sealed" not in report
+    covered = report["levels"]
+    assert covered["role sets"] == {
+        "role_sets": 5, "coverage": report["coverage"], "novel_coverage": report["novel_coverage"],
+    }  # fmt: skip
+    assert covered["pilot"] is None and covered["other data sets"] is None
+    assert "pilot            not measured: no other data set" in run("--results", results).stdout
 
 
 def test_sealed_results_are_read_only_with_the_flag(results):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawn_roles import draw_sets, draw_truth, random_novel
 
-from simformer.costs.backtest import backtest, from_other, of_sealed
+from simformer.costs.backtest import backtest, from_other, in_other_shares, of_sealed
 from simformer.costs.expectation import fit_roles
 from simformer.costs.role_sets import RoleSet
 from simformer.errors import ConfigError
@@ -118,6 +118,21 @@ def test_one_data_set_from_another_alone():
     assert found.novel.error < found.novel.constant_error
     changed = with_iou(target, 0, np.zeros((1, 21)))
     assert from_other(source, changed, count_alone=False).rows[1] == found.rows[1]
+
+
+def test_classes_of_which_nothing_was_trained_are_predicted_in_shares():
+    _, source = drawn(0, class_sd=0.2)
+    _, target = drawn(1, class_sd=0.2)
+    found = in_other_shares(source, target, count_alone=True)
+    whole = np.nanmean(target.oracle)
+    for row, trained in zip(found.rows, target.sets, strict=True):
+        assert row.measured == pytest.approx(100 * trained.mean_iou.mean() / whole)
+        assert 0 < row.low <= row.expected <= row.high <= 100
+    # The data set's own IoU is not read: of an easier one just the same is expected.
+    easier = replace(target, oracle=target.oracle / 2, sets=tuple(replace(s, iou=s.iou / 2) for s in target.sets))
+    same = in_other_shares(source, easier, count_alone=True)
+    assert [row.expected for row in same.rows] == pytest.approx([row.expected for row in found.rows])
+    assert found.all.error == pytest.approx(same.all.error) and found.all.error < 15
 
 
 def test_sealed_role_sets_are_predicted_from_the_open_ones():
