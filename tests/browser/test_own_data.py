@@ -115,17 +115,18 @@ def test_a_cell_of_the_confusion_matrix_opens_its_photos(open_tab, data_server):
     assert "Traceback" not in data_server.log.read_text()
 
 
-def test_decide_opens_the_plan_of_these_classes(browser, data_server):
+def test_decide_opens_the_plan_of_these_classes(browser, data_server, data):
+    listed = len((data / "train.txt").read_text().split())
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
     page.set_default_timeout(SLOW)
     page.goto(data_server.address)
     page.get_by_role("tab", name="3. Decide").click()
-    page.locator("#own-decide", has_text=f"{PHOTOS} photos").wait_for()
+    page.locator("#own-decide", has_text=f"{listed} photos (the photos in train.txt of scenes)").wait_for()
     page.get_by_role("button", name="Plan with these classes").click()
     page.locator("#cost-scenarios table").wait_for()
-    assert page.locator("#cost-images input").input_value() == str(PHOTOS)
+    assert page.locator("#cost-images input").input_value() == str(listed)
     page.get_by_role("button", name="Classes and how often").click()
-    page.get_by_text("The training photos of scenes").first.wait_for()
+    page.get_by_text("Counted on the photos in train.txt of scenes").first.wait_for()
     page.close()
 
 
