@@ -51,6 +51,11 @@ from starlette.middleware import Middleware  # noqa: E402
 from simformer.errors import exit_on_error  # noqa: E402  (--help need not wait for gradio)
 from simformer.splits import listed_classes  # noqa: E402
 from simformer.trainings.own import OwnRuns  # noqa: E402
+from simformer.ui.parts.uploads import FOLDER_VARIABLE, UploadQuota, use_own_folder  # noqa: E402
+
+if __name__ == "__main__":
+    use_own_folder()  # before Gradio asks where files go
+
 from simformer.ui.page import build_page  # noqa: E402
 from simformer.ui.parts.context import only_for_its_owner  # noqa: E402
 from simformer.ui.parts.headers import SecurityHeaders  # noqa: E402
@@ -85,7 +90,12 @@ if __name__ == "__main__":
             max_file_size="20mb",
             allowed_paths=[],
             enable_monitoring=False,
-            app_kwargs={"middleware": [Middleware(SecurityHeaders)]},
+            app_kwargs={
+                "middleware": [
+                    Middleware(SecurityHeaders),
+                    Middleware(UploadQuota, folder=os.environ[FOLDER_VARIABLE]),
+                ]
+            },
             run_history=False,
             footer_links=["api", "settings"],
             prevent_thread_lock=True,

@@ -19,6 +19,7 @@ except ImportError:  # Windows
     fcntl = None
 
 LOCK = ".lock"
+CAN_LOCK = fcntl is not None
 # What a process that was killed while writing left behind, and the age in seconds at which nobody writes it any more.
 LEFTOVER = re.compile(r"\..*\.[0-9a-f]{8}\.tmp")
 LEFTOVER_SECONDS = 24 * 3600

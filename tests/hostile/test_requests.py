@@ -19,9 +19,12 @@ from simformer.datasets.folder_files import read_image_labels, read_names
 from simformer.errors import ConfigError, DatasetError
 from simformer.results import to_csv
 from simformer.ui.api import LONGEST_WORDS, answer_photo
+from simformer.ui.parts import uploads
 from simformer.ui.parts.headers import HEADERS, SecurityHeaders
 from simformer.ui.parts.models import Models
+from simformer.ui.parts.uploads import FULL, UploadQuota
 from simformer.ui.segment import exporting
+from simformer.utils.files import LOCK, only_one
 
 LONG = "x" * 200_000
 
@@ -85,3 +88,36 @@ def test_every_answer_has_the_headers():
     routes = [Route("/", lambda _: PlainTextResponse("hello"))]
     answer = TestClient(Starlette(routes=routes, middleware=[Middleware(SecurityHeaders)])).get("/")
     assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+
+
+def test_uploads_have_a_quota(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "photo.jpg").write_bytes(bytes(900))
+    routes = [Route("/gradio_api/upload", lambda _: PlainTextResponse("taken"), methods=["POST"])]
+    client = TestClient(Starlette(routes=routes, middleware=[Middleware(UploadQuota, folder=tmp_path, quota=1000)]))
+    assert client.post("/gradio_api/upload", content=bytes(50)).text == "taken"
+    refused = client.post("/gradio_api/upload", content=bytes(101))
+    assert refused.status_code == 503 and refused.json() == {"detail": FULL}
+    (tmp_path / "a" / "photo.jpg").unlink()
+    assert client.post("/gradio_api/upload", content=bytes(101)).text == "taken"
+
+
+def test_files_of_pages_that_crashed_are_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv(uploads.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr("atexit.register", lambda *_, **__: None)
+    folders = {name: tmp_path / f"{uploads.PREFIX}{name}" for name in ("crashed", "young")}
+    for folder in (*folders.values(), tmp_path / "other"):
+        folder.mkdir()
+        (folder / LOCK).write_bytes(b"")
+        os.utime(folder, times=(0, 0))
+    os.utime(folders["young"])
+    uploads.use_own_folder()
+    own = Path(os.environ[uploads.FOLDER_VARIABLE])
+    monkeypatch.setenv(uploads.FOLDER_VARIABLE, str(own))  # taken back after the test
+    assert sorted(tmp_path.iterdir()) == sorted([own, folders["young"], tmp_path / "other"])
+    uploads.use_own_folder()
+    assert os.environ[uploads.FOLDER_VARIABLE] == str(own)
+    uploads._held.close()
+    with only_one(own, "a page"):
+        pass

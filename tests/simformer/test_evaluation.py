@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_jaccard_index
 
 from simformer.errors import DatasetError
 from simformer.evaluation import ConfusionMatrix, evaluate
@@ -96,6 +97,22 @@ def test_equals_sets_of_pixels(prediction, truth):
             assert value is None
         else:
             assert value == pytest.approx(100 * (of_truth & of_guess).sum() / (of_truth | of_guess).sum())
+
+
+@settings(max_examples=30, deadline=None)
+@given(labels, arrays(np.uint8, (5, 6), elements=st.sampled_from([0, 1, 2])))
+def test_counts_are_those_of_torchmetrics(truth, prediction):
+    """Which knows no prediction that is unsure."""
+    matrix = ConfusionMatrix(3)
+    matrix.update(prediction, truth)
+    tensors = [torch.from_numpy(values.astype(np.int64)) for values in (prediction, truth)]
+    expected = multiclass_confusion_matrix(*tensors, num_classes=3, ignore_index=255)
+    assert matrix.counts[:, :3].tolist() == expected.tolist() and not matrix.counts[:, 3].any()
+    iou = multiclass_jaccard_index(*tensors, num_classes=3, average=None, ignore_index=255)
+    found = matrix.scores().per_class
+    for index, value in enumerate(found):
+        if value is not None:
+            assert value == pytest.approx(100 * iou[index].item(), abs=1e-4)
 
 
 class Photos:
