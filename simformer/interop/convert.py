@@ -202,20 +202,23 @@ def _complete(released: Released, expected: Mapping[str, Tensor]) -> dict[str, T
 
 
 def _load_torch(path: Path) -> Any:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > path.stat().st_size:  # torch packs nothing
-            raise CheckpointError(f"{path} is not read: it is a packed archive of {unpacked:,} bytes, not one of torch")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > path.stat().st_size:  # torch packs nothing
+                reason = f"it is a packed archive of {unpacked:,} bytes, not one of torch"
+                raise CheckpointError(f"{path} is not read: {reason}")
         return torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked:
             reason = f"it asks for {asked[1]}, which weights do not need"
             raise CheckpointError(f"{path} is not read: {reason}") from error
         raise CheckpointError(f"{path} is damaged or no checkpoint of torch") from error
-    except Exception as error:  # torch.load raises nearly anything on a damaged file
+    except Exception as error:  # zipfile and torch.load raise nearly anything on a damaged file
         raise CheckpointError(f"{path} is damaged or no checkpoint of torch") from error
 
 
