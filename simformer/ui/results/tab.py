@@ -104,6 +104,29 @@ def role_sets(cells: Iterable[ResultCell], dataset: str) -> list[str]:
     return sorted({cell.split for cell in cells if cell.dataset == dataset and is_role_set(dataset, cell.split)})
 
 
+def tables(cells: Iterable[ResultCell], dataset: str, view: str) -> list[str]:
+    """Names of the measured tables of a data set.
+
+    In a view of a few methods or splits the one with most numbers is first; in the others they are in order of name.
+    """
+    cells = [cell for cell in cells if cell.dataset == dataset]
+
+    def rank(table: str) -> tuple[int, str]:
+        here = [cell for cell in cells if cell.schedule == table]
+        whole = select_rows(here, Selection(view, dataset, origins=(MEASURED,)))
+        return (-sum(row.miou is not None for row in whole) if view in _METHODS or view in _SPLITS else 0, table)
+
+    return sorted({cell.schedule for cell in cells}, key=rank)
+
+
+def of_table(cells: Iterable[ResultCell], dataset: str, table: str | None) -> list[ResultCell]:
+    """All cells, but of that data set only those of one of its tables, if it has that one."""
+    cells = list(cells)
+    if table not in {cell.schedule for cell in cells if cell.dataset == dataset}:
+        return cells
+    return [cell for cell in cells if cell.dataset != dataset or cell.schedule == table]
+
+
 def select_rows(cells: Iterable[ResultCell], chosen: Selection) -> list[MiouRow]:
     """The rows of mean IoU behind a plot; missing cells of the measured table are rows without a number."""
     rows: list[MiouRow] = []
@@ -242,9 +265,17 @@ def build(context: PageContext) -> None:
         return read_results(context.results_folder, report=problems.append), problems
 
     def update(
-        view: str, dataset: str, origins: list[str], group: Group, methods: list[str], splits: list[str], variant: str
+        view: str,
+        dataset: str,
+        table: str | None,
+        origins: list[str],
+        group: Group,
+        methods: list[str],
+        splits: list[str],
+        variant: str,
     ) -> tuple[Any, ...]:
-        cells, problems = read()
+        everything, problems = read()
+        cells = of_table(everything, dataset, table)
         chosen = Selection(view, dataset, tuple(origins), group, tuple(methods), tuple(splits), variant)
         answer = show(cells, chosen, problems)
         variants = list(class_variants(cells, chosen)) if view == BY_CLASS else []
@@ -264,6 +295,10 @@ def build(context: PageContext) -> None:
             gr.Dropdown(visible=view not in (BY_CLASS, POINTS)),
         )
 
+    def first_table(view: str, dataset: str) -> Any:
+        names = tables(read()[0], dataset, view)
+        return gr.Dropdown(choices=names, value=next(iter(names), None), visible=len(names) > 1)
+
     def filters(dataset: str) -> tuple[Any, Any]:
         cells, _ = read()
         rows = [row for view in VIEWS for row in select_rows(cells, Selection(view, dataset))]
@@ -280,6 +315,7 @@ def build(context: PageContext) -> None:
     with gr.Row():
         view = gr.Radio(VIEWS, value=BY_SPLIT, label="Show", elem_id="results-view", scale=3, min_width=320)
         dataset = gr.Dropdown(choices, value=choices[0][1], label="Data set", elem_id="results-dataset", min_width=160)
+        table_choice = gr.Dropdown([], label="Table", visible=False, elem_id="results-tables", min_width=160)
     with gr.Row():
         group = gr.Radio(GROUP_LABELS, value="novel", label="mIoU over", elem_id="results-group", min_width=300)
         origins = gr.CheckboxGroup(
@@ -298,9 +334,12 @@ def build(context: PageContext) -> None:
     table = gr.HTML(elem_id="results-table", js_on_load=NUMBERS_SCRIPT.read_text(encoding="utf-8"))
     runs = gr.HTML(elem_id="results-runs")
 
-    inputs = [view, dataset, origins, group, methods, splits, variant]
+    inputs = [view, dataset, table_choice, origins, group, methods, splits, variant]
     outputs = [plot, notes, table, runs, variant, group, origins, methods]
-    chosen = [view.input, origins.input, group.input, methods.input, splits.input, variant.input]
+    chosen = [table_choice.input, origins.input, group.input, methods.input, splits.input, variant.input]
     listen(chosen, update, inputs, outputs, progress="minimal", last=True)
-    filtered = listen([dataset.input, context.page.load], filters, dataset, [methods, splits], progress="minimal")
-    listen(filtered.then, update, inputs, outputs, progress="minimal")
+    viewed = listen(view.input, first_table, [view, dataset], table_choice, last=True)
+    listen(viewed.then, update, inputs, outputs, progress="minimal")
+    filtered = listen([dataset.input, context.page.load], filters, dataset, [methods, splits])
+    placed = listen(filtered.then, first_table, [view, dataset], table_choice)
+    listen(placed.then, update, inputs, outputs, progress="minimal")

@@ -23,9 +23,11 @@ from simformer.ui.results.tab import (
     Selection,
     class_variants,
     dataset_choices,
+    of_table,
     one_points,
     select_rows,
     show,
+    tables,
 )
 
 
@@ -231,6 +233,18 @@ def test_role_sets_can_be_chosen(lay_out, tmp_path, make_result, role_sets):
     assert labels["Split 1"] == "s1" and list(labels)[-2:] == ["Roles r02-abcd", "Roles r12-0123"]
 
 
+def test_of_several_tables_one_is_shown(make_result):
+    of_a = [make_result("SimFormer", split, points=50, schedule="a") for split in ("s1", "s2")]
+    of_b = [make_result("SimFormer", "s1", points=points, schedule="b") for points in (50, 100, 150)]
+    elsewhere = make_result("CAM", "all").model_copy(update={"dataset": "custom", "schedule": "c"})
+    cells = [*of_b, *of_a, elsewhere]
+    assert tables(cells, "msrc21", BY_SPLIT) == ["a", "b"]
+    assert tables(cells, "msrc21", POINTS) == ["b", "a"]
+    assert tables([], "msrc21", BY_SPLIT) == []
+    assert of_table(cells, "msrc21", "a") == [*of_a, elsewhere]
+    assert of_table(cells, "msrc21", None) == of_table(cells, "custom", "a") == cells
+
+
 def test_own_data_trained_once_for_all_roles(own_cells):
     for cells in (own_cells[:1], own_cells[1:2]):
         answer = show(cells, Selection(BY_SPLIT, "custom", group="all"))
@@ -262,7 +276,7 @@ def test_the_tab_is_built_with_private_events(lay_out, synthetic_results):
 def test_a_new_result_needs_no_restart(lay_out, tmp_path, make_result):
     page = lay_out(results.build, results_folder=tmp_path)
     update = next(fn.fn for fn in page.fns.values() if fn.name == "update")
-    arguments = (BY_SPLIT, "msrc21", ["measured"], "novel", [], [], None)
+    arguments = (BY_SPLIT, "msrc21", None, ["measured"], "novel", [], [], None)
     assert "Nothing has been measured" in update(*arguments)[1]
     write_result(make_result("SimFormer", "s2", points=50), tmp_path)
     assert "40.2" in update(*arguments)[2]
