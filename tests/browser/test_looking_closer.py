@@ -17,8 +17,8 @@ def segmented(open_page):
     """The Segment tab with an example segmented by every model."""
     page = open_page()
     page.locator("[data-example=Cat]").click()
-    page.locator("[data-view=oracle] .stage > img").wait_for()
-    page.locator("#status", has_text="pixels").wait_for()
+    # Not the example that the page opened with.
+    page.locator("#status", has_text="FullyOracle on 451 × 300 pixels").wait_for()
     return page
 
 
