@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,12 @@ from PIL import Image
 
 from simformer.errors import DatasetError
 from simformer.utils.palette import class_colors
+from simformer.utils.spans import row_strips
 
 VOID = 255
 """Label of a pixel that belongs to no class, or whose class is not known."""
 
 VOID_COLOR = (224, 224, 224)
-
-# Pixels of a label map that are copied or counted at once: copies of all of them would take ten times its memory.
-STRIP_PIXELS = 4_000_000
 
 
 def palette_image(labels: NDArray[np.uint8], classes: Sequence[str]) -> Image.Image:
@@ -50,7 +48,7 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
 
 def _values(image: Image.Image) -> NDArray[np.uint8]:
     values = np.empty((image.height, image.width), np.uint8)
-    for rows in _strips(image.height, image.width):
+    for rows in row_strips(image.height, image.width):
         values[rows] = np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
     return values
 
@@ -58,11 +56,6 @@ def _values(image: Image.Image) -> NDArray[np.uint8]:
 def value_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """How many pixels of a label map (uint8, H x W) have each value: int64, 256."""
     counts = np.zeros(VOID + 1, dtype=np.int64)
-    for rows in _strips(*labels.shape):
+    for rows in row_strips(*labels.shape):
         counts += np.bincount(labels[rows].ravel(), minlength=VOID + 1)
     return counts
-
-
-def _strips(height: int, width: int) -> Iterator[slice]:
-    rows = max(1, STRIP_PIXELS // max(1, width))
-    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))

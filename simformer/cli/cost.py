@@ -145,7 +145,7 @@ def _write_worklist(
     from simformer.worklist.work import Worklist
     from simformer.worklist.write import write_worklist
 
-    masked = [name for name in (found.best or found.present).masked if name not in found.inputs.have]
+    masked = found.to_draw(found.chosen(best=found.best is not None))
     if weights is None:
         weights = best_model(readable_cards(available_models())[0], read_classes(data), masked)
     predictor = None if weights in (None, "none") else Predictor.load(weights)

@@ -171,10 +171,7 @@ def from_other(source: MeasuredSets, target: MeasuredSets, *, count_alone: bool)
         count_alone: whether the backtest of `source` says so.
     """
     terms: tuple[Term, ...] = ("count", "together") if target.together is not None else ("count",)
-    model = carried_over(fit(source, count_alone=count_alone, terms=terms), target)
-    count = carried_over(fit(source, count_alone=True), target)
-    constant = carried_over(fit_roles(source, (), resampled=0), target)
-    return _trial([_Prediction(s, _means(model, s), _means(count, s), _expected(constant, s)) for s in target.sets])
+    return _carried(_fits(source, count_alone, terms), target)
 
 
 def in_other_shares(source: MeasuredSets, target: MeasuredSets, *, count_alone: bool) -> Trial:
@@ -186,13 +183,19 @@ def in_other_shares(source: MeasuredSets, target: MeasuredSets, *, count_alone: 
         sets=tuple(replace(one, iou=one.iou * factor) for one in target.sets),
         together=None,
     )
-    fits = (
-        fit(source, count_alone=count_alone, terms=("count",)),
-        fit(source, count_alone=True),
-        fit_roles(source, (), resampled=0),
-    )
-    model, count, constant = (carried_over(in_shares(one), scaled) for one in fits)
-    return _trial([_Prediction(s, _means(model, s), _means(count, s), _expected(constant, s)) for s in scaled.sets])
+    return _carried([in_shares(one) for one in _fits(source, count_alone, ("count",))], scaled)
+
+
+def _fits(source: MeasuredSets, count_alone: bool, terms: Collection[Term]) -> list[RoleModel]:
+    """The model that a backtest stands for, the count alone, and a constant."""
+    model = fit(source, count_alone=count_alone, terms=terms)
+    return [model, fit(source, count_alone=True), fit_roles(source, (), resampled=0)]
+
+
+def _carried(fits: Sequence[RoleModel], target: MeasuredSets) -> Trial:
+    """What `_fits` of another data set predict of this one."""
+    model, count, constant = (carried_over(one, target) for one in fits)
+    return _trial([_Prediction(s, _means(model, s), _means(count, s), _expected(constant, s)) for s in target.sets])
 
 
 def of_sealed(measured: MeasuredSets, sealed: MeasuredSets, *, count_alone: bool) -> Trial:

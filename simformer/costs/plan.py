@@ -54,6 +54,18 @@ class Plan:
     rows: list[costs.PlanRow]
     best_rows: list[costs.PlanRow]
 
+    def chosen(self, *, best: bool) -> costs.Scenario:
+        """The best roles for the budget, or the present ones. Raises ConfigError: there are no best ones."""
+        if not best:
+            return self.present
+        if self.best is None:
+            raise ConfigError(self.problem or "there is no budget that says which classes are best; type one")
+        return self.best
+
+    def to_draw(self, chosen: costs.Scenario) -> tuple[str, ...]:
+        """The classes of a scenario whose masks are still to be drawn."""
+        return tuple(name for name in chosen.masked if name not in self.inputs.have)
+
     def answer(self) -> dict[str, Any]:
         """All of it as JSON values, for programs.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from simformer.labels import VOID
-from simformer.utils.regions import number_regions
+from simformer.utils.regions import number_regions, region_areas
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,6 @@ def without_small(labels: NDArray[np.uint8], min_area: int) -> NDArray[np.uint8]
         if label == VOID:
             continue
         numbered = number_regions(labels == label)
-        areas = np.bincount(numbered.ravel())
-        small = areas < min_area
-        small[0] = False  # number 0 is everything else
+        small = np.append(False, region_areas(numbered) < min_area)  # number 0 is everything else
         kept[small[numbered]] = VOID
     return kept

@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from simformer.inference.resampling import TILE_VALUES, Place, best_class, blend_rows, source_rows, spans
+from simformer.inference.resampling import TILE_VALUES, Place, best_class, blend_rows, source_rows
 from simformer.labels import VOID
 from simformer.model import SimFormer
+from simformer.utils.spans import spans
 
 # Of mask logits and score maps. Input sides are multiples of it, so that maps and photo cover the same area.
 STRIDE = 4

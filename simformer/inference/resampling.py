@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simformer.labels import VOID
+from simformer.utils.spans import spans
 
 # Upsampled scores held at once: 8 MB, which is fastest too, being near the size of a processor's cache.
 TILE_VALUES = 2_000_000
@@ -83,11 +84,6 @@ def upsampled_tiles(scores: Tensor, size: tuple[int, int]) -> Iterator[tuple[Pla
                 wide = torch.lerp(strip[..., before - left], strip[..., after - left], share[:, 0])
             above, below, weight = source_rows(low_height, height, rows)
             yield (rows, columns), blend_rows(wide, above - first, below - first, weight)
-
-
-def spans(length: int, longest: int) -> Iterator[slice]:
-    """0 to `length` in pieces."""
-    return (slice(start, min(start + longest, length)) for start in range(0, length, longest))
 
 
 def source_span(low_height: int, height: int, rows: slice) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from simformer.results.cells import (
     is_role_set,
     mean_iou,
     read_results,
+    result_files,
     result_name,
     write_result,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "published",
     "published_note",
     "read_results",
+    "result_files",
     "result_name",
     "scores_on_split",
     "to_csv",

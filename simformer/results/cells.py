@@ -192,8 +192,7 @@ def read_results(folder: Folders = RESULTS_FOLDER, report: Callable[[str], None]
     """
     cells = []
     splits: dict[tuple[str, str, str], tuple[str, Split]] = {}
-    folders = [Path(folder)] if isinstance(folder, str | Path) else folder
-    for path in (path for each in folders for path in sorted(each.glob("*.json"))):
+    for path in result_files(folder):
         try:
             cell = ResultCell.model_validate_json(path.read_bytes())
         except ValidationError as error:
@@ -208,6 +207,12 @@ def read_results(folder: Folders = RESULTS_FOLDER, report: Callable[[str], None]
             else:
                 report(f"{path.name} is left out: its split {cell.split} has other classes or roles than in {first}")
     return cells
+
+
+def result_files(folder: Folders) -> list[Path]:
+    """The files that `read_results` reads, in its order."""
+    folders = [Path(folder)] if isinstance(folder, str | Path) else folder
+    return [path for each in folders for path in sorted(each.glob("*.json"))]
 
 
 def result_name(cell: ResultCell) -> str:

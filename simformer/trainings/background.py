@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -80,8 +80,8 @@ class Trainer:
 
     def stop(self, seconds: float = 30) -> None:
         """Ask the training to save and stop, and wait for it."""
-        process = _process(_read_job())
-        if process is None or self._job() is None:
+        process = _process(self._job())
+        if process is None:
             return
         with suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -93,8 +93,7 @@ class Trainer:
         trainings = self._trainings()
         if not trainings:
             return Progress("none")
-        job = self._job()
-        running = job is not None and _process(job) is not None
+        running = _process(self._job()) is not None
         left = [training for training in trainings if not self.runs.done(training)]
         done = len(trainings) - len(left)
         if not left:
@@ -110,7 +109,7 @@ class Trainer:
             whole = seconds + (len(left) - 1) * seconds / max(steps - step, 1) * steps
         return Progress("running", trainings, done, now.title, step, steps, seconds, whole)
 
-    def _begin(self, table: Any) -> None:
+    def _begin(self, table: Callable[[], Sequence[Training]]) -> None:
         if not (ROOT / "train" / "__main__.py").is_file():
             raise ConfigError("training is not installed here: it needs the project's folder, not the package alone")
         make_folder(runs_folder())
@@ -133,7 +132,6 @@ class Trainer:
                 "data": str(self.runs.data),
                 "pid": process.pid,
                 "created": psutil.Process(process.pid).create_time(),
-                "begun": time.time(),
             }
             with atomic_write(self.runs.folder / "trainings.json", "w") as file:
                 json.dump([asdict(training) for training in trainings], file)

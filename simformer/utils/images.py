@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from simformer.errors import ImageError
+from simformer.utils.spans import row_strips
 
 if TYPE_CHECKING:
     from torch import Tensor  # importing it takes a second, which callers without tensors need not wait for
@@ -196,11 +197,10 @@ def _to_rgb(image: Image.Image, name: str, *, own: bool = False) -> Image.Image:
 def _on_white(image: Image.Image) -> Image.Image:
     """Strip by strip, because every copy of a photo of 50 megapixels takes 200 MB."""
     result = Image.new("RGB", image.size)
-    rows = max(1, STRIP_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        layer = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
+    for rows in row_strips(image.height, image.width, STRIP_PIXELS):
+        layer = image.crop((0, rows.start, image.width, rows.stop)).convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
-        result.paste(Image.alpha_composite(white, layer).convert("RGB"), (0, top))
+        result.paste(Image.alpha_composite(white, layer).convert("RGB"), (0, rows.start))
     return result
 
 
@@ -234,8 +234,7 @@ def _gray_from_deep(image: Image.Image, name: str) -> Image.Image:
 
 def _scale(array: np.ndarray, top: float) -> np.ndarray:
     scaled = np.empty(array.shape, np.uint8)
-    rows = max(1, STRIP_PIXELS // max(1, array[0].size))
-    for start in range(0, len(array), rows):
-        strip = array[start : start + rows].astype(np.float64)
-        scaled[start : start + rows] = (strip * (255 / top)).round().clip(0, 255)
+    for rows in row_strips(len(array), array[0].size, STRIP_PIXELS):
+        strip = array[rows].astype(np.float64)
+        scaled[rows] = (strip * (255 / top)).round().clip(0, 255)
     return scaled

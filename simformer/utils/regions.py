@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from simformer.utils.spans import row_strips
+
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.bool_)
 """Pixels that touch at a corner are connected, too."""
-
-# Pixels that are counted at once.
-STRIP_PIXELS = 4_000_000
 
 
 def number_regions(mask: NDArray[np.bool_], structure: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
@@ -31,8 +30,7 @@ def number_regions(mask: NDArray[np.bool_], structure: NDArray[np.bool_] | None 
 def region_areas(numbered: NDArray[np.int32]) -> NDArray[np.int64]:
     """Pixels of the regions 1, 2 and so on (H x W, as `number_regions` gives them)."""
     areas = np.zeros(int(numbered.max(initial=0)) + 1, dtype=np.int64)
-    rows = max(1, STRIP_PIXELS // max(1, numbered.shape[1]))
-    for top in range(0, len(numbered), rows):  # numpy counts a copy of eight bytes a pixel
-        counts = np.bincount(numbered[top : top + rows].ravel())
+    for rows in row_strips(*numbered.shape):  # numpy counts a copy of eight bytes a pixel
+        counts = np.bincount(numbered[rows].ravel())
         areas[: len(counts)] += counts
     return areas[1:]

@@ -15,7 +15,7 @@ from simformer.composition import Segmenter
 from simformer.costs.frequency import SMALLEST_REGION
 from simformer.export.components import without_small
 from simformer.inference.resampling import labels_from_scores
-from simformer.labels import VOID
+from simformer.labels import VOID, value_counts
 from simformer.utils.apart import load_apart
 from simformer.weights import Card
 from simformer.worklist.candidates import Candidate
@@ -92,7 +92,7 @@ def look_at(candidate: Candidate, chosen: Sequence[int], segmenter: Segmenter | 
     labels = labels_from_scores(scores, size)
     needed = candidate.needed(frozenset(chosen))
     if needed is None:
-        areas = np.bincount(labels.ravel(), minlength=VOID + 1) / labels.size
+        areas = value_counts(labels) / labels.size
         needed = frozenset(index for index in chosen if areas[index] >= LEAST_AREA)
     places = np.full(VOID + 1, VOID, dtype=np.uint8)
     for place, index in enumerate(chosen):

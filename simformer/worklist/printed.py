@@ -31,7 +31,7 @@ def printed_plan(
         made: the date that it bears; None = today.
     """
     best = best and plan.best is not None
-    chosen = plan.best if best and plan.best is not None else plan.present
+    chosen = plan.chosen(best=best)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     currency = plan.inputs.currency
 
@@ -47,7 +47,7 @@ def printed_plan(
         made=f"{made or date.today():%d %B %Y}".lstrip("0"),
         scenario=chosen,
         masked=chosen.masked,
-        to_draw=[name for name in chosen.masked if name not in plan.inputs.have],
+        to_draw=plan.to_draw(chosen),
         rows=plan.best_rows if best else plan.rows,
         compared=[plan.scenarios[0], chosen, plan.scenarios[2]],
         sure={row.class_name: f"{max(row.share, 1 - row.share):.0%}" for row in decisions},
@@ -62,7 +62,8 @@ def printed_plan(
 def assumptions(plan: Plan, counted: str, *, best: bool = False) -> list[str]:
     """Sentences on all that the plan's figures rest on."""
     inputs, shipped = plan.inputs, annotation_costs()["defaults"]
-    chosen = plan.best if best and plan.best is not None else plan.present
+    best = best and plan.best is not None
+    chosen = plan.chosen(best=best)
     found = [
         f"{inputs.images:,} photos to annotate; how often a class occurs was counted on {counted}.",
         f"{inputs.hourly_rate:,.2f} {inputs.currency} an hour; checking adds {inputs.quality_control:.0%} of the time.",

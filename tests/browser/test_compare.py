@@ -9,7 +9,7 @@ import pytest
 import torch
 from compared import SETTINGS, write_photos
 from PIL import Image
-from serving import serve
+from serving import serve, slow_down
 
 from simformer.checkpoint import build_network, load_checkpoint, save_checkpoint
 from simformer.splits import dataset_classes
@@ -58,8 +58,7 @@ def open_tab(browser, compare_server):
         pages.append(page)
         page.goto(compare_server.address)
         if latency:
-            emulate = {"offline": False, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1}
-            page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", emulate)
+            slow_down(page, latency)
         page.get_by_role("tab", name="Compare", exact=True).click()
         page.locator(".compare-row").first.wait_for()
         if wait:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from playwright.sync_api import expect
+from serving import slow_down
 
 LATENCY = 400  # milliseconds
 
@@ -37,8 +38,7 @@ def test_back_and_forward_and_a_copied_link(open_page):
 def test_of_quick_choices_over_a_slow_connection_the_last_is_shown(open_page, server):
     page = open_page()
     page.locator("#status", has_text="pixels").wait_for()
-    emulate = {"offline": False, "latency": LATENCY, "downloadThroughput": -1, "uploadThroughput": -1}
-    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", emulate)
+    slow_down(page, LATENCY)
     for number in (2, 1, 2, 1, 2):
         split(page, number).check()
     page.locator("#table caption", has_text="SimFormer, split 2").wait_for()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from simformer.bench.page import answers, end, free_port
 from simformer.paths import ROOT
@@ -83,6 +83,12 @@ def serve(
             yield Server(address, Path(log.name))
         finally:
             end(process)
+
+
+def slow_down(page: Page, milliseconds: float) -> None:
+    """From now on everything that the page sends and gets takes so much longer."""
+    emulate = {"offline": False, "latency": milliseconds, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", emulate)
 
 
 def _wait(address: str, process: subprocess.Popen, log: Path) -> None:

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simformer import labels
 from simformer.errors import DatasetError
 from simformer.labels import palette_image, read_label_png, value_counts
-from simformer.utils import regions
+from simformer.utils import regions, spans
 
 
 @pytest.mark.parametrize("mode", ["L", "P"])
@@ -19,8 +18,7 @@ def test_strips_of_a_label_map_are_the_whole(tmp_path, monkeypatch, mode):
     drawn = np.random.default_rng(0).integers(0, 256, (17, 23), dtype=np.uint8)
     (Image.fromarray(drawn) if mode == "L" else palette_image(drawn, ["cow"])).save(tmp_path / "map.png")
     for pixels in (1, 60, 10**6):
-        monkeypatch.setattr(labels, "STRIP_PIXELS", pixels)
-        monkeypatch.setattr(regions, "STRIP_PIXELS", pixels)
+        monkeypatch.setattr(spans, "COUNTED_PIXELS", pixels)
         assert (read_label_png(tmp_path / "map.png") == drawn).all()
         assert (value_counts(drawn) == np.bincount(drawn.ravel(), minlength=256)).all()
         numbered = regions.number_regions(drawn > 100)
@@ -41,4 +39,4 @@ def test_a_large_label_map_is_counted_in_little_memory():
     assert value_counts(drawn)[0] == drawn.size
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 2 * 8 * labels.STRIP_PIXELS
+    assert peak < 2 * 8 * spans.COUNTED_PIXELS

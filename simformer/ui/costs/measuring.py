@@ -17,13 +17,14 @@ from simformer.costs.plan import Plan
 from simformer.datasets.folder_files import read_classes
 from simformer.errors import SimFormerError
 from simformer.paths import ROOT
-from simformer.results import read_results
+from simformer.results import result_files
 from simformer.trainings.background import Progress, Trainer
 from simformer.trainings.own import rotation
+from simformer.ui.costs.calculating import measured_cells
 from simformer.ui.costs.own import own_rows
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
-from simformer.ui.parts.html import hint, progress_bar
+from simformer.ui.parts.html import duration_text, hint, progress_bar
 from simformer.ui.parts.inputs import failure
 
 BEST, PRESENT, ROTATION = "best", "present", "rotation"
@@ -50,9 +51,7 @@ def role_sets(root: Path, plan_of: Callable[..., Plan], which: str, *typed: Any)
         rows = own_rows(root)
         return rotation([row[0] for row in rows], [row[1] for row in rows])
     plan = plan_of(*typed)
-    if which == BEST and plan.best is None:
-        raise SimFormerError(plan.problem or "there is no budget that says which classes are best; type one")
-    masked = plan.best.masked if which == BEST and plan.best is not None else plan.present.masked
+    masked = plan.chosen(best=which == BEST).masked
     if set(plan.inputs.names) != set(classes):
         raise SimFormerError(f"the plan is for other classes than those of {root.resolve().name}")
     return [[name for name in classes if name not in masked]]
@@ -96,13 +95,14 @@ def show(trainer: Trainer) -> tuple[Any, ...]:
 
 def look(trainer: Trainer, folders: Any, seen: int, names: list[list[Any]]) -> tuple[Any, ...]:
     """As `show`; with a result that is new, what it expects mIoU from, too, and how many results there are."""
-    cells = read_results(folders, report=lambda problem: None)
-    if len(cells) == seen:
+    count = len(result_files(folders))
+    if count == seen:
         return (*show(trainer), gr.skip(), gr.skip())
+    cells = measured_cells(folders)
     choices = gr.Dropdown(
         choices=expectation_choices(cells), value=default_expectation(cells, [row[0] for row in names])
     )
-    return (*show(trainer), choices if seen else gr.skip(), len(cells))
+    return (*show(trainer), choices if seen else gr.skip(), count)
 
 
 def progress_html(found: Progress) -> str:
@@ -118,7 +118,7 @@ def progress_html(found: Progress) -> str:
     if found.state == "stopped":
         return hint(escape(f"Failed. {words}. {found.problem}" if found.problem else f"Stopped. {words}."))
     if found.of_all is not None and count - found.done > 1:
-        words += f"; about {_span(found.of_all)} until all are done"
+        words += f"; about {duration_text(found.of_all, 'hours')} until all are done"
     return progress_bar("Steps", found.step, found.steps or 1, words, found.seconds_left)
 
 
@@ -131,10 +131,6 @@ def how_long(root: Path) -> str:
         return hint("A few steps took more than ten minutes on this machine: a rotation would take days.")
     lines = [line for line in (done.stdout if not done.returncode else done.stderr).splitlines() if line.strip()]
     return hint(escape(f"Every class novel once: {lines[-1]}." if lines and not done.returncode else lines[-1]))
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def build(

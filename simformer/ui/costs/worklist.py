@@ -66,10 +66,7 @@ def begin(root: Path, models: Models, plan: Plan, which: str, model: str, again:
     from simformer.worklist.work import Worklist
 
     best = which == BEST
-    if best and plan.best is None:
-        raise SimFormerError(plan.problem or "there is no budget that says which classes are best; type one")
-    chosen = plan.best.masked if best and plan.best is not None else plan.present.masked
-    chosen = tuple(each for each in chosen if each not in plan.inputs.have)
+    chosen = plan.to_draw(plan.chosen(best=best))
     name: str | None = model
     if model == AT_HAND:
         cards = {known: models.predictor(known).card for known in models.names}

@@ -71,6 +71,11 @@ def legend(label: str, chips: Iterable[str], heading: str = "") -> str:
     return f'<section class="legend" aria-label="{escape(label)}">{above}<ul>{"".join(chips)}</ul></section>'
 
 
+def duration_text(seconds: float, hours: str = "h") -> str:
+    """Minutes, or from one and a half hours on hours, which are called `hours`."""
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} {hours}"
+
+
 def role_mark(role: str) -> str:
     """A role in small letters beside a class."""
     return f'<span class="role {role}">{role}</span>'

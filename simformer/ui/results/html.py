@@ -8,7 +8,7 @@ from html import escape
 
 from simformer.results import ClassRow, MiouRow, ResultCell
 from simformer.splits import split_label, split_order
-from simformer.ui.parts.html import download_link, html_table, iou_text, role_mark
+from simformer.ui.parts.html import download_link, duration_text, html_table, iou_text, role_mark
 from simformer.ui.results.plots import Series, series
 
 
@@ -71,7 +71,7 @@ def run_id(file: str) -> str:
 
 
 def _run(cell: ResultCell) -> str:
-    trained = f"{cell.steps:,} steps in {_duration(cell.wall_seconds)}" if cell.steps is not None else "not trained"
+    trained = f"{cell.steps:,} steps in {duration_text(cell.wall_seconds)}" if cell.steps is not None else "not trained"
     facts = {
         "mIoU": " · ".join(
             f"{name} {iou_text(value)}"
@@ -99,7 +99,3 @@ def _run(cell: ResultCell) -> str:
         + download_link("Save its JSON", file, cell.model_dump_json(indent=1) + "\n", "application/json")
         + "</div></details>"
     )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

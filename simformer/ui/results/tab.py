@@ -110,16 +110,16 @@ def tables(cells: Iterable[ResultCell], dataset: str, view: str) -> list[str]:
     In a view of a few methods or splits the one with most numbers is first; in the others they are in order of name.
     """
     cells = [cell for cell in cells if cell.dataset == dataset]
+    names = sorted({cell.schedule for cell in cells})
 
-    def rank(table: str) -> tuple[int, str]:
-        here = [cell for cell in cells if cell.schedule == table]
-        whole = select_rows(here, Selection(view, dataset, origins=(MEASURED,)))
-        return (-sum(row.miou is not None for row in whole) if view in _METHODS or view in _SPLITS else 0, table)
+    def numbers(table: str) -> int:
+        rows = select_rows(only_table(cells, dataset, table), Selection(view, dataset, origins=(MEASURED,)))
+        return sum(row.miou is not None for row in rows)
 
-    return sorted({cell.schedule for cell in cells}, key=rank)
+    return sorted(names, key=numbers, reverse=True) if view in _METHODS or view in _SPLITS else names
 
 
-def of_table(cells: Iterable[ResultCell], dataset: str, table: str | None) -> list[ResultCell]:
+def only_table(cells: Iterable[ResultCell], dataset: str, table: str | None) -> list[ResultCell]:
     """All cells, but of that data set only those of one of its tables, if it has that one."""
     cells = list(cells)
     if table not in {cell.schedule for cell in cells if cell.dataset == dataset}:
@@ -257,6 +257,11 @@ def _split_wanted(row: MiouRow | ClassRow, chosen: Selection) -> bool:
 # ------------------------------------------------------------------------------------------- the page
 
 
+def _table_dropdown(names: list[str]) -> Any:
+    """With the first of them chosen; where there is but one, nobody has to choose."""
+    return gr.Dropdown(choices=names, value=next(iter(names), None), visible=len(names) > 1)
+
+
 def build(context: PageContext) -> None:
     """Put the tab's controls and events into the page, in the context that is open."""
 
@@ -275,7 +280,7 @@ def build(context: PageContext) -> None:
         variant: str,
     ) -> tuple[Any, ...]:
         everything, problems = read()
-        cells = of_table(everything, dataset, table)
+        cells = only_table(everything, dataset, table)
         chosen = Selection(view, dataset, tuple(origins), group, tuple(methods), tuple(splits), variant)
         answer = show(cells, chosen, problems)
         variants = list(class_variants(cells, chosen)) if view == BY_CLASS else []
@@ -296,12 +301,11 @@ def build(context: PageContext) -> None:
         )
 
     def first_table(view: str, dataset: str) -> Any:
-        names = tables(read()[0], dataset, view)
-        return gr.Dropdown(choices=names, value=next(iter(names), None), visible=len(names) > 1)
+        return _table_dropdown(tables(read()[0], dataset, view))
 
-    def filters(dataset: str) -> tuple[Any, Any]:
+    def filters(view: str, dataset: str) -> tuple[Any, Any, Any]:
         cells, _ = read()
-        rows = [row for view in VIEWS for row in select_rows(cells, Selection(view, dataset))]
+        rows = [row for each in VIEWS for row in select_rows(cells, Selection(each, dataset))]
         methods = sorted({row.method for row in rows})
         splits = sorted({row.split for row in rows}, key=split_order)
         choices = [(f"Split {split_label(split)}", split) for split in splits]
@@ -309,6 +313,7 @@ def build(context: PageContext) -> None:
         return (
             gr.Dropdown(choices=methods, value=[]),
             gr.Dropdown(choices=choices, value=[]),
+            _table_dropdown(tables(cells, dataset, view)),
         )
 
     choices = dataset_choices(read()[0])
@@ -340,6 +345,5 @@ def build(context: PageContext) -> None:
     listen(chosen, update, inputs, outputs, progress="minimal", last=True)
     viewed = listen(view.input, first_table, [view, dataset], table_choice, last=True)
     listen(viewed.then, update, inputs, outputs, progress="minimal")
-    filtered = listen([dataset.input, context.page.load], filters, dataset, [methods, splits])
-    placed = listen(filtered.then, first_table, [view, dataset], table_choice)
-    listen(placed.then, update, inputs, outputs, progress="minimal")
+    filtered = listen([dataset.input, context.page.load], filters, [view, dataset], [methods, splits, table_choice])
+    listen(filtered.then, update, inputs, outputs, progress="minimal")

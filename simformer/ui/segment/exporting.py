@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.components import Component
@@ -19,6 +19,12 @@ from simformer.ui.parts.inputs import failure
 from simformer.ui.parts.models import CAM, ORACLE, SIMFORMER, Models, title
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.roles import chosen_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simformer.segmentation import Segmentation
 
 # Gradio copies a file right after the handler has returned its path; a folder this old has been copied.
 KEPT_SECONDS = 600
@@ -49,7 +55,6 @@ def export_map(
         gr.Error: one sentence.
     """
     from simformer.export import Annotation, find_format
-    from simformer.inference.resampling import labels_from_scores
 
     try:
         if path is None:
@@ -57,14 +62,24 @@ def export_map(
         photo = Photo(path)
         wanted = split if which == SIMFORMER else which
         segmentation = models.segment(models.find(wanted) or wanted or SIMFORMER, photo)
-        threshold = segmentation.least_certain(left_out / 100)
-        labels = labels_from_scores(segmentation.score_maps, models.shown(photo).full_size, threshold)
+        labels = full_size_labels(segmentation, models.shown(photo).full_size, left_out)
         target = find_format(file_format)
         file = new_folder() / file_name(photo.path, segmentation.model, target.extension)
         target.write([Annotation(photo.name, labels)], segmentation.classes, file)
     except SimFormerError as error:
         raise failure(error) from error
     return str(file)
+
+
+def full_size_labels(found: Segmentation, size: tuple[int, int], left_out: float) -> NDArray[np.uint8]:
+    """The label map (uint8, H x W) at the photo's own size (height, width).
+
+    Args:
+        left_out: percent of the pixels, the least certain ones, that are unsure, 255.
+    """
+    from simformer.inference.resampling import labels_from_scores
+
+    return labels_from_scores(found.score_maps, size, found.least_certain(left_out / 100))
 
 
 def file_name(photo: Path, model: str, extension: str) -> str:

@@ -22,7 +22,7 @@ from simformer.ui.parts.html import hint, html_table, progress_bar
 from simformer.ui.parts.inputs import UploadedFiles, failure
 from simformer.ui.parts.models import Choice, Models, title
 from simformer.ui.parts.photos import Photo
-from simformer.ui.segment.exporting import format_choices, new_folder
+from simformer.ui.segment.exporting import format_choices, full_size_labels, new_folder
 from simformer.utils.files import atomic_write
 
 if TYPE_CHECKING:
@@ -85,16 +85,13 @@ def start(models: Models, files: Sequence[str], wanted: str | None) -> Batch:
 
 def look(models: Models, batch: Batch, left_out: float) -> Iterator[int]:
     """Segment the photos one by one; yields how many have been looked at. Stop whenever you like."""
-    from simformer.inference.resampling import labels_from_scores
     from simformer.labels import palette_image
 
     for number, file in enumerate(batch.photos, start=1):
         try:
             photo = Photo(str(file.path))
             found = models.segment(batch.choice, photo)
-            labels = labels_from_scores(
-                found.score_maps, models.shown(photo).full_size, found.least_certain(left_out / 100)
-            )
+            labels = full_size_labels(found, models.shown(photo).full_size, left_out)
             target = batch.label_file(file)
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(target) as out:

@@ -23,8 +23,8 @@ from simformer.ui.results.tab import (
     Selection,
     class_variants,
     dataset_choices,
-    of_table,
     one_points,
+    only_table,
     select_rows,
     show,
     tables,
@@ -228,7 +228,7 @@ def test_role_sets_can_be_chosen(lay_out, tmp_path, make_result, role_sets):
         write_result(cell, tmp_path)
     page = lay_out(results.build, results_folder=tmp_path)
     filters = next(fn.fn for fn in page.fns.values() if fn.name == "filters")
-    labels = dict(filters("msrc21")[1].choices)
+    labels = dict(filters(BY_SPLIT, "msrc21")[1].choices)
     assert {labels["Roles r02-abcd"], labels["Roles r12-0123"]} == {"r02-abcd", "r12-0123"}
     assert labels["Split 1"] == "s1" and list(labels)[-2:] == ["Roles r02-abcd", "Roles r12-0123"]
 
@@ -241,8 +241,8 @@ def test_of_several_tables_one_is_shown(make_result):
     assert tables(cells, "msrc21", BY_SPLIT) == ["a", "b"]
     assert tables(cells, "msrc21", POINTS) == ["b", "a"]
     assert tables([], "msrc21", BY_SPLIT) == []
-    assert of_table(cells, "msrc21", "a") == [*of_a, elsewhere]
-    assert of_table(cells, "msrc21", None) == of_table(cells, "custom", "a") == cells
+    assert only_table(cells, "msrc21", "a") == [*of_a, elsewhere]
+    assert only_table(cells, "msrc21", None) == only_table(cells, "custom", "a") == cells
 
 
 def test_own_data_trained_once_for_all_roles(own_cells):
