@@ -135,6 +135,7 @@ def composed_predictor(
         ConfigError: a model in `without` is not shipped, there is none of these classes, or none can be served.
         UnknownClassError: the roles are neither a split nor classes of the models.
     """
+    from simformer.compare.columns import simformers
     from simformer.composition import ComposedPredictor
     from simformer.inference.shared_backbone import SharedBackbones
     from simformer.predictor import Predictor
@@ -149,8 +150,10 @@ def composed_predictor(
     models = {name: path for name, path in models.items() if name not in left_out}
     cards, problems = readable_cards(models)
     predictors, backbones = {}, SharedBackbones()
-    for name, card in cards.items():
-        if card.kind != "simformer" or (classes is not None and card.classes != tuple(classes)):
+    networks = {name: card for name, card in cards.items() if card.kind == "simformer"}
+    for name in simformers(networks):
+        card = networks[name]
+        if classes is not None and card.classes != tuple(classes):
             continue
         classes = card.classes
         try:

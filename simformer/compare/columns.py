@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -73,6 +73,17 @@ def method_of(card: Card) -> str | None:
     if training.pseudo == "predictions":
         return _second_training(settings.get("teacher"))
     return NAME_OF_TRAINING.get(training)
+
+
+def simformers(cards: Mapping[str, Card]) -> tuple[str, ...]:
+    """Which of the models to show or compose where there is room for one a role set: SimFormers first.
+
+    A model of another method stands in where no SimFormer has its roles. A card that does not say its method is
+    somebody's own training of SimFormer, who knows.
+    """
+    sure = {name for name, card in cards.items() if method_of(card) in (SIMFORMER, None)}
+    known = {cards[name].roles for name in sure}
+    return tuple(name for name, card in cards.items() if name in sure or card.roles not in known)
 
 
 def known_splits(classes: Sequence[str], columns: Iterable[Column]) -> dict[str, Split]:

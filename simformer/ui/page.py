@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,6 +75,8 @@ def build_page(
         DatasetError: the data set cannot be used.
     """
     models = models or Models()
+    # What was trained on the data set here stands beside the shipped results.
+    results_folder = RESULTS_FOLDER if data is None else (RESULTS_FOLDER, OwnRuns(data).results)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=CLEAN_UP, fill_width=True) as page:
         sent, address = gr.State(None), Address()
         with gr.Row(elem_classes="heading"):
@@ -82,27 +85,27 @@ def build_page(
         opened: dict[str, gr.Tab] = {}
         # Wrapped: on a phone the last tabs would else be behind a menu.
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as switch:
-            context = PageContext(
+            context = partial(
+                PageContext,
                 page,
                 models,
                 switch,
-                sent,
-                address,
+                sent=sent,
+                address=address,
                 data=None if data is None else Path(data),
                 list_file=list_file,
                 local_folders=local_folders,
                 training=training and data is not None,
-                # What was trained on the data set here stands beside the shipped results.
-                results_folder=RESULTS_FOLDER if data is None else (RESULTS_FOLDER, OwnRuns(data).results),
+                results_folder=results_folder,
             )
             for name, label, build in TABS:
                 if name != "own-data" or data is not None:
                     with gr.Tab(label, id=name) as opened[name]:
-                        build(context)
+                        build(context(opened[name]))
         address.hold_tab(switch, opened)
         address.connect(page)
         api.build(models)
-        endpoints.build(context.results_folder)
+        endpoints.build(results_folder)
     if on_zerogpu():
         models.start()
     return page

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from serving import Server, chromium, chromium_path, serve
 
 from simformer.cam import CamConfig
@@ -31,6 +31,29 @@ def browser() -> Iterator[Browser]:
     expect.set_options(timeout=SLOW)
     with chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def visitor(browser) -> BrowserContext:
+    """One for all tests: what the browser keeps of the page's files is loaded and compiled once."""
+    return browser.new_context(accept_downloads=True)
+
+
+@pytest.fixture
+def window(visitor) -> Iterator[Callable[..., Page]]:
+    """window(width=1440, height=1000) -> an empty page, closed after the test."""
+    pages = []
+
+    def new(width: int = 1440, height: int = 1000) -> Page:
+        page = visitor.new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
+        page.set_default_timeout(SLOW)
+        return page
+
+    yield new
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture(scope="session")
@@ -65,18 +88,13 @@ def server(browser, weights, synthetic_results, tmp_path_factory) -> Iterator[Se
 
 
 @pytest.fixture
-def open_page(browser, server) -> Iterator[Callable[..., Page]]:
+def open_page(window, server) -> Callable[..., Page]:
     """open_page(width=1440, query="") -> the page, loaded, in a window of its own."""
-    pages = []
 
     def open_one(width: int = 1440, query: str = "") -> Page:
-        page = browser.new_page(viewport={"width": width, "height": 1000}, accept_downloads=True)
-        page.set_default_timeout(SLOW)
-        pages.append(page)
+        page = window(width)
         page.goto(f"{server.address}/{query}")
         page.get_by_role("tab", name="Segment").wait_for()
         return page
 
-    yield open_one
-    for page in pages:
-        page.close()
+    return open_one

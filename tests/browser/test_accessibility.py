@@ -27,8 +27,9 @@ def grave(page) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
-def opened(request, browser, server):
-    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+def opened(request, visitor, server):
+    page = visitor.new_page()
+    page.set_viewport_size({"width": 1440, "height": 1000})
     page.goto(f"{server.address}/?__theme={request.param}")
     page.locator("#status", has_text="pixels").wait_for(timeout=60_000)
     yield page

@@ -48,14 +48,11 @@ def compare_server(browser, runs, tmp_path_factory):
 
 
 @pytest.fixture
-def open_tab(browser, compare_server):
+def open_tab(window, compare_server):
     """open_tab(width, latency) -> the page with the tab open and everything predicted."""
-    pages = []
 
     def open_one(width=1440, latency=0, wait=True):
-        page = browser.new_page(viewport={"width": width, "height": 900}, accept_downloads=True)
-        page.set_default_timeout(SLOW)
-        pages.append(page)
+        page = window(width, 900)
         page.goto(compare_server.address)
         if latency:
             slow_down(page, latency)
@@ -65,9 +62,7 @@ def open_tab(browser, compare_server):
             settled(page)
         return page
 
-    yield open_one
-    for page in pages:
-        page.close()
+    return open_one
 
 
 def settled(page):

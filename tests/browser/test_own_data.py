@@ -38,23 +38,18 @@ def data_server(browser, weights, data, tmp_path_factory):
 
 
 @pytest.fixture
-def open_tab(browser, data_server):
+def open_tab(window, data_server):
     """open_tab(width) -> the page with the step Compare open and the gallery shown."""
-    pages = []
 
     def open_one(width=1440):
-        page = browser.new_page(viewport={"width": width, "height": 1000})
-        page.set_default_timeout(SLOW)
-        pages.append(page)
+        page = window(width)
         page.goto(data_server.address)
         page.get_by_role("tab", name="2. Compare").click()
         page.locator(".card").first.wait_for()
         page.locator("#own-status progress").wait_for()
         return page
 
-    yield open_one
-    for page in pages:
-        page.close()
+    return open_one
 
 
 def names(page):
@@ -77,9 +72,8 @@ def test_without_data_there_is_no_such_tab(open_page):
     assert open_page().get_by_role("tab", name="Own data").count() == 0
 
 
-def test_the_page_opens_on_the_check_of_the_data(browser, data_server):
-    page = browser.new_page(viewport={"width": 390, "height": 1000})
-    page.set_default_timeout(SLOW)
+def test_the_page_opens_on_the_check_of_the_data(window, data_server):
+    page = window(390)
     page.goto(data_server.address)
     page.locator("#own-check", has_text="Photos whose label map has another size: 1.").wait_for()
     page.locator("#own-check table.matrix").wait_for()
@@ -89,7 +83,6 @@ def test_the_page_opens_on_the_check_of_the_data(browser, data_server):
     page.locator("#own-check li", has_text="9 x 9 pixels").first.wait_for()
     page.goto(f"{data_server.address}/?tab=results")
     page.locator("#results-plot").wait_for()
-    page.close()
 
 
 def test_a_cell_of_the_confusion_matrix_opens_its_photos(open_tab, data_server):
@@ -115,10 +108,9 @@ def test_a_cell_of_the_confusion_matrix_opens_its_photos(open_tab, data_server):
     assert "Traceback" not in data_server.log.read_text()
 
 
-def test_decide_opens_the_plan_of_these_classes(browser, data_server, data):
+def test_decide_opens_the_plan_of_these_classes(window, data_server, data):
     listed = len((data / "train.txt").read_text().split())
-    page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.set_default_timeout(SLOW)
+    page = window()
     page.goto(data_server.address)
     page.get_by_role("tab", name="3. Decide").click()
     page.locator("#own-decide", has_text=f"{listed} photos (the photos in train.txt of scenes)").wait_for()
@@ -127,19 +119,16 @@ def test_decide_opens_the_plan_of_these_classes(browser, data_server, data):
     assert page.locator("#cost-images input").input_value() == str(listed)
     page.get_by_role("button", name="Classes and how often").click()
     page.get_by_text("Counted on the photos in train.txt of scenes").first.wait_for()
-    page.close()
 
 
-def test_measure_says_what_is_trained(browser, data_server, data):
-    page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.set_default_timeout(SLOW)
+def test_measure_says_what_is_trained(window, data_server, data):
+    page = window()
     page.goto(data_server.address)
     page.get_by_role("tab", name="4. Measure").click()
     page.get_by_text("so this trains FullyOracle").wait_for()
     page.locator("#own-novel").get_by_label("cat", exact=True).check()
     page.get_by_text("SimFormer learns cat from image labels").wait_for()
     page.locator("#own-commands", has_text='novel=["cat"]').wait_for()
-    page.close()
 
 
 def test_evaluate_and_look_at_the_worst(open_tab, data_server):

@@ -231,7 +231,7 @@ def test_the_proposals_of_the_chosen_model(open_page, photo):
 
 def test_an_example_comes_with_its_truth_and_how_well_models_do(open_page):
     page = open_page(width=390)
-    page.locator("#status", has_text="FullyOracle on 640 × 427").wait_for()
+    page.locator("#status", has_text="FullyOracle on 377 × 600").wait_for()
     figures = page.locator("#views figure")
     assert [figure.get_attribute("data-view") for figure in figures.all()] == ["photo", "truth", *VIEWS[1:]]
     scores = page.locator("#views figcaption b")

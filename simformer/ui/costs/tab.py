@@ -244,10 +244,17 @@ def build(context: PageContext) -> None:
     def update(*values: Any) -> tuple[Any, ...]:
         return calculate(folder, *values, data=context.data)
 
+    # The first answer waits until somebody looks: most visitors open another tab.
+    answered = gr.State(False)
+
+    def first_look(done: bool, *values: Any) -> tuple[Any, ...]:
+        return (True, *((gr.skip(),) * len(outputs) if done else update(*values)))
+
     fields = (images, classes, rate, currency, control, instances, budget, expected_from, wishes, *seconds)
     typed = [item.input for item in fields]
     quietly = partial(listen, progress="minimal")
-    quietly([*typed, context.page.load], update, inputs, outputs, last=True)
+    quietly(context.tab.select, first_look, [answered, *inputs], [answered, *outputs])
+    quietly(typed, update, inputs, outputs, last=True)
     quietly(masked.change, update, inputs, outputs, last=True)
     quietly([have.input, drawn_by.input], update, inputs, outputs, last=True)
     quietly(have.input, lambda masked, have: [*masked, *(name for name in have if name not in masked)], [masked, have],

@@ -21,6 +21,7 @@ class PageContext:
         page: its load event brings a tab's first answer.
         models: the models that the whole page asks.
         tabs: hold the tabs; `gr.Tabs(selected=name)` as an event's output opens one.
+        tab: the one that is being laid out; its select event brings an answer that nobody needs before.
         sent: roles that one tab sends to the Segment tab, a `simformer.ui.segment.roles.Sent`, at first None.
         address: what links to the page hold.
         results_folder: measured cells; read at every request, so that a new result needs no restart.
@@ -32,6 +33,7 @@ class PageContext:
     page: gr.Blocks
     models: Models
     tabs: gr.Tabs
+    tab: gr.Tab
     sent: gr.State
     address: Address = field(default_factory=Address)
     results_folder: Folders = RESULTS_FOLDER

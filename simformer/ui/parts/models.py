@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from simformer.compare.columns import simformers
 from simformer.errors import CheckpointError
 from simformer.inference.familiarity import read_familiarity
 from simformer.splits import Roles
@@ -51,8 +52,10 @@ TRAINING = {
 }
 """How to train what is missing, of these data sets:"""
 TRAINED = ("msrc21", "nyuv2")
-# What variants of SimFormer add to the name of its split.
-VARIANTS = {"plus": "SimFormer+", "retab": "RETAB"}
+# What models of other methods add to the name of the split.
+VARIANTS = {
+    "plus": "SimFormer+", "retab": "RETAB", "basic": "Basic Model", "wsss_cam": "WSSS (CAM)", "wsss_rib": "WSSS (RIB)",
+}  # fmt: skip
 
 
 def title(choice: Choice) -> str:
@@ -77,6 +80,7 @@ class Models:
             `classes`, they are alone.
 
     Attributes:
+        simformers: names of the SimFormers, one a split; another method's model stands in where none has its roles.
         left_out: names of models of other classes than most have; they cannot stand beside the others on one page.
         dataset: of whose classes they are, such as "msrc21"; "" if there is no model.
         familiarity: from which familiarity on a photo shows something known; None where it was not fitted.
@@ -103,6 +107,7 @@ class Models:
         self.left_out = tuple(name for name, card in cards.items() if card.classes != shared[0][0])
         self.dataset = next((card.dataset for card in cards.values() if card.classes == shared[0][0]), "")
         self.names = tuple(name for name in names if name not in (*self.left_out, *self.damaged))
+        self.simformers = simformers({name: cards[name] for name in self.names if name not in (CAM, ORACLE)})
         self._loading: dict[str, Future[Predictor]] = {}
         self._starting = Lock()
         self._backbones: SharedBackbones | None = None
@@ -117,11 +122,6 @@ class Models:
         cards = readable_cards(shipped)[0].values()
         fits = classes is None or any(card.classes == tuple(classes) for card in cards)
         return {**own, **shipped} if fits else dict(own)
-
-    @property
-    def simformers(self) -> tuple[str, ...]:
-        """Names of the SimFormer models, one a split."""
-        return tuple(name for name in self.names if name not in (CAM, ORACLE))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -178,8 +178,8 @@ class Models:
 
     @property
     def _parts(self) -> tuple[str, ...]:
-        """The models that can be composed: those trained with masks."""
-        return tuple(name for name in self.names if name != CAM)
+        """The models that can be composed: the SimFormers, and the one that had all masks."""
+        return tuple(name for name in self.names if name == ORACLE or name in self.simformers)
 
     def start(self) -> None:
         """Begin to load: first what most visitors see first. Returns at once, except on a ZeroGPU Space.
@@ -192,8 +192,8 @@ class Models:
 
     def _start(self) -> None:
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
-        first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names), *self.simformers[1:]]
-        for name in first:
+        first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names), *self.simformers]
+        for name in dict.fromkeys((*first, *self.names)):
             self._loading[name] = pool.submit(self._load, self._files.get(name, name))
         pool.shutdown(wait=on_zerogpu())
 

@@ -70,8 +70,8 @@ def lay_out() -> Callable[..., gr.Blocks]:
     def lay_out(build: Callable[[PageContext], None], models: Models | None = None, **shared: Any) -> gr.Blocks:
         with gr.Blocks(analytics_enabled=False) as page:
             sent = gr.State(None)
-            with gr.Tabs() as tabs, gr.Tab("One"):
-                build(PageContext(page, models or Models(()), tabs, sent, **shared))
+            with gr.Tabs() as tabs, gr.Tab("One") as tab:
+                build(PageContext(page, models or Models(()), tabs, tab, sent, **shared))
         return page
 
     return lay_out

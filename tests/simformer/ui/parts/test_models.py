@@ -39,6 +39,24 @@ def test_titles():
     ]  # fmt: skip
 
 
+def test_one_simformer_a_role_set(tmp_path, monkeypatch, make_card):
+    """Another method's model of the same roles is asked by its name, and nothing is composed of it."""
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    trainings = {
+        "s1": {"pairing": "cross"}, "s1_wsss_rib": {"pseudo": "rib"}, "s2_basic": {"pairing": "none"}, "oracle": {},
+    }  # fmt: skip
+    for name, training in trainings.items():
+        novel = {"s1": 0, "s2": 1}.get(name[:2])
+        roles = tuple("novel" if index == novel else "base" for index in range(3))
+        save_checkpoint(tmp_path / f"{name}.safetensors", {}, make_card(roles=roles, training=training))
+    models = Models()
+    assert models.simformers == ("s1", "s2_basic") and set(models.names) == set(trainings)
+    assert models._parts == ("oracle", "s1", "s2_basic")
+    assert [title(name) for name in trainings] == [
+        "SimFormer, split 1", "WSSS (RIB), split 1", "Basic Model, split 2", "FullyOracle",
+    ]  # fmt: skip
+
+
 @pytest.fixture
 def two_datasets(page_weights, tmp_path, monkeypatch):
     """The models of `page_weights` as MSRC-21's, and one of other classes as NYUv2's."""

@@ -96,6 +96,7 @@ def test_the_masked_classes_alone_decide(models):
 
 def test_of_several_with_these_roles_the_chosen_one_counts(models):
     models.names += ("split3",)
+    models.simformers += ("split3",)
     models._roles["split3"] = models._roles["split1"]
     assert [chosen_text(models, ["sky", "grass"], split) for split in ("split3", "split1", OWN_ROLES)] == [
         "split3",
