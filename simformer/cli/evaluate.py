@@ -151,11 +151,9 @@ def composed_predictor(
     cards, problems = readable_cards(models)
     predictors, backbones = {}, SharedBackbones()
     networks = {name: card for name, card in cards.items() if card.kind == "simformer"}
-    for name in simformers(networks):
-        card = networks[name]
-        if classes is not None and card.classes != tuple(classes):
-            continue
-        classes = card.classes
+    if classes is None:
+        classes = next((card.classes for card in networks.values()), ())
+    for name in simformers({name: card for name, card in networks.items() if card.classes == tuple(classes)}):
         try:
             predictors[name] = Predictor.load(
                 models[name], device, scales=scales, flip=flip, exact=False, backbones=backbones

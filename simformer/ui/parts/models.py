@@ -192,7 +192,7 @@ class Models:
 
     def _start(self) -> None:
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
-        first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names), *self.simformers]
+        first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names)]
         for name in dict.fromkeys((*first, *self.names)):
             self._loading[name] = pool.submit(self._load, self._files.get(name, name))
         pool.shutdown(wait=on_zerogpu())

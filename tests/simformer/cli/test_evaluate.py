@@ -210,6 +210,16 @@ def test_models_of_other_classes_are_not_composed(shipped, data, tmp_path, monke
     assert json.loads(evaluate(data, "--roles", "cat", "--without", "split1").stdout)["served_by"]["cat"] == "nyuv2/s1"
 
 
+def test_a_simformer_of_other_classes_displaces_nothing(shipped, data, tmp_path, monkeypatch):
+    tensors, card = load_checkpoint(shipped / "split1.safetensors")
+    other = card.model_copy(update={"classes": ("wall", "floor", "cat")})
+    ours = card.model_copy(update={"training": {"pairing": "none"}})  # Basic Model
+    save_checkpoint(tmp_path / "other.safetensors", tensors, other)
+    save_checkpoint(tmp_path / "ours.safetensors", tensors, ours)
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path))
+    assert set(json.loads(evaluate(data, "--roles", "cat").stdout)["served_by"].values()) == {"ours"}
+
+
 def test_an_unserved_class_has_no_pixel(shipped, data):
     printed = json.loads(evaluate(data, "--roles", "sky,cat").stdout)
     assert printed["served_by"] == {"sky": None, "grass": "split1", "cat": "split1"}
