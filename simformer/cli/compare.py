@@ -99,7 +99,7 @@ def compare(
     if photos is not None:
         chosen = _indices(dataset.names, photos)
         tasks = [(column, index) for index in chosen for column in view.columns]
-    for _ in tqdm(gallery.make(tasks), total=len(tasks), unit="prediction"):
+    for _ in tqdm(gallery.make(tasks), total=len(tasks), unit="prediction", disable=None):
         pass
     for problem in gallery.problems(view):
         typer.echo(f"Left out: {problem}", err=True)

@@ -175,7 +175,7 @@ def _classes(
     if data is not None and csv_file is not None:
         raise ConfigError("give --data or --csv, not both")
     if data is not None:
-        classes = folder_frequency(data, progress=lambda indices: tqdm(indices, unit="photo"))
+        classes = folder_frequency(data, progress=lambda indices: tqdm(indices, unit="photo", disable=None))
         names, which = names_to_annotate(data)
         return classes, which, len(names)
     if csv_file is not None:

@@ -98,7 +98,7 @@ def evaluate(
     def labels(image: Any) -> Any:
         return predictor.segment(image).labels
 
-    scores, seconds = score(labels, dataset, novel, progress=lambda indices: tqdm(indices, unit="photo"))
+    scores, seconds = score(labels, dataset, novel, progress=lambda indices: tqdm(indices, unit="photo", disable=None))
     result = {
         "weights": weights or predictor.name,
         "data": data.name,
