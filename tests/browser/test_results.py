@@ -8,6 +8,14 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
+# What can be chosen besides methods by split, and what it draws.
+VIEWS = (
+    ("Classes by split", ".heatmaplayer image"),
+    ("More novel classes", ".scatterlayer path.js-line"),
+    ("Points per photo (J)", ".bars path"),
+    ("Pairing", ".bars path"),
+)
+
 
 @pytest.fixture
 def results_page(open_page):
@@ -62,12 +70,7 @@ def test_a_number_leads_to_its_run_and_its_json(results_page, tmp_path, syntheti
 def test_every_view_draws(results_page):
     page = results_page()
     views = page.locator("#results-view")
-    for name, drawn in (
-        ("Classes by split", ".heatmaplayer image"),
-        ("More novel classes", ".scatterlayer path.js-line"),
-        ("Points per photo (J)", ".bars path"),
-        ("Pairing", ".bars path"),
-    ):
+    for name, drawn in VIEWS:
         views.get_by_label(name).check()
         expect(page.locator(f"#results-plot {drawn}").first).to_be_attached()
     expect(page.locator("#results-table tbody th").first).to_have_text("Basic Model (measured)")
@@ -99,3 +102,27 @@ def test_lettering_follows_the_theme(open_page):
         colors[theme] = letters.evaluate("element => getComputedStyle(element).fill")
         assert colors[theme] == page.locator("#results-table th").first.evaluate("e => getComputedStyle(e).color")
     assert colors["light"] != colors["dark"]
+
+
+# Plotly's buttons: within the plot's place, and wholly above or below its legend. A plot may just be drawn anew.
+APART = """(selector) => {
+  const box = (name) => document.querySelector(`${selector} ${name}`)?.getBoundingClientRect();
+  const outer = document.querySelector(selector)?.getBoundingClientRect();
+  const buttons = box(".modebar"), legend = box(".legend");
+  return outer && buttons?.height && legend?.height && buttons.top >= outer.top && buttons.right <= outer.right
+    && (buttons.bottom <= legend.top || legend.bottom <= buttons.top);
+}"""
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_plotly_buttons_cover_no_legend(results_page, width):
+    page = results_page(width)
+    page.wait_for_function(APART, arg="#results-plot")
+    for name, drawn in VIEWS:
+        page.locator("#results-view").get_by_label(name).check()
+        expect(page.locator(f"#results-plot {drawn}").first).to_be_attached()
+        page.wait_for_function(APART, arg="#results-plot")
+    page.get_by_role("tab", name="Annotation cost").click()
+    page.get_by_role("button", name="What if a mask takes longer").click()
+    for plot in ("#cost-frontier", "#cost-changes"):
+        page.wait_for_function(APART, arg=plot)

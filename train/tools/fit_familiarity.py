@@ -110,7 +110,10 @@ def main(
     alarms: Annotated[float, typer.Option(min=0.001, max=0.5, help="share of held-out photos below it")] = 0.05,
 ) -> None:
     """Write familiarity.json beside the models' weights, and print what it says."""
-    command = f"python -m train.tools.fit_familiarity {weights.name} --data {data.name} --unknown {unknown.name}"
+    command = (
+        f"python -m train.tools.fit_familiarity {weights.name} --data {data.name} --unknown {unknown.name} "
+        f"--dataset {dataset} --models {models} --alarms {alarms:g}"
+    )
     with exit_on_error():
         found = fit(weights, data, unknown, models.split(","), dataset, alarms, command)
         text = found.model_dump_json(indent=1)

@@ -226,6 +226,8 @@ def styled(figure: go.Figure, *, x: str | None, y: str | None) -> go.Figure:
         font={"family": "system-ui, sans-serif", "size": 12, "color": _TEXT},
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        # Axes are fixed: there is nothing to select. plots.css keeps the other buttons off the legend.
+        modebar={"remove": ["select2d", "lasso2d"], "bgcolor": "rgba(0, 0, 0, 0)", "color": _TEXT},
         dragmode=False,
         hovermode="closest",
         showlegend=True,
