@@ -121,6 +121,18 @@ def split_label(name: str) -> str:
     return "all base" if name == ALL_BASE else name
 
 
+def split_choice(name: str, classes: Sequence[str], novel: Iterable[int], most: int = 5) -> str:
+    """A split in a menu, with its novel classes: "Split 2: cow, aeroplane and 3 more".
+
+    Args:
+        novel: indices of the novel classes. most: so many are named; of more the last are counted.
+    """
+    names = [classes[index] for index in novel]
+    listed, rest = (names, 0) if len(names) <= most else (names[: most - 1], len(names) - most + 1)
+    text = ", ".join(listed) + (f" and {rest} more" if rest else "")
+    return f"Split {split_label(name)}: {text}" if text else f"Split {split_label(name)}"
+
+
 def load_split(dataset: str, name: str) -> Split:
     """Read one of the shipped splits.
 
@@ -150,6 +162,14 @@ def custom_split(classes: Sequence[str], novel_names: Iterable[str], name: str =
         raise ConfigError(f"the class {repeated!r} is listed twice")
     novel = {class_index(classes, name) for name in novel_names}
     return Split("custom", name, classes, tuple(sorted(novel)))
+
+
+def shipped_choice(dataset: str, name: str) -> str:
+    """`split_choice` of a split that ships; for a name that is none of its data set's, the name alone."""
+    if dataset not in datasets() or name not in split_names(dataset):
+        return f"Split {split_label(name)}"
+    split = load_split(dataset, name)
+    return split_choice(name, split.classes, split.novel)
 
 
 def named_roles(dataset: str, classes: Sequence[str], text: str) -> Roles:

@@ -57,7 +57,7 @@ def test_roles_by_split_and_one_by_one(costs_page):
     split = load_split("msrc21", "s1")
     assert masked(page) == [split.classes[index] for index in split.base]
     page.locator("#cost-split input").click()
-    page.get_by_role("option", name="Split 9").click()
+    page.get_by_role("option", name="Split 9:").click()
     rows = page.locator("#cost-plan tbody tr", has_text="image label")
     expect(rows).to_have_count(10)
     page.locator("#cost-masked").get_by_label("grass").check()

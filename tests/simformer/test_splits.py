@@ -15,6 +15,7 @@ from simformer.splits import (
     datasets,
     listed_classes,
     load_split,
+    shipped_choice,
     split_label,
     split_names,
     split_order,
@@ -137,3 +138,10 @@ def test_numbered_splits_come_in_order_and_others_behind():
 def test_splits_in_words():
     assert [split_label(name) for name in ("s1", "s12", "all_base", "custom")] == ["1", "12", "all base", "custom"]
     assert [split_label(name) for name in ("a_b", "a b", "s²")] == ["a_b", "a b", "s²"]
+
+
+def test_splits_in_menus_say_their_novel_classes():
+    assert shipped_choice("msrc21", "s2") == "Split 2: cow, aeroplane, flower, sign, body"
+    assert shipped_choice("nyuv2", "s2") == "Split 2: cabinet, bed, door, blinds and 5 more"
+    assert shipped_choice("msrc21", "all_base") == "Split all base"
+    assert shipped_choice("msrc21", "r01-ab12") == "Split r01-ab12" and shipped_choice("custom", "s1") == "Split 1"

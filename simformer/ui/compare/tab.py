@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -11,7 +11,7 @@ import gradio as gr
 
 from simformer.compare.columns import Column, columns_of, usual_columns, usual_pair
 from simformer.paths import STATIC
-from simformer.splits import Split
+from simformer.splits import Split, split_choice, split_label
 from simformer.ui.compare import endpoint
 from simformer.ui.compare.served import Answer, Compared, no_models
 from simformer.ui.parts.context import PageContext
@@ -62,6 +62,14 @@ def orders_for(first: str | None, second: str | None) -> list[tuple[str, str]]:
 def expansion_label(second: str | None) -> str:
     """What the filter by expansion is about."""
     return f"Only photos where {second} is" if second else "Only photos where the second is"
+
+
+def named_splits(splits: Mapping[str, Split]) -> list[tuple[str, str]]:
+    """(label, name) of splits: those with a number say their novel classes, the others' names do so already."""
+    return [
+        (split_choice(name, split.classes, split.novel) if split_label(name) != name else name, name)
+        for name, split in splits.items()
+    ]
 
 
 def choices_for(split: Split, columns: list[Column]) -> tuple[dict[str, Any], ...]:
@@ -126,7 +134,7 @@ def build(context: PageContext) -> None:
         return gr.Dropdown(**options, label=label, elem_id=elem_id, min_width=150, **more)
 
     with gr.Row(elem_classes="compare-controls"):
-        split_choice = dropdown({"choices": list(compared.splits), "value": best}, "Split", "compare-split")
+        split_choice = dropdown({"choices": named_splits(compared.splits), "value": best}, "Split", "compare-split")
         shown = dropdown(columns, "Columns", "compare-columns", multiselect=True, scale=3)
         first_choice = dropdown(first, "Compare", "compare-first")
         second_choice = dropdown(second, "with", "compare-second")

@@ -18,7 +18,7 @@ from simformer.costs.wishes import WORDS
 from simformer.datasets.folder_files import names_to_annotate
 from simformer.errors import SimFormerError
 from simformer.results import Folders, ResultCell
-from simformer.splits import ALL_BASE, Roles, split_label, split_names
+from simformer.splits import ALL_BASE, Roles, shipped_choice, split_names
 from simformer.ui.costs import measuring, worklist
 from simformer.ui.costs.calculating import calculate, measured_cells, typed_plan
 from simformer.ui.costs.html import KIND_LABELS, sources_html
@@ -38,7 +38,7 @@ CLASS_HEAD = ["Class", "In % of photos", "Instances in such a photo"]
 def split_choices(names: Sequence[str], cells: Sequence[ResultCell] = ()) -> list[tuple[str, str]]:
     """(label, key) of the splits that fit these classes, of those measured on own data, and the choice by class."""
     found = [
-        ("Masks for all" if split == ALL_BASE else f"Split {split_label(split)}", f"{dataset}/{split}")
+        ("Masks for all" if split == ALL_BASE else shipped_choice(dataset, split), f"{dataset}/{split}")
         for dataset in matching_datasets(names)
         for split in split_names(dataset)
     ]

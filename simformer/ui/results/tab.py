@@ -26,7 +26,7 @@ from simformer.results import (
     read_results,
     to_csv,
 )
-from simformer.splits import DATASET_TITLES, datasets, split_label, split_order
+from simformer.splits import DATASET_TITLES, datasets, shipped_choice, split_order
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import download_link, hint
@@ -308,7 +308,7 @@ def build(context: PageContext) -> None:
         rows = [row for each in VIEWS for row in select_rows(cells, Selection(each, dataset))]
         methods = sorted({row.method for row in rows})
         splits = sorted({row.split for row in rows}, key=split_order)
-        choices = [(f"Split {split_label(split)}", split) for split in splits]
+        choices = [(shipped_choice(dataset, split), split) for split in splits]
         choices += [(f"Roles {name}", name) for name in role_sets(cells, dataset)]
         return (
             gr.Dropdown(choices=methods, value=[]),

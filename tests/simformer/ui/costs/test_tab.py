@@ -302,7 +302,7 @@ def test_own_classes_from_a_csv_file(tmp_path):
 def test_taking_the_file_away_brings_the_shipped_classes_back():
     _, masked, split, _ = upload_classes(None, ["cow"])
     assert len(masked.choices) == 21 and masked.value == ["cow"]
-    assert ("Split 1", "msrc21/s1") in split.choices
+    assert ("Split 1: tree, sheep, bicycle, road, dog", "msrc21/s1") in split.choices
 
 
 @pytest.mark.parametrize(

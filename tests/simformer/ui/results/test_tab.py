@@ -230,7 +230,8 @@ def test_role_sets_can_be_chosen(lay_out, tmp_path, make_result, role_sets):
     filters = next(fn.fn for fn in page.fns.values() if fn.name == "filters")
     labels = dict(filters(BY_SPLIT, "msrc21")[1].choices)
     assert {labels["Roles r02-abcd"], labels["Roles r12-0123"]} == {"r02-abcd", "r12-0123"}
-    assert labels["Split 1"] == "s1" and list(labels)[-2:] == ["Roles r02-abcd", "Roles r12-0123"]
+    assert labels["Split 1: tree, sheep, bicycle, road, dog"] == "s1"
+    assert list(labels)[-2:] == ["Roles r02-abcd", "Roles r12-0123"]
 
 
 def test_of_several_tables_one_is_shown(make_result):
