@@ -65,6 +65,7 @@ def test_python_runs(elsewhere, block):
     exec(compile(block.text, block.page, "exec"), {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", CHEAP, ids=str)
 def test_cheap_commands_run(elsewhere, block):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

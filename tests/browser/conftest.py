@@ -18,6 +18,14 @@ from simformer.splits import load_split
 from simformer.weights import Card
 
 SLOW = 60_000  # milliseconds; a cold start on a busy machine
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder takes seconds. (The hook is given the tests of all folders.)"""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

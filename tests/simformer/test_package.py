@@ -60,6 +60,7 @@ def test_a_wheel_brings_what_it_needs(wheel):
         assert re.search(line, text), (package, extra)
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_segments_a_photo_from_an_empty_folder(wheel, tmp_path):
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / "bin" / "python"

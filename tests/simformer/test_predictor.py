@@ -195,6 +195,7 @@ def test_load_by_name(shipped):
         Predictor.load("split7", "cpu")
 
 
+@pytest.mark.slow
 def test_importing_the_door_needs_no_page_and_no_training(run_python):
     loaded = run_python("import sys, simformer.predictor; print(*sys.modules)").split()
     assert not {"gradio", "plotly", "train"} & set(loaded)

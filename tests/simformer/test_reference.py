@@ -101,6 +101,7 @@ def test_everything_recorded(network, simnet):
     assert found == pytest.approx(recorded, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REFERENCE.is_file(), reason="the recorded file is not here")
 def test_the_commands_give_the_recorded_labels(network, tmp_path):
     """A checkpoint under the released names, through convert and segment as one types them."""

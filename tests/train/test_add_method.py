@@ -69,6 +69,7 @@ def checkout(tmp_path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_a_method_in_three_files(checkout, settings, tmp_path):
     def python(*words: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(checkout)}

@@ -66,6 +66,7 @@ def stop_after(monkeypatch, step: int) -> None:
 # --- resuming ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["simformer", "cam"])
 def test_a_resumed_run_is_bit_equal(settings, tmp_path, monkeypatch, method):
     options = {"method": method, "steps": 12, "learning_rate": 1e-3, "clip": 1.0, "model": MODELS[method]}
@@ -140,6 +141,7 @@ def write_config(path: Path, config) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_sigterm_saves_before_leaving(settings, tmp_path, capsys):
     """In a process of its own, through the command line, with the default backbone's ImageNet weights."""
     options = {

@@ -10,12 +10,14 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from tiny import TINY
 
 from simformer.paths import ROOT
 from train.data import batches, load_split_of, open_datasets, training_stream
 
 
+@pytest.mark.slow
 def test_a_corrupt_photo_ends_the_run_in_one_sentence(settings, scenes, tmp_path):
     """Though other processes load the photos, and leave signals to the one that started them."""
     data = shutil.copytree(scenes, tmp_path / "data")

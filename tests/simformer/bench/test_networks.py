@@ -67,6 +67,7 @@ def test_measure(shipped, monkeypatch):
     assert 0 < alone.quartiles[0] <= alone.seconds <= alone.quartiles[1]
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_fresh_process(shipped):
     heap = np.ones(500 * 2**20, dtype=np.uint8)  # of this process: must not count
     before, after = bench.peak_memory(bench.subjects(paper=False)[0], threads=1)

@@ -13,6 +13,7 @@ from simformer.cli.bench import page_text
 from simformer.errors import SimFormerError
 
 
+@pytest.mark.slow
 def test_a_server_is_started_asked_and_ended(shipped):
     times = measure_page(requests=3, clients=2)
     assert 0 < times.first_page < times.first_answer

@@ -31,6 +31,7 @@ def command(tmp_path, make_card):
     return run
 
 
+@pytest.mark.slow
 def test_a_figure(command, tmp_path):
     done = command("--split", "s1", "--columns", "cam,SimFormer", "--rows", 2, "--out", "figure.png", "--cell", 100)
     assert done.returncode == 0, done.stderr
@@ -44,6 +45,7 @@ def test_a_figure(command, tmp_path):
     assert len(list((tmp_path / "cache" / "predictions").glob("*/*.png"))) % 2 == 0
 
 
+@pytest.mark.slow
 def test_photos_by_name(command, tmp_path):
     photos = "scene_00002,scene_00000"
     done = command("--split", "s1", "--photos", photos, "--pair", "SimFormer,FullyOracle", "--out", "figure.png")

@@ -53,6 +53,7 @@ def test_of_equally_good_choices_the_cheapest():
     assert nothing.money(found.novel) == pytest.approx(cheapest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "proven"), [(21, True), (60, True), (250, False)])
 def test_many_classes_have_a_bound_or_say_so(classes, proven):
     goal, budget = drawn_goal(3, classes, together=-0.2)

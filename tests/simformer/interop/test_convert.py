@@ -122,6 +122,7 @@ def test_a_pickle_of_numpy_arrays_holds_the_same(state, tmp_path, protocol):
         assert tensor.dtype == torch.float32 and torch.equal(tensor, state[name])
 
 
+@pytest.mark.slow
 def test_a_network_on_resnet_101(tmp_path):
     network = released_network(CONFIG.model_copy(update={"backbone": "resnet101.tv_in1k"}))
     torch.save({"model": released_state(network)}, tmp_path / "model_final.pth")

@@ -26,6 +26,7 @@ def onnx_file(tiny_models, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_same_scores(onnx_file, tiny_models):
     ours, theirs = Predictor.load(tiny_models / "split1.safetensors", "cpu"), OnnxPredictor(onnx_file)
     photo = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)

@@ -141,6 +141,7 @@ def test_a_child_that_is_gone_is_replaced(photo, children):
     assert load_apart(photo).size == (40, 60)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(decoder.resource is None, reason="this system has no limits of memory")
 def test_memory_is_limited(photo, children, tmp_path, monkeypatch):
     monkeypatch.setattr(apart, "WALL_SECONDS", 100)  # the machine may be busy

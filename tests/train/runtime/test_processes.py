@@ -55,6 +55,7 @@ def launch(folder: Path, configs: list[Path]) -> list[list[dict]]:
     return [torch.load(folder / f"process{rank}.pt") for rank in range(2)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(settings, tmp_path):
     # No dropout: its random numbers are each process's own, as are the points of SimNet's losses.
     # Without the head's features the backbone's last convolution is unused, which must not stall the processes.

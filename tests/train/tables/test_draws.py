@@ -55,6 +55,7 @@ def test_the_first_of_them_are_spread_over_the_sizes():
     assert RandomSplits(count=16, novel=(2, 12), first=4).draw(MSRC) == DRAWN.draw(MSRC)[:4]
 
 
+@pytest.mark.slow
 def test_the_same_draw_on_every_machine():
     # Another version of numpy, or another order of sets of Python, must draw these.
     code = (

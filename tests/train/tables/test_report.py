@@ -144,6 +144,7 @@ def test_no_result_replaces_no_table(tmp_path):
     assert page.read_text() == f"{BEGIN}\nmeasured\n{END}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["results", "/", "elsewhere/results"])
 def test_where_the_results_lie_does_not_decide_where_the_tables_go(tmp_path, folder):
     command = [sys.executable, "-m", "train.tables.report", "--help"]

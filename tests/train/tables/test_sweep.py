@@ -281,6 +281,7 @@ def test_cells_on_a_cluster_are_asked_to_save(table, commands, ray_address):
 # --- for real ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_real_cell(settings, table, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep.signal, "signal", lambda *_: None)
     config = settings(method="cam", model={}, frozen_backbone=True, crop=32, image_size=32, cam_scales=[1.0])

@@ -21,6 +21,7 @@ def config(scenes, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_variants_take_the_same_steps(config):
     variants = [Variant("one", ROOT, []), Variant("other layout", ROOT, ["channels_last=true"])]
     measure(variants, config, threads=1, steps=2)
@@ -31,6 +32,7 @@ def test_variants_take_the_same_steps(config):
     assert variants[0].losses[0] != variants[0].losses[1]
 
 
+@pytest.mark.slow
 def test_a_variant_that_cannot_run_is_named(config, capfd):
     with pytest.raises(SimFormerError, match="broken: its process ended"):
         measure([Variant("broken", ROOT, ["batch=3"])], config, threads=1, steps=1)

@@ -69,6 +69,7 @@ def command(settings, tmp_path, monkeypatch):
 STUDENT = {"distill_from": "partial_labels", "pseudo": "partial_labels", "partial_labels": {"steps": 20}, "steps": 1}
 
 
+@pytest.mark.slow
 def test_masks_are_hidden_from_network_and_teacher(command, scenes, settings):
     result, started = command(hold_out=0.4, **STUDENT)
     assert result.exit_code == 0, result.output

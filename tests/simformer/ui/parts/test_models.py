@@ -181,6 +181,7 @@ def test_the_picture_shown_is_bounded_and_keeps_its_shape():
     assert show(Image.new("RGB", (900, 1))).size == (1, 800)
 
 
+@pytest.mark.slow
 def test_the_page_is_built_without_torch(page_weights):
     """The first page must be up before torch is: importing it takes longer than everything else."""
     code = (
