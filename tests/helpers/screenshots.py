@@ -20,6 +20,7 @@ from simformer.splits import dataset_classes
 WIDTHS = {"wide": 1440, "narrow": 390}
 THEMES = ("light", "dark")
 SLOW = 180_000  # milliseconds; a cold start on a busy machine
+README_HEIGHT = 1300  # pixels; what stands below is left to the page
 
 
 def empty(page: Page) -> None:
@@ -31,7 +32,7 @@ def empty(page: Page) -> None:
 def segmented(page: Page) -> None:
     """The Segment tab with an example, the pointer on the photo."""
     page.get_by_role("tab", name="Segment", exact=True).click(timeout=SLOW)
-    page.locator("#examples").get_by_role("button", name="Cat").click(timeout=SLOW)
+    page.locator("#examples").get_by_role("button", name="Tower").click(timeout=SLOW)
     page.locator("#status", has_text="pixels").wait_for(timeout=SLOW)
     fit(page)
     page.locator("[data-view=photo] .stage").hover()
@@ -40,7 +41,7 @@ def segmented(page: Page) -> None:
 def roles_switched(page: Page) -> None:
     """The Segment tab with one class switched to novel by hand, so that two models serve the picture."""
     segmented(page)
-    page.locator("#roles").get_by_label("grass", exact=True).click(timeout=SLOW)
+    page.locator("#roles").get_by_label("sky", exact=True).click(timeout=SLOW)
     page.locator("#status", has_text="serves").wait_for(timeout=SLOW)
 
 
@@ -155,7 +156,12 @@ def take(browser: Browser, address: str, folder: Path, scenes: list[str], readme
                 fit(page)
                 files.append(folder / (f"{scene}.jpg" if readme else f"{scene}-{name}-{theme}.png"))
                 page.wait_for_timeout(500)
-                page.screenshot(path=files[-1], **({"type": "jpeg", "quality": 75} if readme else {}))
+                if readme:
+                    height = min(page.viewport_size["height"], README_HEIGHT)
+                    clip = {"x": 0, "y": 0, "width": width, "height": height}
+                    page.screenshot(path=files[-1], type="jpeg", quality=75, clip=clip)
+                else:
+                    page.screenshot(path=files[-1])
                 page.close()
     return files
 
@@ -166,11 +172,11 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help=f"scene: {', '.join(SCENES)}")] = None,
     readme: Annotated[bool, typer.Option("--readme", help="wide and light, as JPEG, for README.md")] = False,
 ) -> None:
-    """Start the page with a server of its own, and take the pictures."""
+    """Start the page with a server of its own, and take the pictures; those of the README show it without own data."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        scenes = known_scenes(Path(place) / "scenes")
-        with serve(weights, Path(place), ["--data", str(scenes)]) as server, chromium() as browser:
+        options = [] if readme else ["--data", str(known_scenes(Path(place) / "scenes"))]
+        with serve(weights, Path(place), options) as server, chromium() as browser:
             for file in take(browser, server.address, folder, only or list(SCENES), readme):
                 print(file)
 
