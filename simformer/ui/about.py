@@ -56,8 +56,9 @@ Novel classes need no pixels at all: list them in `image_labels.csv`.
 
 LICENCES = (
     ("Code", "MIT"),
-    ("Trained weights", "MIT; trained on the photos of MSRC-21"),
+    ("Trained weights", "MIT; trained on the photos of MSRC-21 and NYUv2"),
     ("MSRC-21 photos", "Microsoft Research Cambridge, for research use; not part of this project"),
+    ("NYUv2 photos", "NYU Depth V2, for research use; not part of this project"),
     ("Example photos", "carried by the installed packages scikit-image, scikit-learn and Gradio"),
 )
 
