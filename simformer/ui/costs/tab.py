@@ -55,7 +55,7 @@ class RoleSets(NamedTuple):
 
 
 def new_classes(rows: list[list[Any]], masked: list[str], have: list[str], away: RoleSets) -> tuple[Any, ...]:
-    """What follows from other classes: the table, masked classes, the splits that fit, classes with masks, and `away`.
+    """What follows from other classes: table, masked classes, splits that fit, classes with masks, `away`, and names.
 
     Args:
         masked, have: roles of the classes that were in the table. away: roles of earlier ones, for when they come back.
@@ -69,6 +69,7 @@ def new_classes(rows: list[list[Any]], masked: list[str], have: list[str], away:
         gr.Dropdown(choices=split_choices(names), value=OWN_CHOICE),
         gr.CheckboxGroup(choices=names, value=here.have),
         RoleSets(*([name for name in chosen if name not in names] for chosen in known)),
+        names,
     )
 
 
@@ -107,7 +108,7 @@ def own_classes(root: Path, *roles: Any) -> tuple[Any, ...]:
     try:
         return new_classes(own_rows(root), *roles)
     except SimFormerError:
-        return (gr.skip(),) * 5
+        return (gr.skip(),) * 6
 
 
 def take_split(results_folder: Folders, key: str, classes: list[list[Any]]) -> Any:
@@ -254,7 +255,7 @@ def build(context: PageContext) -> None:
                 kinds = gr.HTML(elem_id="cost-kinds")
             with gr.Accordion("The plan, class by class", open=True):
                 plan = gr.HTML(elem_id="cost-plan")
-    best_masked, away = gr.State(None), gr.State(RoleSets([], []))
+    best_masked, away, given = gr.State(None), gr.State(RoleSets([], [])), gr.State(names)
     inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, have]
     inputs += [drawn_by, *seconds]
     if context.data is not None:
@@ -267,8 +268,8 @@ def build(context: PageContext) -> None:
     outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,
                send_best]  # fmt: skip
 
-    def update(*values: Any) -> tuple[Any, ...]:
-        return calculate(folder, *values, data=context.data)
+    def update(names: list[str], *values: Any) -> tuple[Any, ...]:
+        return calculate(folder, *values, data=context.data, names=names)
 
     # The first answer waits until somebody looks: most visitors open another tab.
     answered = gr.State(False)
@@ -279,16 +280,17 @@ def build(context: PageContext) -> None:
     fields = (images, classes, rate, currency, control, instances, budget, expected_from, wishes, *seconds)
     typed = [item.input for item in fields]
     quietly = partial(listen, progress="minimal")
-    quietly(context.tab.select, first_look, [answered, *inputs], [answered, *outputs])
-    quietly(typed, update, inputs, outputs, last=True)
-    quietly(masked.change, update, inputs, outputs, last=True)
-    quietly([have.input, drawn_by.input], update, inputs, outputs, last=True)
+    asked = [given, *inputs]
+    quietly(context.tab.select, first_look, [answered, *asked], [answered, *outputs])
+    quietly(typed, update, asked, outputs, last=True)
+    quietly(masked.change, update, asked, outputs, last=True)
+    quietly([have.input, drawn_by.input], update, asked, outputs, last=True)
     quietly(have.input, lambda masked, have: [*masked, *(name for name in have if name not in masked)], [masked, have],
             masked)  # fmt: skip
     quietly(masked.input, lambda: OWN_CHOICE, None, split)
     quietly(split.input, partial(take_split, folder), [split, classes], masked)
     quietly(take_best.click, lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split])
-    roles, changed_classes = [masked, have, away], [classes, masked, split, have, away]
+    roles, changed_classes = [masked, have, away], [classes, masked, split, have, away, given]
     # A file that replaces another one arrives while the answer to the clearing is still under way.
     read_upload = partial(upload_classes, context.data)
     changes = [quietly([upload.upload, upload.clear], read_upload, [upload, *roles], changed_classes, last=True)]
@@ -300,7 +302,7 @@ def build(context: PageContext) -> None:
         changes.append(quietly(context.page.load, partial(own_classes, context.data), roles, changed_classes))
     for change in changes:
         expected = quietly(change.success, partial(take_expectation, folder), classes, [expected_from, split])
-        quietly(expected.success, update, inputs, outputs)
+        quietly(expected.success, update, asked, outputs)
     send = partial(send_roles, context.models.classes)
     quietly(send_present.click, send, [classes, masked], [context.sent, context.tabs])
     quietly(send_best.click, send, [classes, best_masked], [context.sent, context.tabs])

@@ -18,20 +18,20 @@ def test_own_classes_from_a_csv_file(tmp_path):
     file.write_text("class,share,instances\nunicorn,0.25,3\ncow,0.5,\n")
     rows = [["unicorn", 25.0, 3.0], ["cow", 50.0, None]]
     assert uploaded_rows(str(file)) == rows
-    table, masked, split, have, away = upload_classes(None, str(file), ["cow", "sky"], ["sky"], RoleSets([], []))
+    table, masked, split, have, away, names = upload_classes(None, str(file), ["cow", "sky"], ["sky"], RoleSets([], []))
     assert table.value["data"] == rows
     assert [name for name, _ in masked.choices] == ["unicorn", "cow"] and masked.value == ["cow"]
     assert [key for _, key in split.choices] == ["own"]
     assert [name for name, _ in have.choices] == ["unicorn", "cow"] and have.value == []
-    assert away == RoleSets(["sky"], ["sky"])
+    assert away == RoleSets(["sky"], ["sky"]) and names == ["unicorn", "cow"]
 
 
 def test_taking_the_file_away_brings_the_first_classes_and_their_roles_back(tmp_path):
     file = tmp_path / "mine.csv"
     file.write_text("class,share,instances\nunicorn,0.25,3\ncow,0.5,\n")
-    *_, away = upload_classes(None, str(file), ["cow", "sky"], ["sky"], RoleSets([], []))
+    *_, away, _ = upload_classes(None, str(file), ["cow", "sky"], ["sky"], RoleSets([], []))
     # The cow loses its masks meanwhile, the unicorn gets some.
-    _, masked, split, have, away = upload_classes(None, None, ["unicorn"], ["unicorn"], away)
+    _, masked, split, have, away, _ = upload_classes(None, None, ["unicorn"], ["unicorn"], away)
     assert len(masked.choices) == 21 and masked.value == ["sky"] and have.value == ["sky"]
     assert ("Split 1: tree, sheep, bicycle, road, dog", "msrc21/s1") in split.choices
     _, masked, *_ = upload_classes(None, str(file), masked.value, have.value, away)

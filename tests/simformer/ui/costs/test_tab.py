@@ -52,8 +52,8 @@ def inputs(**changes):
     return read_inputs(**{**values, "classes": frequencies(values["classes"])})
 
 
-def answer(folder, **changes):
-    """What the page shows, by name."""
+def answer(folder, given=None, **changes):
+    """What the page shows, by name. given: the classes that its table was filled with, if they are compared."""
     values = {
         "images": 100, "classes": frequency_rows(shipped_frequency()), "masked": split_masked("msrc21", "s1"),
         "hourly_rate": 15.0, "currency": "USD", "quality_control": 20.0, "instances": 1.87, "budget": None,
@@ -64,7 +64,7 @@ def answer(folder, **changes):
         "scenarios", "frontier", "no_frontier", "best", "best_masked", "changes", "changes_table", "kinds", "plan",
         "take", "send",
     )  # fmt: skip
-    return dict(zip(names, calculate(folder, *{**values, **changes}.values(), *seconds), strict=True))
+    return dict(zip(names, calculate(folder, *{**values, **changes}.values(), *seconds, names=given), strict=True))
 
 
 def plain(html):
@@ -278,6 +278,22 @@ def test_a_value_that_does_not_fit_is_one_sentence(tmp_path, changes, words):
     # No answer to earlier inputs stays.
     assert [shown[name] for name in ("best", "plan", "kinds", "changes_table")] == [""] * 4
     assert shown["best_masked"] is None and not shown["take"].interactive and not shown["frontier"].visible
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (ROWS[:2], "only numbers can be changed"),
+        ([*ROWS, ["", 3, None]], "only numbers can be changed"),
+        ([row[1:] for row in ROWS], "only numbers can be changed"),
+        ([[] for _ in ROWS], "only numbers can be changed"),
+        ([[*row, None] for row in ROWS], "has three columns"),
+    ],
+)
+def test_rows_and_columns_are_not_added_or_deleted(tmp_path, rows, words):
+    settings = {"given": ["bird", "cow", "sky"], "masked": ["cow"], "expected_from": NOT_MEASURED}
+    assert "<table" in answer(tmp_path, classes=ROWS[::-1], **settings)["scenarios"]
+    assert words in answer(tmp_path, classes=rows, **settings)["scenarios"]
 
 
 def test_folders_are_read_only_where_the_app_was_told_so(lay_out, synthetic_results):
