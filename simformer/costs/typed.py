@@ -77,10 +77,12 @@ def frequencies(rows: Sequence[FrequencyRow]) -> tuple[ClassFrequency, ...]:
     """Class frequencies of the rows of the table of classes; rows without a name are passed over.
 
     Raises:
-        ConfigError: names the class whose numbers do not fit.
+        ConfigError: names the class whose numbers do not fit, or says that the columns do not.
     """
     found = []
     for row in rows:
+        if len(row) != 3:
+            raise ConfigError("the table of classes has three columns: class, share of the photos, instances")
         name, share, instances = (("" if value is None else str(value).strip()) for value in row)
         if not name:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from simformer.costs.plan import Plan, plan_for
 from simformer.costs.role_expectation import LEVELS
 from simformer.costs.typed import frequencies, read_inputs
 from simformer.costs.wishes import read_wishes
-from simformer.errors import SimFormerError
+from simformer.errors import ConfigError, SimFormerError
 from simformer.results import Folders, ResultCell, read_results
 from simformer.ui.costs.html import best_html, kinds_html, plan_html, scenarios_html, sensitivity_html
 from simformer.ui.costs.own import counted_on
@@ -24,6 +25,11 @@ from simformer.ui.parts.inputs import failure
 NO_FRONTIER = (
     "The frontier and the best classes for a budget need measured role sets: "
     "results of SimFormer on several splits in <code>assets/results</code>."
+)
+
+OTHER_ROWS = (
+    "in the table of classes only numbers can be changed: undo what was added or deleted, or upload a CSV file with "
+    "the classes that you want"
 )
 
 
@@ -81,11 +87,14 @@ def typed_plan(
     )
 
 
-def calculate(results_folder: Folders, *typed: Any, data: Path | None = None) -> tuple[Any, ...]:
+def calculate(
+    results_folder: Folders, *typed: Any, data: Path | None = None, names: Sequence[str] | None = None
+) -> tuple[Any, ...]:
     """All outputs of the tab from all its inputs, which are those of `typed_plan`.
 
     Args:
         data: the page's own data set, if it has one.
+        names: of the classes that the table was filled with; rows may be sorted, not added or deleted. None: any.
 
     Returns:
         Scenarios (HTML), frontier (plot), hint in its place, best for the budget (HTML), its classes, sensitivity
@@ -93,10 +102,12 @@ def calculate(results_folder: Folders, *typed: Any, data: Path | None = None) ->
         typed, that is as long as one is empty, nothing changes. Where a value does not fit, a sentence on it stands
         in the scenarios' place and all else is empty: no answer to other inputs stays.
     """
-    images, _, _, rate, _, control, instances, budget, _, _, _, _, *seconds = typed
+    images, rows, _, rate, _, control, instances, budget, _, _, _, _, *seconds = typed
     if None in (images, rate, control, instances, *seconds):
         return (gr.skip(),) * 11
     try:
+        if names is not None and sorted(str(row[0] or "") for row in rows if row) != sorted(names):
+            raise ConfigError(OTHER_ROWS)
         plan = typed_plan(results_folder, *typed)
     except SimFormerError as error:
         nothing = gr.Button(interactive=False)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -46,42 +47,68 @@ def split_choices(names: Sequence[str], cells: Sequence[ResultCell] = ()) -> lis
     return [*found, ("Own choice", OWN_CHOICE)]
 
 
-def new_classes(rows: list[list[Any]], masked: list[str]) -> tuple[Any, ...]:
-    """What follows from other classes: the table, the masked classes, the splits that fit, and no class with masks."""
+class RoleSets(NamedTuple):
+    """Names of the classes with masks: `masked` in the present roles, and `have`, those that have masks already."""
+
+    masked: Sequence[str]
+    have: Sequence[str]
+
+
+def new_classes(rows: list[list[Any]], masked: list[str], have: list[str], away: RoleSets) -> tuple[Any, ...]:
+    """What follows from other classes: table, masked classes, splits that fit, classes with masks, `away`, and names.
+
+    Args:
+        masked, have: roles of the classes that were in the table. away: roles of earlier ones, for when they come back.
+    """
     names = [row[0] for row in rows]
-    kept = [name for name in masked if name in names]
+    known = RoleSets(*(list(dict.fromkeys([*now, *then])) for now, then in zip((masked, have), away, strict=True)))
+    here = RoleSets(*([name for name in chosen if name in names] for chosen in known))
     return (
         gr.Dataframe(value=rows),
-        gr.CheckboxGroup(choices=names, value=kept),
+        gr.CheckboxGroup(choices=names, value=here.masked),
         gr.Dropdown(choices=split_choices(names), value=OWN_CHOICE),
-        gr.CheckboxGroup(choices=names, value=[]),
+        gr.CheckboxGroup(choices=names, value=here.have),
+        RoleSets(*([name for name in chosen if name not in names] for chosen in known)),
+        names,
     )
 
 
-def upload_classes(path: str | None, masked: list[str]) -> tuple[Any, ...]:
-    """`new_classes` of an uploaded CSV file, of the shipped counts if it was taken away. Raises gr.Error."""
+def upload_classes(data: Path | None, path: str | None, *roles: Any) -> tuple[Any, ...]:
+    """`new_classes` of an uploaded CSV file; if it was taken away, of what the page began with. Raises gr.Error.
+
+    Args:
+        data: the page's own data set, if it has one. roles: as `new_classes`.
+    """
     try:
-        rows = frequency_rows(shipped_frequency(DATASET)) if path is None else uploaded_rows(path)
+        rows = first_rows(data) if path is None else uploaded_rows(path)
     except SimFormerError as error:
         raise failure(error) from error
-    return new_classes(rows, masked)
+    return new_classes(rows, *roles)
 
 
-def count_folder(folder: str, masked: list[str], progress: Any = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
+def first_rows(data: Path | None) -> list[list[Any]]:
+    """The table's rows of the page's own data set; the shipped ones where there is none, or it cannot be counted."""
+    if data is not None:
+        with suppress(SimFormerError):
+            return own_rows(data)
+    return frequency_rows(shipped_frequency(DATASET))
+
+
+def count_folder(folder: str, *roles: Any, progress: Any = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
     """`new_classes` of a folder data set on this machine. Raises gr.Error."""
     try:
         rows = folder_rows(folder, lambda photos: progress.tqdm(list(photos), desc="Counting classes", unit="photos"))
     except SimFormerError as error:
         raise failure(error) from error
-    return new_classes(rows, masked)
+    return new_classes(rows, *roles)
 
 
-def own_classes(root: Path, masked: list[str]) -> tuple[Any, ...]:
+def own_classes(root: Path, *roles: Any) -> tuple[Any, ...]:
     """`new_classes` of the page's own data set; where it cannot be counted, which Own data says, nothing changes."""
     try:
-        return new_classes(own_rows(root), masked)
+        return new_classes(own_rows(root), *roles)
     except SimFormerError:
-        return (gr.skip(),) * 4
+        return (gr.skip(),) * 6
 
 
 def take_split(results_folder: Folders, key: str, classes: list[list[Any]]) -> Any:
@@ -116,8 +143,8 @@ def build(context: PageContext) -> None:
     """Lay out the tab in the context that is open."""
     folder = context.results_folder
     defaults = annotation_costs()
-    first_rows = frequency_rows(shipped_frequency(DATASET))
-    names = [row[0] for row in first_rows]
+    rows = first_rows(None)  # those of a data set are counted when the page is opened
+    names = [row[0] for row in rows]
     first_split = f"{DATASET}/{FIRST_SPLIT}"
     first_masked = split_masked(DATASET, FIRST_SPLIT)
     cells = measured_cells(folder)
@@ -191,7 +218,7 @@ def build(context: PageContext) -> None:
                     path = gr.Textbox(label="Or a folder with label maps on this machine", elem_id="cost-folder")
                     count = gr.Button("Count its classes", elem_id="cost-count")
                 classes = gr.Dataframe(
-                    first_rows,
+                    rows,
                     headers=CLASS_HEAD,
                     datatype=["str", "number", "number"],
                     type="array",
@@ -228,7 +255,7 @@ def build(context: PageContext) -> None:
                 kinds = gr.HTML(elem_id="cost-kinds")
             with gr.Accordion("The plan, class by class", open=True):
                 plan = gr.HTML(elem_id="cost-plan")
-    best_masked = gr.State(None)
+    best_masked, away, given = gr.State(None), gr.State(RoleSets([], [])), gr.State(names)
     inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, have]
     inputs += [drawn_by, *seconds]
     if context.data is not None:
@@ -241,8 +268,8 @@ def build(context: PageContext) -> None:
     outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,
                send_best]  # fmt: skip
 
-    def update(*values: Any) -> tuple[Any, ...]:
-        return calculate(folder, *values, data=context.data)
+    def update(names: list[str], *values: Any) -> tuple[Any, ...]:
+        return calculate(folder, *values, data=context.data, names=names)
 
     # The first answer waits until somebody looks: most visitors open another tab.
     answered = gr.State(False)
@@ -253,27 +280,29 @@ def build(context: PageContext) -> None:
     fields = (images, classes, rate, currency, control, instances, budget, expected_from, wishes, *seconds)
     typed = [item.input for item in fields]
     quietly = partial(listen, progress="minimal")
-    quietly(context.tab.select, first_look, [answered, *inputs], [answered, *outputs])
-    quietly(typed, update, inputs, outputs, last=True)
-    quietly(masked.change, update, inputs, outputs, last=True)
-    quietly([have.input, drawn_by.input], update, inputs, outputs, last=True)
+    asked = [given, *inputs]
+    quietly(context.tab.select, first_look, [answered, *asked], [answered, *outputs])
+    quietly(typed, update, asked, outputs, last=True)
+    quietly(masked.change, update, asked, outputs, last=True)
+    quietly([have.input, drawn_by.input], update, asked, outputs, last=True)
     quietly(have.input, lambda masked, have: [*masked, *(name for name in have if name not in masked)], [masked, have],
             masked)  # fmt: skip
     quietly(masked.input, lambda: OWN_CHOICE, None, split)
     quietly(split.input, partial(take_split, folder), [split, classes], masked)
     quietly(take_best.click, lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split])
-    changed_classes = [classes, masked, split, have]
+    roles, changed_classes = [masked, have, away], [classes, masked, split, have, away, given]
     # A file that replaces another one arrives while the answer to the clearing is still under way.
-    changes = [quietly([upload.upload, upload.clear], upload_classes, [upload, masked], changed_classes, last=True)]
+    read_upload = partial(upload_classes, context.data)
+    changes = [quietly([upload.upload, upload.clear], read_upload, [upload, *roles], changed_classes, last=True)]
     if context.local_folders:
         changes.append(
-            listen([count.click, path.submit], count_folder, [path, masked], changed_classes, progress="full")
+            listen([count.click, path.submit], count_folder, [path, *roles], changed_classes, progress="full")
         )
     if context.data is not None:
-        changes.append(quietly(context.page.load, partial(own_classes, context.data), masked, changed_classes))
+        changes.append(quietly(context.page.load, partial(own_classes, context.data), roles, changed_classes))
     for change in changes:
         expected = quietly(change.success, partial(take_expectation, folder), classes, [expected_from, split])
-        quietly(expected.success, update, inputs, outputs)
+        quietly(expected.success, update, asked, outputs)
     send = partial(send_roles, context.models.classes)
     quietly(send_present.click, send, [classes, masked], [context.sent, context.tabs])
     quietly(send_best.click, send, [classes, best_masked], [context.sent, context.tabs])

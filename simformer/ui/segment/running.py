@@ -35,24 +35,20 @@ class Asked(NamedTuple):
 
 
 class Offers(NamedTuple):
-    """Updates of what surrounds the picture: its other parts, both buttons, and what the page shows now."""
+    """Updates of both buttons, and what the page shows now."""
 
-    result: Any
     run: Any
     stop: Any
     seen: Any
 
 
-def offers(*, result: bool | None = None, running: bool = False, seen: Any = None) -> Offers:
+def offers(*, running: bool = False, seen: Any = None) -> Offers:
     """While a model runs it can be stopped; what did not come to its end can be run again.
 
     Args:
-        result: there is a table and something to save; None leaves it as it is.
         seen: what has come to its end; None if nothing has.
     """
-    # "hidden", not False: what is laid out anew at each change comes late on a slow machine, or not at all.
-    visible = gr.skip() if result is None else gr.Column(visible=result or "hidden")
-    return Offers(visible, gr.Button(visible=not running and seen is None), gr.Button(visible=running), seen)
+    return Offers(gr.Button(visible=not running and seen is None), gr.Button(visible=running), seen)
 
 
 def look(models: Models, *asked: Any) -> Iterator[tuple[Any, ...]]:
@@ -74,10 +70,9 @@ def look(models: Models, *asked: Any) -> Iterator[tuple[Any, ...]]:
         return
     try:
         for panels in segment_photo(models, wanted.path, wanted.choice(models), wanted.left_out):
-            running = wanted.path is not None
-            yield *panels, *offers(result=running if panels[1] != NOTHING[1] else None, running=running)
+            yield *panels, *offers(running=wanted.path is not None)
     except gr.Error:
-        yield *NOTHING, *offers(result=False)
+        yield *NOTHING, *offers()
         raise
     yield *NOTHING, *offers(seen=key if wanted.path else None)
 
@@ -86,4 +81,4 @@ def stop(models: Models, *asked: Any) -> tuple[Any, ...]:
     """The same updates with what is known at this moment; what was promised is taken back. Raises gr.Error."""
     wanted = Asked(*asked)
     *_, panels = segment_photo(models, wanted.path, wanted.choice(models), wanted.left_out, stopped=True)
-    return *panels, *offers(result=wanted.path is not None)
+    return *panels, *offers()

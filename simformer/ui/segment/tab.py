@@ -19,7 +19,7 @@ from simformer.ui.segment.running import look
 from simformer.ui.segment.running import stop as stop_looking
 from simformer.ui.segment.views import EMPTY, OPENING, missing_sentence
 
-VIEWS_SCRIPT = STATIC / "views.js"
+VIEWS_SCRIPT, QUEUE_SCRIPT = STATIC / "views.js", STATIC / "queue.js"
 TO_PHOTO = "(photo) => { if (!photo) document.querySelector('#photo button')?.focus(); }"
 SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--overlay-opacity', percent / 100); }"
 
@@ -47,6 +47,10 @@ def build(context: PageContext) -> None:
                 )
                 with gr.Row(elem_classes="segment-status"):
                     status = gr.HTML(elem_id="status", elem_classes="status", scale=3, min_width=150)
+                    gr.HTML(
+                        '<output class="status"></output>', elem_id="queue", scale=3, min_width=150,
+                        js_on_load=QUEUE_SCRIPT.read_text(encoding="utf-8"),
+                    )  # fmt: skip
                     run = gr.Button("Segment", variant="primary", elem_id="run", scale=1, min_width=100)
                     stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=100, visible=False)
                 if lacking := missing_sentence(models):
@@ -58,7 +62,7 @@ def build(context: PageContext) -> None:
                 views = gr.HTML(
                     OPENING if first else EMPTY, elem_id="views", apply_default_css=False, js_on_load=script
                 )
-                with gr.Column(visible="hidden") as result:
+                with gr.Column(elem_classes="segment-result"):
                     with gr.Row():
                         opacity = gr.Slider(
                             0, 100, 60, step=5, label="Opacity of the colors (%)", info="0 shows the photo.",
@@ -79,7 +83,7 @@ def build(context: PageContext) -> None:
 
     seen = gr.State(None)
     inputs = [photo, masked, split, left_out]
-    outputs = [views, table, status, result, run, stop, seen]
+    outputs = [views, table, status, run, stop, seen]
     # One event for all of them: of quick changes the last one is answered, whatever it was.
     running = listen(
         [context.page.load, photo.change, masked.change, split.input, left_out.change, run.click],

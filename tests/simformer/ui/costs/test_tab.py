@@ -20,21 +20,17 @@ from simformer.costs.evidence import NOT_MEASURED, PAPER, SHARES, expectation, e
 from simformer.costs.plan import make_plan
 from simformer.costs.roles import split_masked
 from simformer.costs.typed import (
-    MOST_CLASSES,
-    folder_rows,
     frequencies,
     frequency_rows,
     read_inputs,
-    uploaded_rows,
 )
-from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
-from simformer.errors import ConfigError, DatasetError, UnknownClassError
+from simformer.errors import ConfigError, UnknownClassError
 from simformer.results import CellScores, read_results, write_result
 from simformer.splits import dataset_classes
 from simformer.ui.costs import tab as costs
 from simformer.ui.costs.calculating import calculate
 from simformer.ui.costs.html import best_html, money, plan_html, scenarios_html, sources_html
-from simformer.ui.costs.tab import count_folder, split_choices, take_expectation, take_split, upload_classes
+from simformer.ui.costs.tab import split_choices, take_expectation, take_split
 
 ROWS = [["cow", 50, 2], ["sky", 100, None], ["bird", 10, ""]]
 SECONDS = {"image_label": 1.0, "point": 2.0, "scribble": 10.0, "box": 7.0, "mask": 36.0, "assisted_mask": 9.0}
@@ -56,8 +52,8 @@ def inputs(**changes):
     return read_inputs(**{**values, "classes": frequencies(values["classes"])})
 
 
-def answer(folder, **changes):
-    """What the page shows, by name."""
+def answer(folder, given=None, **changes):
+    """What the page shows, by name. given: the classes that its table was filled with, if they are compared."""
     values = {
         "images": 100, "classes": frequency_rows(shipped_frequency()), "masked": split_masked("msrc21", "s1"),
         "hourly_rate": 15.0, "currency": "USD", "quality_control": 20.0, "instances": 1.87, "budget": None,
@@ -68,7 +64,7 @@ def answer(folder, **changes):
         "scenarios", "frontier", "no_frontier", "best", "best_masked", "changes", "changes_table", "kinds", "plan",
         "take", "send",
     )  # fmt: skip
-    return dict(zip(names, calculate(folder, *{**values, **changes}.values(), *seconds), strict=True))
+    return dict(zip(names, calculate(folder, *{**values, **changes}.values(), *seconds, names=given), strict=True))
 
 
 def plain(html):
@@ -284,65 +280,20 @@ def test_a_value_that_does_not_fit_is_one_sentence(tmp_path, changes, words):
     assert shown["best_masked"] is None and not shown["take"].interactive and not shown["frontier"].visible
 
 
-# ------------------------------------------------------------------------------------ own classes
-
-
-def test_own_classes_from_a_csv_file(tmp_path):
-    file = tmp_path / "mine.csv"
-    file.write_text("class,share,instances\nunicorn,0.25,3\ncow,0.5,\n")
-    rows = [["unicorn", 25.0, 3.0], ["cow", 50.0, None]]
-    assert uploaded_rows(str(file)) == rows
-    table, masked, split, have = upload_classes(str(file), ["cow", "sky"])
-    assert table.value["data"] == rows
-    assert [name for name, _ in masked.choices] == ["unicorn", "cow"] and masked.value == ["cow"]
-    assert [key for _, key in split.choices] == ["own"]
-    assert [name for name, _ in have.choices] == ["unicorn", "cow"] and have.value == []
-
-
-def test_taking_the_file_away_brings_the_shipped_classes_back():
-    _, masked, split, _ = upload_classes(None, ["cow"])
-    assert len(masked.choices) == 21 and masked.value == ["cow"]
-    assert ("Split 1: tree, sheep, bicycle, road, dog", "msrc21/s1") in split.choices
-
-
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("rows", "words"),
     [
-        ("", "mine.csv must begin with"),
-        ("a,b\n1,2\n", "mine.csv must begin with"),
-        ("class,share\ncow,7\n", "mine.csv, line 2: share"),
-        ("class,share\n", "mine.csv names no class"),
-        ("class,share\n" + "".join(f"c{i},0.1\n" for i in range(MOST_CLASSES + 1)), "a plan can hold 300"),
+        (ROWS[:2], "only numbers can be changed"),
+        ([*ROWS, ["", 3, None]], "only numbers can be changed"),
+        ([row[1:] for row in ROWS], "only numbers can be changed"),
+        ([[] for _ in ROWS], "only numbers can be changed"),
+        ([[*row, None] for row in ROWS], "has three columns"),
     ],
 )
-def test_a_bad_csv_file_is_one_sentence_without_the_servers_folders(tmp_path, text, words):
-    file = tmp_path / "mine.csv"
-    file.write_text(text)
-    with pytest.raises(gr.Error) as error:
-        upload_classes(str(file), [])
-    assert words in error.value.message and str(tmp_path) not in error.value.message
-
-
-def test_a_binary_file_is_one_sentence(tmp_path):
-    file = tmp_path / "mine.csv"
-    file.write_bytes(b"\xff\xfe\x00class")
-    with pytest.raises(gr.Error, match=r"mine\.csv is not UTF-8"):
-        upload_classes(str(file), [])
-
-
-def test_own_classes_from_a_folder(tmp_path):
-    write_scenes(tmp_path, 4, seed=1, size=(48, 64))
-    rows = folder_rows(f" {tmp_path} ")
-    assert [row[0] for row in rows] == list(SYNTHETIC_CLASSES)
-    assert max(row[1] for row in rows) <= 100
-    _, masked, _, _ = count_folder(str(tmp_path), [])
-    assert [name for name, _ in masked.choices] == list(SYNTHETIC_CLASSES)
-    with pytest.raises(ConfigError, match="name the folder"):
-        folder_rows("  ")
-    with pytest.raises(DatasetError):
-        folder_rows(str(tmp_path / "nowhere"))
-    with pytest.raises(gr.Error):
-        count_folder(str(tmp_path / "nowhere"), [])
+def test_rows_and_columns_are_not_added_or_deleted(tmp_path, rows, words):
+    settings = {"given": ["bird", "cow", "sky"], "masked": ["cow"], "expected_from": NOT_MEASURED}
+    assert "<table" in answer(tmp_path, classes=ROWS[::-1], **settings)["scenarios"]
+    assert words in answer(tmp_path, classes=rows, **settings)["scenarios"]
 
 
 def test_folders_are_read_only_where_the_app_was_told_so(lay_out, synthetic_results):

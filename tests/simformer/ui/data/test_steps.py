@@ -7,7 +7,7 @@ import pytest
 from simformer.costs.typed import folder_rows
 from simformer.results import read_results, write_result
 from simformer.ui.costs.own import own_rows, own_splits
-from simformer.ui.costs.tab import own_classes, split_choices, take_split
+from simformer.ui.costs.tab import RoleSets, own_classes, split_choices, take_split
 from simformer.ui.data import tab as own_tab
 from simformer.ui.data.checking import check_html, look
 from simformer.ui.data.deciding import decide_html
@@ -76,11 +76,11 @@ def test_decide_counts_the_folder(root, own_results, tmp_path):
 def test_a_folder_that_cannot_be_counted_says_why(root, tmp_path):
     (root / "labels" / "scene_00000.png").write_bytes(b"broken")
     assert "cannot be read as a PNG label map" in decide_html(root, tmp_path)
-    assert all(update["__type__"] == "update" for update in own_classes(root, []))
+    assert all(update["__type__"] == "update" for update in own_classes(root, [], [], RoleSets([], [])))
 
 
 def test_the_planner_takes_the_classes_and_the_splits_of_own_data(root, own_results):
-    table, masked, _, _ = own_classes(root, ["cat", "cow"])
+    table, masked, *_ = own_classes(root, ["cat", "cow"], [], RoleSets([], []))
     assert own_rows(root) == folder_rows(str(root)) and [row[0] for row in own_rows(root)] == list(CLASSES)
     assert masked.value == ["cat"] and table.value["data"] == own_rows(root)
     cells = read_results(own_results)

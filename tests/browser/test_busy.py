@@ -1,0 +1,101 @@
+"""The Segment tab of a server that has more to do than it can do at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from simformer.bench.page import free_port
+from simformer.ui.page import build_page
+from simformer.ui.parts.models import Models
+from simformer.ui.theme import STYLES, theme
+
+DONE = "FullyOracle on 377 × 600 pixels"
+LATE_MILLISECONDS = 3000  # what would come late has come
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """A page whose models answer only while `answering` is set."""
+
+    address: str
+    answering: Event
+
+
+@pytest.fixture
+def stalled(browser, weights, monkeypatch) -> Iterator[Stalled]:
+    """It begins with models that do not answer."""
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(weights))
+    answering, models = Event(), Models()
+    predict = models._predict
+    monkeypatch.setattr(models, "_predict", lambda *asked: (answering.wait(), predict(*asked))[1])
+    page, port = build_page(models), free_port()
+    settings = {"theme": theme(), "css_paths": STYLES, "ssr_mode": False, "run_history": False}
+    # In a thread of its own: the browser's driver runs a loop in this one, where Gradio wants none.
+    with ThreadPoolExecutor(1) as launcher:
+        launcher.submit(page.launch, server_port=port, prevent_thread_lock=True, quiet=True, **settings).result()
+        yield Stalled(f"http://127.0.0.1:{port}", answering)
+        answering.set()
+        launcher.submit(page.close, verbose=False).result()
+    models.close()
+
+
+def visit(page: Page, address: str) -> Page:
+    page.goto(address)
+    page.locator("#status").wait_for(state="attached")
+    return page
+
+
+def offered(page: Page) -> dict[str, bool]:
+    """What can be used."""
+    return {name: page.locator(f"#{name}").is_visible() for name in ("run", "stop", "opacity", "proposals-section")}
+
+
+def test_who_waits_reads_the_place_in_the_queue(window, stalled):
+    first = visit(window(), stalled.address)
+    expect(first.locator("#stop")).to_be_visible()
+    second = visit(window(), stalled.address)
+    place = second.get_by_role("status").filter(has_text="queue")
+    expect(place).to_have_text("The page is busy: yours is number 2 in the queue.")
+    third = visit(window(390), stalled.address)
+    expect(third.locator("#queue")).to_have_text("The page is busy: yours is number 3 in the queue.")
+    expect(place).to_have_text("The page is busy: yours is number 2 in the queue.")
+    expect(second.locator("#status [data-testid=status-tracker]")).to_be_hidden()
+    assert first.locator("#queue").inner_text() == ""
+    # Nothing has come of it yet that could be looked through or saved.
+    for page in (first, second, third):
+        assert not offered(page)["opacity"] and not offered(page)["proposals-section"]
+    stalled.answering.set()
+    for page in (first, second, third):
+        expect(page.locator("#status")).to_contain_text(DONE)
+        expect(page.locator("#queue")).to_have_text("")
+        assert offered(page) == {"run": False, "stop": False, "opacity": True, "proposals-section": True}
+
+
+def test_what_was_stopped_does_not_come_late(window, stalled):
+    page = visit(window(), stalled.address)
+    expect(page.locator("#stop")).to_be_visible()
+    page.locator("#stop").click()
+    expect(page.locator("#status")).to_have_text("Stopped.")
+    stopped = {"run": True, "stop": False, "opacity": False, "proposals-section": False}
+    assert offered(page) == stopped
+    views = page.locator("#views").inner_html()
+    assert "on its way" not in views
+    stalled.answering.set()
+    page.wait_for_timeout(LATE_MILLISECONDS)
+    assert page.locator("#status").inner_text() == "Stopped." and page.locator("#views").inner_html() == views
+    assert offered(page) == stopped
+    page.locator("#run").click()
+    expect(page.locator("#status")).to_contain_text(DONE)
+    assert offered(page) == {"run": False, "stop": False, "opacity": True, "proposals-section": True}
+    # A part that is stopped keeps what had come to its end.
+    stalled.answering.clear()
+    page.locator("#split").get_by_label("Split 2").check()
+    page.locator("#stop").click()
+    expect(page.locator("#status")).to_have_text("Stopped.")
+    assert offered(page) == {"run": True, "stop": False, "opacity": True, "proposals-section": True}
