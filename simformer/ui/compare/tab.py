@@ -134,7 +134,7 @@ def build(context: PageContext) -> None:
         return gr.Dropdown(**options, label=label, elem_id=elem_id, min_width=150, **more)
 
     with gr.Row(elem_classes="compare-controls"):
-        split_choice = dropdown({"choices": named_splits(compared.splits), "value": best}, "Split", "compare-split")
+        split_menu = dropdown({"choices": named_splits(compared.splits), "value": best}, "Split", "compare-split")
         shown = dropdown(columns, "Columns", "compare-columns", multiselect=True, scale=3)
         first_choice = dropdown(first, "Compare", "compare-first")
         second_choice = dropdown(second, "with", "compare-second")
@@ -143,7 +143,7 @@ def build(context: PageContext) -> None:
         class_choice = dropdown(class_name, "Only photos that show", "compare-class")
         options = {"choices": [*EXPANSIONS], "value": ANY_EXPANSION}
         expanded = dropdown(options, expansion["label"], "compare-expansion")
-    controls = [split_choice, shown, first_choice, second_choice, order_choice, class_choice, expanded]
+    controls = [split_menu, shown, first_choice, second_choice, order_choice, class_choice, expanded]
     start = [best, columns["value"], first["value"], second["value"], order["value"], ANY_CLASS, ANY_EXPANSION]
     rows = gr.HTML(
         query_html(*start),
@@ -157,7 +157,7 @@ def build(context: PageContext) -> None:
 
     pair = [first_choice, second_choice, order_choice]
     of_pair = [*pair, expanded]
-    split_chosen = listen(split_choice.input, new_split, split_choice, [shown, *of_pair, class_choice], last=True)
+    split_chosen = listen(split_menu.input, new_split, split_menu, [shown, *of_pair, class_choice], last=True)
     listen(split_chosen.then, query_html, controls, rows)
     of_columns = [shown.input, first_choice.input, second_choice.input]
     columns_chosen = listen(of_columns, choices_of_pair, [shown, *pair], of_pair, last=True)
