@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio.routes import App
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
@@ -19,6 +20,7 @@ from simformer.datasets.folder_files import read_image_labels, read_names
 from simformer.errors import ConfigError, DatasetError
 from simformer.results import to_csv
 from simformer.ui.api import LONGEST_WORDS, answer_photo
+from simformer.ui.page import build_page
 from simformer.ui.parts import uploads
 from simformer.ui.parts.headers import HEADERS, SecurityHeaders
 from simformer.ui.parts.models import Models
@@ -100,6 +102,21 @@ def test_uploads_have_a_quota(tmp_path):
     assert refused.status_code == 503 and refused.json() == {"detail": FULL}
     (tmp_path / "a" / "photo.jpg").unlink()
     assert client.post("/gradio_api/upload", content=bytes(101)).text == "taken"
+
+
+def test_a_full_queue_refuses_and_serves_on():
+    page = build_page(Models(names=()))
+    asked = next(each for each in page.fns.values() if each.api_name == "segment")
+    request = {"data": [], "fn_index": asked._id, "session_hash": "visitor"}
+    page.queue(max_size=2)
+    # Not entered: nothing takes requests out of the queue.
+    client = TestClient(App.create_app(page))
+    answers = [client.post("/gradio_api/queue/join", json=request) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 503, 503]
+    assert answers[-1].json() == {"detail": "Queue is full. Max size is 2 and size is 2."}
+    for waiting in page._queue.event_queue_per_concurrency_id.values():
+        waiting.queue.clear()
+    assert client.post("/gradio_api/queue/join", json=request).status_code == 200
 
 
 def test_files_of_pages_that_crashed_are_swept(tmp_path, monkeypatch):
