@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -82,6 +83,7 @@ def _tested(measured: MeasuredSets, tables: dict[str, MeasuredSets], hidden: lis
         "novel_noise_floor": found.novel_noise_floor,
         "rank_correlation": asdict(found.ranks),
         "not_predicted": list(found.not_predicted),
+        "preferences": _preferences(measured),
         "from_other": {},
         "levels": {"role sets": _coverage([found]), "pilot": None, "other data sets": None},
     }
@@ -98,6 +100,19 @@ def _tested(measured: MeasuredSets, tables: dict[str, MeasuredSets], hidden: lis
         trial = tests.of_sealed(measured, sealed, count_alone=found.count_alone) if sealed else None
         report["sealed"] = None if trial is None else _numbers(trial)
     return report
+
+
+def _preferences(measured: MeasuredSets) -> list[dict[str, Any]] | None:
+    """Of role sets that cost about the same; None where it is not known how often the classes occur."""
+    from simformer.costs.frequency import shipped_frequency
+    from simformer.costs.preferences import preferences
+
+    try:
+        found = preferences(measured, shipped_frequency(measured.dataset))
+    except ConfigError:
+        return None
+    # JSON has no infinity.
+    return [{**asdict(row), "most": row.most if math.isfinite(row.most) else None} for row in found]
 
 
 def _coverage(trials: Sequence[Backtest | Trial]) -> dict[str, float] | None:
@@ -145,6 +160,7 @@ def _text(dataset: str, found: dict[str, Any]) -> str:
             f"  which novel classes keep their IoU: rank correlation {ranks['mean']:.2f} "
             f"({ranks['low']:.2f} to {ranks['high']:.2f}), {ranks['role_sets']} role sets"
         )
+    lines += _preferred(found["preferences"] or [])
     if found["not_predicted"]:
         lines.append(f"  too few others are left to predict: {', '.join(found['not_predicted'])}")
     for other, trial in found["from_other"].items():
@@ -154,6 +170,25 @@ def _text(dataset: str, found: dict[str, Any]) -> str:
     elif "sealed" in found:
         lines.append("  no sealed role set is measured")
     return "\n".join(lines)
+
+
+def _preferred(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"    {_apart(row):26} {row['by_model']:.0%} of {row['pairs']} pairs, "
+        f"by the number of novel classes alone {row['by_count']:.0%}"
+        for row in rows
+        if row["pairs"]
+    ]
+    head = "  of two role sets whose costs differ by less than 10%, the better one was expected to be better:"
+    return [head, *lines] if lines else []
+
+
+def _apart(row: dict[str, Any]) -> str:
+    """By how many points of mIoU the pairs of a row differ, in words."""
+    least, most = row["least"], row["most"]
+    if most is None:
+        return f"{least:g} points apart or more" if least else "all"
+    return f"{least:g} to {most:g} points apart" if least else f"less than {most:g} points apart"
 
 
 def _rows(found: dict[str, Any]) -> list[str]:

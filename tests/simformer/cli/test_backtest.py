@@ -48,6 +48,8 @@ def test_json(results):
     for name in ("count_only_error", "noise_floor", "novel_count_only_error", "novel_noise_floor"):
         assert report[name] > 0
     assert "sealed" not in report
+    *groups, together = report["preferences"]
+    assert together["most"] is None and together["pairs"] == sum(group["pairs"] for group in groups)
     covered = report["levels"]
     assert covered["role sets"] == {
         "role_sets": 5, "coverage": report["coverage"], "novel_coverage": report["novel_coverage"],
