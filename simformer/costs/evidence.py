@@ -108,6 +108,14 @@ def fullest(table: Sequence[ResultCell]) -> MeasuredSets | None:
     return next(iter(enough), None) or max(found, key=lambda sets: len(sets.sets), default=None)
 
 
+def fitted_sets(cells: Iterable[ResultCell], key: str) -> MeasuredSets | None:
+    """The role sets to which the expectation of a key of `expectation_choices` is fitted; None if it is not to one
+    table's, or to too few."""
+    dataset, _, schedule = key.partition("/")
+    measured = fullest(of_table(of_strict(cells), dataset, schedule))
+    return measured if measured is not None and len(measured.sets) >= _FEWEST_TO_FIT else None
+
+
 def of_strict(cells: Iterable[ResultCell]) -> list[ResultCell]:
     """Cells whose training saw image-level labels alone for novel classes: what a plan buys."""
     return [cell for cell in cells if cell.label_rule == "strict"]

@@ -20,7 +20,7 @@ from simformer.datasets.folder_files import names_to_annotate
 from simformer.errors import SimFormerError
 from simformer.results import Folders, ResultCell
 from simformer.splits import ALL_BASE, Roles, shipped_choice, split_names
-from simformer.ui.costs import measuring, worklist
+from simformer.ui.costs import measuring, trusting, worklist
 from simformer.ui.costs.calculating import calculate, measured_cells, typed_plan
 from simformer.ui.costs.html import KIND_LABELS, sources_html
 from simformer.ui.costs.own import own_rows, own_splits
@@ -231,6 +231,7 @@ def build(context: PageContext) -> None:
                 )
         with gr.Column(scale=3, min_width=300):
             scenarios = gr.HTML(elem_id="cost-scenarios")
+            trusting.build(folder, expected_from)
             budget = gr.Number(
                 FIRST_BUDGET, label="Budget", info="The most that annotation may cost.", elem_id="cost-budget"
             )
