@@ -14,7 +14,7 @@ import numpy as np
 
 from simformer.costs.expectation import RoleModel, fit_roles
 from simformer.costs.frequency import ClassFrequency
-from simformer.costs.inputs import CostInputs
+from simformer.costs.inputs import cost_inputs
 from simformer.costs.role_fits import TERMS
 from simformer.costs.role_sets import MeasuredSets, RoleSet
 from simformer.costs.scenarios import plan_cost
@@ -76,7 +76,7 @@ def role_set_cost(role_set: RoleSet, classes: Sequence[str], frequencies: Sequen
     Raises:
         UnknownClassError: the frequencies are not those of the classes.
     """
-    inputs = CostInputs(images=1000, classes=tuple(frequencies), hourly_rate=1.0)
+    inputs = cost_inputs(images=1000, classes=tuple(frequencies), hourly_rate=1.0)
     return plan_cost(inputs, _base(role_set, classes)).money
 
 

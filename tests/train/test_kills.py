@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 import time
+from pathlib import Path
 
 import killed
 import pytest
@@ -15,6 +16,11 @@ from simformer.checkpoint import load_checkpoint
 KILLS = 20
 # Steps that a run may take before it is killed; they have to last for all kills.
 MOST_STEPS, STEPS = 6, 150
+
+
+def written(path: Path) -> int:
+    """When a file was last replaced, 0 = never."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 @pytest.mark.long
@@ -38,18 +44,24 @@ def test_a_run_killed_at_random_times_resumes_bit_equal(settings, tmp_path):
     before = time.monotonic() - started
     process.join()
     assert process.exitcode == 0
-    longest = before + (time.monotonic() - started - before) * MOST_STEPS / STEPS
+    stepping = (time.monotonic() - started - before) * MOST_STEPS / STEPS
     chance = random.Random(0)
-    reached = []
-    for _ in range(KILLS):
+    path = tmp_path / "killed" / "state.pt"
+    reached = [0]
+    for number in range(KILLS):
+        saved = written(path)
         process = start("killed")
-        time.sleep(chance.uniform(0, longest))
+        # Every other one while it begins, the others while it steps and saves.
+        if number % 2:
+            while written(path) == saved:
+                assert process.is_alive()
+                time.sleep(0.002)
+        time.sleep(chance.uniform(0, stepping if number % 2 else before))
         process.kill()
         process.join()
         assert process.exitcode == -9, "it was over before it was killed"
-        path = tmp_path / "killed" / "state.pt"
         reached.append(torch.load(path, weights_only=True)["step"] if path.exists() else 0)
-    assert reached == sorted(reached) and 0 < reached[-1] < STEPS
+    assert reached == sorted(reached) and len(set(reached)) > KILLS // 2 and reached[-1] < STEPS
     process = start("killed")
     process.join()
     assert process.exitcode == 0
