@@ -22,7 +22,10 @@ from simformer.ui.results.plots import styled
 
 _COLORS = {"all classes": "#0072b2", "novel classes": "#d55e00"}
 _LINE = "rgba(128, 128, 128, 0.6)"
-ABOUT = "Each point is a role set that was trained; it is expected from the others, without those nested with it."
+ABOUT = (
+    "Each point is a role set that was trained, expected from the others without those nested with it; the bar is the "
+    "80% interval, on the dotted line expectation and measurement are equal."
+)
 
 
 def trust(results_folder: Folders, expected_from: str) -> tuple[Any, str]:
@@ -97,7 +100,7 @@ def figure(found: Backtest) -> go.Figure:
             hovertemplate=f"%{{customdata[0]}}, {name}<br>expected %{{x:.1f}} (%{{customdata[1]:.1f}} to "
             "%{customdata[2]:.1f}) %<br>measured %{y:.1f} %<extra></extra>",
         )
-    return styled(drawn, x="Expected mIoU in %, and 80% interval", y="Measured mIoU in %")
+    return styled(drawn, x="Expected mIoU in %", y="Measured mIoU in %")
 
 
 def build(results_folder: Folders, expected_from: gr.Dropdown) -> None:
