@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from simformer.cli import backtest, bench, check, compare, convert, cost, evaluate, examples, export, onnx, segment
+from simformer.cli import (
+    backtest,
+    bench,
+    check,
+    compare,
+    convert,
+    cost,
+    evaluate,
+    examples,
+    export,
+    onnx,
+    segment,
+    verify,
+)
 from simformer.errors import exit_on_error
 
 app = typer.Typer(
@@ -17,6 +30,7 @@ app = typer.Typer(
 commands = (
     segment.segment,
     evaluate.evaluate,
+    verify.verify,
     examples.examples,
     compare.compare,
     check.check,

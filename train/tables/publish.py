@@ -9,6 +9,7 @@ import typer
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint, save_head
 from simformer.errors import CheckpointError, ConfigError, exit_on_error
+from simformer.expected_results import record_expected
 from simformer.results import RESULTS_FOLDER, read_results, result_name, write_result
 from simformer.weights import BACKBONE, SUFFIX, full_name, read_card, weights_folder
 from train.state import WEIGHTS
@@ -19,6 +20,8 @@ LARGEST = 20 * 2**20  # bytes; what a repository and a Space carry without large
 
 def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, Path]:
     """Copies RUN/weights.safetensors to `weights`/DATASET/NAME and its result, naming them, to `results`.
+
+    What they measured stands beside the weights, too: `python -m simformer verify` measures them again.
 
     A backbone that was frozen lies once in `weights`, for all models that were trained with it.
 
@@ -60,6 +63,7 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
         save_head(target, state_dict, card, weights)
     else:
         save_checkpoint(target, state_dict, card)
+    record_expected(target.parent, own, cells[0].scores.model_dump())
     return target, write_result(cells[0].model_copy(update={"weights": f"{name}{SUFFIX}"}), results)
 
 

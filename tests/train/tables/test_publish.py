@@ -9,6 +9,7 @@ import torch
 
 from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import CheckpointError, ConfigError
+from simformer.expected_results import TOLERANCE, read_expected
 from simformer.results import CellScores, ResultCell, read_results, write_result
 from simformer.splits import load_split
 from simformer.weights import Card, opened
@@ -40,6 +41,7 @@ def test_weights_and_result_are_shipped(finished, tmp_path):
     weights, result = publish(finished, "split1", tmp_path / "weights", tmp_path / "results")
     assert load_checkpoint(weights)[1].training == SETTINGS and weights == tmp_path / "weights/msrc21/s1.safetensors"
     assert [cell.weights for cell in read_results(result.parent)] == ["msrc21/s1.safetensors"]
+    assert read_expected(weights.parent) == {"s1": [("miou", 50.0, TOLERANCE)]}
     assert publish(finished, "msrc21/s1", tmp_path / "weights", tmp_path / "results")[0] == weights
 
 
