@@ -104,6 +104,19 @@ def assign_models(classes: Sequence[str], wanted: Sequence[str], available: Mapp
     return Assignment(tuple(classes), wanted, tuple(models))
 
 
+def nearest_models(classes: Sequence[str], wanted: Sequence[str], available: Mapping[str, Sequence[str]]) -> Assignment:
+    """As `assign_models`, but each class from the model whose roles agree with the wanted ones most."""
+    wanted = Roles(wanted)
+    agreeing = {
+        name: sum(role == other for role, other in zip(roles, wanted, strict=True)) for name, roles in available.items()
+    }
+    nearest = sorted(available, key=lambda name: -agreeing[name])
+    models = (
+        next((name for name in nearest if available[name][index] == role), None) for index, role in enumerate(wanted)
+    )
+    return Assignment(tuple(classes), wanted, tuple(models))
+
+
 def compose(segmentations: Mapping[str, Segmentation], assignment: Assignment, threshold: float = 0.0) -> Segmentation:
     """One segmentation of a photo from those of several models.
 

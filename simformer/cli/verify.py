@@ -10,6 +10,8 @@ import typer
 from simformer.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from simformer.datasets.folder import FolderDataset
     from simformer.evaluation import Scores
 
@@ -62,7 +64,7 @@ def _measured(weights: Path, photos: FolderDataset, device: str | None) -> Score
     predictor = Predictor.load(weights, device)
     check_classes(photos.classes, predictor.classes)
 
-    def progress(indices: range) -> tqdm:
+    def progress(indices: Iterable[int]) -> Iterable[int]:
         return tqdm(indices, desc=weights.stem, unit="photo", disable=None, leave=False)
 
     scores, _ = evaluate(lambda image: predictor.segment(image).labels, photos, predictor.card.novel, progress=progress)

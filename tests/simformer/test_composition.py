@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simformer.composition import ComposedPredictor, Segmenter, assign_models, compose
+from simformer.composition import ComposedPredictor, Segmenter, assign_models, compose, nearest_models
 from simformer.errors import CheckpointError, ConfigError
 from simformer.predictor import Predictor
 from simformer.segmentation import Segmentation
@@ -45,6 +45,19 @@ def test_a_role_that_no_model_had_is_said():
     assert assignment.unserved == ("sky",)
 
 
+def test_each_class_comes_from_the_nearest_model_that_can_serve_it():
+    wanted = ("novel", "base", "base", "base", "novel", "novel")
+    models = {
+        "near": ("base", "base", "base", "base", "novel", "base"),  # 4 of 6 agree, not classes 0 and 5
+        "next": ("novel", "novel", "novel", "base", "novel", "base"),  # 3 agree, class 0 too
+        "far": ("novel", "novel", "novel", "novel", "base", "novel"),  # 2 agree, both that are left
+    }
+    names = tuple("abcdef")
+    assert nearest_models(names, wanted, models).models == ("next", "near", "near", "near", "near", "far")
+    # Fewer models serve as well where being near is not asked for.
+    assert assign_models(names, wanted, models).models == ("far", "near", "near", "near", "near", "far")
+
+
 def test_roles_must_be_roles():
     with pytest.raises(ConfigError, match="base or novel"):
         assign_models(CLASSES, ("base", "base", "maybe"), {})
@@ -57,10 +70,10 @@ roles = st.lists(st.sampled_from(("base", "novel")), min_size=3, max_size=3)
 
 @given(wanted=roles, models=st.dictionaries(st.sampled_from("abcd"), roles, max_size=4))
 def test_a_class_is_served_exactly_if_some_model_had_it_in_its_role(wanted, models):
-    assignment = assign_models(CLASSES, wanted, models)
-    for index, model in enumerate(assignment.models):
-        able = [name for name, had in models.items() if had[index] == wanted[index]]
-        assert (model in able) if able else (model is None)
+    for assign in (assign_models, nearest_models):
+        for index, model in enumerate(assign(CLASSES, wanted, models).models):
+            able = [name for name, had in models.items() if had[index] == wanted[index]]
+            assert (model in able) if able else (model is None)
 
 
 def test_each_score_map_is_that_of_its_model():
