@@ -60,8 +60,12 @@ def _measured(weights: Path, photos: FolderDataset, device: str | None) -> Score
     from simformer.checkpoint import check_classes
     from simformer.evaluation import evaluate
     from simformer.predictor import Predictor
+    from simformer.weights import read_card
 
-    predictor = Predictor.load(weights, device)
+    card = read_card(weights)
+    # As its training measured it: CAM over several views, which no photo on the page waits for.
+    views = {"scales": card.training.get("cam_scales"), "flip": card.training.get("cam_flip")}
+    predictor = Predictor.load(weights, device, **(views if card.kind == "cam" else {}))
     check_classes(photos.classes, predictor.classes)
 
     def progress(indices: Iterable[int]) -> Iterable[int]:
