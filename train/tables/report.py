@@ -37,6 +37,8 @@ MISSING = "–"
 BASELINE = "Basic Model"
 # Splits without a class in common; the mean stands only where all four were measured.
 AVERAGED = ("s1", "s2", "s3", "s4")
+# Trained on no split: read on the classes of each.
+ONCE = ("CAM", "FullyOracle")
 
 
 def report(results: Path) -> str:
@@ -70,7 +72,7 @@ def report(results: Path) -> str:
             f"{' A star marks a second training of as many steps, on predictions.' if starred else ''}"
         )
         parts += [grid(measured, group) for group in reversed(GROUPS)] if measured else []
-        parts += differences(measured) + transfers(facts) + role_sets(facts)
+        parts += missing(measured) + differences(measured) + transfers(facts) + role_sets(facts)
     paper = [row for row in published() if row.table in ("pairing", "points", "more novel classes")]
     parts += [f"Published: {published_note()}", grid(paper, "novel")]
     return "\n\n".join(parts)
@@ -93,8 +95,20 @@ def differences(rows: Iterable[MiouRow]) -> list[str]:
         apart = np.array([found[method, points, *key] - found[BASELINE, None, *key] for key in keys]).reshape(3, -1)
         half = t.ppf(0.975, len(AVERAGED) - 1) * apart.std(axis=1, ddof=1) / len(AVERAGED) ** 0.5
         values = (f"{middle:+.1f} ± {each:.1f}" for middle, each in zip(apart.mean(axis=1), half, strict=True))
-        lines.append(f"| {method if points is None else f'{method} (J = {points})'} | {' | '.join(values)} |")
+        lines.append(f"| {title(method, points)} | {' | '.join(values)} |")
     return ["\n".join(lines)] if len(lines) > 2 else []
+
+
+def missing(rows: Iterable[MiouRow]) -> list[str]:
+    """One sentence on the methods of a table that were not trained on all splits of `AVERAGED`; none if all were."""
+    trained = [row for row in rows if row.group == "novel" and row.method not in ONCE and row.split in AVERAGED]
+    found = {(row.method, row.points): {other.split for other in trained if key(other) == key(row)} for row in trained}
+    gaps: dict[tuple[str, ...], list[str]] = {}
+    for variant in sorted(found, key=place):
+        if lacking := tuple(split for split in AVERAGED if split not in found[variant]):
+            gaps.setdefault(lacking, []).append(title(*variant))
+    words = [f"{', '.join(splits)} of {', '.join(names)}" for splits, names in gaps.items()]
+    return [f"Not measured yet: {'; '.join(words)}."] if words else []
 
 
 def transfers(cells: Iterable[ResultCell]) -> list[str]:
@@ -135,14 +149,22 @@ def grid(rows: Iterable[MiouRow], group: Group) -> str:
     titles = [split.replace("|", r"\|") for split in splits]
     lines = [f"| {' | '.join([TITLES[group], *titles, *averaged])} |", f"| --- |{' ---: |' * len(splits + averaged)}"]
     for method, points in methods:
-        name = method if points is None else f"{method} (J = {points})"
         values = [show(found.get((method, points, split))) for split in splits]
         if averaged:
             of_method = [found.get((method, points, split)) for split in AVERAGED]
             measured = [row.miou for row in of_method if row is not None and row.miou is not None]
             values.append(f"{mean(measured):.1f}" if len(measured) == len(AVERAGED) else MISSING)
-        lines.append(f"| {name} | {' | '.join(values)} |")
+        lines.append(f"| {title(method, points)} | {' | '.join(values)} |")
     return "\n".join(lines)
+
+
+def title(method: str, points: int | None) -> str:
+    """A method as tables name it, with its J."""
+    return method if points is None else f"{method} (J = {points})"
+
+
+def key(row: MiouRow) -> tuple[str, int | None]:
+    return row.method, row.points
 
 
 def place(variant: tuple[str, int | None]) -> tuple[int, str, int]:

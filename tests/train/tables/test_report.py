@@ -15,7 +15,19 @@ from simformer.errors import ConfigError
 from simformer.paths import RESULTS, ROOT
 from simformer.results import CellScores, MiouRow, ResultCell, Transfer, TransferAuc, published, write_result
 from simformer.splits import dataset_classes, load_split
-from train.tables.report import BEGIN, END, differences, grid, insert, main, report, show, transfers
+from train.tables.report import (
+    AVERAGED,
+    BEGIN,
+    END,
+    differences,
+    grid,
+    insert,
+    main,
+    missing,
+    report,
+    show,
+    transfers,
+)
 
 
 def row(method: str, split: str, miou: float | None, **changes) -> MiouRow:
@@ -36,6 +48,17 @@ def test_one_line_a_method_one_column_a_split_and_gaps_stay_gaps():
         "| CAM | 40.0 | – |",
         "| SimFormer (J = 50) | – | 55.5 |",
     ]
+
+
+def test_what_is_not_measured_yet_is_said():
+    rows = [row("CAM", "s1", 40.0), row("SimFormer", "s2", 55.0, points=50), row("Basic Model", "s5", 1.0)]
+    rows += [row("SimFormer+", split, 60.0) for split in AVERAGED]
+    assert missing(rows) == ["Not measured yet: s1, s3, s4 of SimFormer (J = 50)."]
+    rows += [row("Basic Model", split, 50.0) for split in ("s1", "s2", "s3")]
+    rows += [row("RETAB", split, 50.0) for split in ("s1", "s2", "s3")]
+    [sentence] = missing(rows)
+    assert "s4 of RETAB, Basic Model" in sentence and sentence.count("SimFormer") == 1
+    assert missing([row("SimFormer+", split, 60.0) for split in AVERAGED]) == missing([]) == []
 
 
 def test_several_seeds_show_their_spread():
