@@ -21,7 +21,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--models",
         metavar="DATASET",
-        help="whose models to show: a folder in the weights folder (default: those that fit --data, or msrc21)",
+        help="show these models alone: a folder in the weights folder (default: those that fit --data, or without "
+        "--data those of every data set, each with a page of its own)",
     )
     parser.add_argument("--list", metavar="FILE", help="names its photos (default: its val.txt, or else all photos)")
     parser.add_argument(
@@ -58,6 +59,7 @@ if __name__ == "__main__":
 
 from simformer.ui.page import build_page  # noqa: E402
 from simformer.ui.parts.context import only_for_its_owner  # noqa: E402
+from simformer.ui.parts.dataset import shown_models  # noqa: E402
 from simformer.ui.parts.headers import SecurityHeaders  # noqa: E402
 from simformer.ui.parts.models import Models  # noqa: E402
 from simformer.ui.theme import STYLES, theme  # noqa: E402
@@ -66,11 +68,14 @@ from simformer.utils.apart import start_children  # noqa: E402
 with exit_on_error():
     own_models = OwnRuns(options.data).models() if options.data else {}
     alone = only_for_its_owner(options.host, options.share)
-    models = Models(
-        folder=options.models, classes=listed_classes(options.data) if options.data else None, own=own_models
-    )
+    if options.data or options.models:  # one data set is asked for
+        classes = listed_classes(options.data) if options.data else None
+        models, others = Models(folder=options.models, classes=classes, own=own_models), []
+    else:
+        models, *others = shown_models()
     demo = build_page(
         models,
+        others,
         data=options.data,
         list_file=options.list,
         local_folders=options.local_folders,

@@ -82,9 +82,13 @@ class LoosePhotos:
 
 
 def example_photos(classes: Sequence[str]) -> LoosePhotos:
-    """The photos that installed packages carry, with the outlines of the classes if a data set has just these."""
+    """The photos that installed packages carry, with the outlines of the classes if a data set has just these.
+
+    Where some are outlined only those: on photos of nothing that models know there is nothing to compare.
+    """
     examples = list_examples()
     files = {example.name: example.path for example in examples if example.path is not None}
     dataset = next((name for name in datasets() if dataset_classes(name) == tuple(classes)), None)
     outlined = {name: load_example_truth(name, dataset) for name in files} if dataset else {}
-    return LoosePhotos(files, classes, {name: truth for name, truth in outlined.items() if truth is not None})
+    truths = {name: truth for name, truth in outlined.items() if truth is not None}
+    return LoosePhotos({name: path for name, path in files.items() if name in (truths or files)}, classes, truths)

@@ -7,6 +7,7 @@ their time. Predictors that are loaded together therefore share one, and it reme
 from __future__ import annotations
 
 import hashlib
+from threading import Lock
 from weakref import WeakValueDictionary
 
 import torch
@@ -39,6 +40,7 @@ class SharedBackbones:
 
     def __init__(self) -> None:
         self._known: WeakValueDictionary[str, SharedBackbone] = WeakValueDictionary()
+        self._sharing = Lock()
 
     def share(self, backbone: Backbone) -> SharedBackbone:
         """The one backbone of these weights on this device; an equal one shared earlier is used in its place.
@@ -47,11 +49,12 @@ class SharedBackbones:
             backbone: in evaluation mode, not to be trained any more; batch norm is folded into its convolutions.
         """
         key = fingerprint(backbone)
-        known = self._known.get(key)
-        if known is None:
-            backbone.prepare_for_inference()
-            known = self._known[key] = SharedBackbone(backbone)
-        return known
+        with self._sharing:
+            known = self._known.get(key)
+            if known is None:
+                backbone.prepare_for_inference()
+                known = self._known[key] = SharedBackbone(backbone)
+            return known
 
 
 def fingerprint(backbone: Backbone) -> str:

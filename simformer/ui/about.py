@@ -5,6 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from simformer.paths import STATIC
+from simformer.splits import DATASET_TITLES
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.html import html_table, wrapped
 
@@ -54,13 +55,19 @@ python -m simformer segment photo.jpg --weights runs/mine/weights.safetensors --
 Novel classes need no pixels at all: list them in `image_labels.csv`.
 """
 
-LICENCES = (
-    ("Code", "MIT"),
-    ("Trained weights", "MIT; trained on the photos of MSRC-21 and NYUv2"),
-    ("MSRC-21 photos", "Microsoft Research Cambridge, for research use; not part of this project"),
-    ("NYUv2 photos", "NYU Depth V2, for research use; not part of this project"),
-    ("Example photos", "carried by the installed packages scikit-image, scikit-learn and Gradio"),
-)
+PHOTOS = {
+    "msrc21": "Microsoft Research Cambridge, for research use; not part of this project",
+    "nyuv2": "NYU Depth V2 (Silberman et al.), for research use; not part of this project",
+}
+"""Whom the photos are from that shipped models were trained on."""
+
+
+def licences(dataset: str) -> list[tuple[str, str]]:
+    """What is under which licence on the page of a data set; of one's own it says nothing."""
+    title, photos = DATASET_TITLES.get(dataset), PHOTOS.get(dataset)
+    trained = [("Trained weights", f"MIT; trained on the photos of {title}"), (f"{title} photos", photos)]
+    examples = ("Example photos", "carried by the installed packages scikit-image, scikit-learn and Gradio")
+    return [("Code", "MIT"), *((what, words) for what, words in trained if photos and words), examples]
 
 
 def diagram() -> str:
@@ -77,4 +84,5 @@ def build(context: PageContext) -> None:
         with gr.Column(scale=2, min_width=300):
             gr.HTML(diagram())
     gr.Markdown(OWN_CLASSES)
-    gr.HTML(html_table("Licences", ("What", "Licence"), [[what, wrapped(licence)] for what, licence in LICENCES]))
+    rows = [[what, wrapped(licence)] for what, licence in licences(context.models.dataset)]
+    gr.HTML(html_table("Licences", ("What", "Licence"), rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,10 @@ import gradio as gr
 
 from simformer.errors import SimFormerError
 from simformer.splits import Roles, named_roles
+from simformer.ui.parts.dataset import find_dataset
 from simformer.ui.parts.events import MODEL_QUEUE
 from simformer.ui.parts.inputs import PhotoInput, failure
-from simformer.ui.parts.models import Models
+from simformer.ui.parts.models import FIRST_SPLIT, Models
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.exporting import file_name, new_folder
 from simformer.weights import short_name
@@ -33,6 +35,7 @@ def answer_photo(
     """One photo's answer and label map, as the endpoint `/segment` describes them.
 
     Args:
+        model: its name; empty for the first SimFormer.
         roles: a split, or novel classes with commas between, composed of several models in place of `model`; or empty.
 
     Raises:
@@ -47,6 +50,7 @@ def answer_photo(
         if roles:
             result = whole_photo(models, named_roles(models.dataset, models.classes, roles), image, threshold)
         else:
+            model = model or next(iter(models.simformers or models.names), FIRST_SPLIT)
             result = models.predictor(model).segment(image, threshold=threshold)
     except SimFormerError as error:
         raise failure(error) from error
@@ -87,27 +91,32 @@ def whole_photo(models: Models, roles: Roles, image: Image.Image, threshold: flo
     return ComposedPredictor(parts, roles).segment(image, threshold=threshold)
 
 
-def build(models: Models) -> None:
-    """Put the endpoints into the open Blocks context. Their components are never shown."""
-    default = next(iter(models.simformers or models.names), "split1")
+def build(shown: Sequence[Models]) -> None:
+    """Put the endpoint into the open Blocks context. Its components are never shown. shown: of every data set."""
 
     def segment(
-        photo: str, model: str = default, threshold: float = 0.0, roles: str = ""
+        photo: str, model: str = "", threshold: float = 0.0, roles: str = "", dataset: str = ""
     ) -> tuple[dict[str, Any], str]:
         """Segment a photo: a class for every pixel.
 
         Args:
             photo: The photo.
-            model: A shipped model: split1 and the like (SimFormer), cam, or oracle (trained on masks of every class).
+            model: A shipped model: split1 and the like (SimFormer), cam, or oracle (trained on masks of every class);
+                empty for the data set's first SimFormer.
             threshold: Pixels whose best score is below it (0 to 1) become unsure, 255 in the label map.
             roles: Instead of the model: a split (s2), or novel classes with commas between (cat,dog), all others base;
                 each class then comes from a shipped model that had it in that role.
+            dataset: Whose models: msrc21 or nyuv2; empty for those that the page opens with.
 
         Returns:
             What was found (model, size, unsure share, a table with each class's index, name, role, area share and
             mean score, and whether the photo probably shows none of the classes, null where that is not known), and
             the label map: a palette PNG of class indices at the photo's own size.
         """
+        try:
+            models = find_dataset(shown, dataset)
+        except SimFormerError as error:
+            raise failure(error) from error
         return answer_photo(models, photo, model, threshold, roles)
 
     with gr.Row(visible=False):
@@ -115,9 +124,10 @@ def build(models: Models) -> None:
             segment,
             [
                 PhotoInput(label="Photo", type="filepath"),
-                gr.Textbox(default, label="Model"),
+                gr.Textbox("", label="Model"),
                 gr.Number(0, minimum=0, maximum=1, label="Unsure below this score"),
                 gr.Textbox("", label="Roles"),
+                gr.Textbox("", label="Data set"),
             ],
             [gr.JSON(label="What was found"), gr.File(label="Label map")],
             api_name="segment",

@@ -116,6 +116,7 @@ class Endpoints:
         wishes: list[str] | None = None,
         have: list[str] | None = None,
         drawn_by: Literal["hand", "assistant"] = "hand",
+        dataset: str = "msrc21",
     ) -> CostsAnswer:
         """What annotation costs, what mIoU to expect of it, and which classes to mask for a budget.
 
@@ -123,7 +124,7 @@ class Endpoints:
             images: Photos to annotate.
             split: The classes that get masks are the base classes of this split (null: s1); not used with masked.
             masked: The classes that get masks.
-            classes: Every class with its share (0 to 1) of the photos and its instances; null for MSRC-21's.
+            classes: Every class with its share (0 to 1) of the photos and its instances; null for those of dataset.
             seconds: Per annotation, by image_label, point, scribble, box, mask and assisted_mask; those left out keep
                 their defaults.
             hourly_rate: Price of an hour.
@@ -137,6 +138,8 @@ class Endpoints:
                 the best classes for the budget; null for none.
             have: Classes that have masks already, which cost nothing; null for none.
             drawn_by: How masks are drawn: by hand, or with an assistant.
+            dataset: Whose classes are meant, as counted on its training photos, such as msrc21 or nyuv2; not used with
+                classes.
 
         Returns:
             Three scenarios, the best classes for the budget and how sure each decision is, the frontier of mIoU against
@@ -144,7 +147,7 @@ class Endpoints:
             class: with the present roles, and with the best for the budget (empty without one).
         """
         try:
-            frequencies = planner.shipped_frequency() if classes is None else classes
+            frequencies = planner.shipped_frequency(dataset) if classes is None else classes
             inputs = read_inputs(
                 images, frequencies, seconds or {}, hourly_rate, quality_control, instances, currency,
                 have=have or (), drawn_by=drawn_by,

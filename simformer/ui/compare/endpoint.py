@@ -3,11 +3,12 @@
 # Without `from __future__ import annotations`: gr.api reads the return type as an object to describe the answer.
 
 import time
+from collections.abc import Mapping
 from typing import Literal, TypedDict
 
 from gradio.events import api
 
-from simformer.errors import SimFormerError
+from simformer.errors import ConfigError, SimFormerError
 from simformer.ui.compare.served import Compared
 from simformer.ui.parts.inputs import failure
 
@@ -47,8 +48,8 @@ class GalleryAnswer(TypedDict):
     problems: list[str]
 
 
-def build(compared: Compared) -> None:
-    """Put the endpoint into the open Blocks context."""
+def build(galleries: Mapping[str, Compared]) -> None:
+    """Put the endpoint into the open Blocks context. galleries: by data set; more may come, the first is the usual."""
 
     def gallery(
         split: str,
@@ -61,6 +62,7 @@ def build(compared: Compared) -> None:
         offset: int = 0,
         limit: int = 20,
         wait: bool = True,
+        dataset: str = "",
     ) -> GalleryAnswer:
         """Compare models photo by photo: IoU of the photo's novel classes, and where two of them differ most.
 
@@ -75,6 +77,7 @@ def build(compared: Compared) -> None:
             offset: Rows to pass over.
             limit: Rows to answer with, 200 at most.
             wait: Make all predictions first; without, rows come with what is made so far.
+            dataset: Whose models, such as msrc21 or nyuv2; empty for those that the page opens with.
 
         Returns:
             The rows, the columns, the two that are compared, the classes that are scored, how many photos there are,
@@ -82,6 +85,7 @@ def build(compared: Compared) -> None:
         """
         query = {"split": split, "columns": columns or [], "first": first, "second": second, "order": order}
         try:
+            compared = gallery_of(galleries, dataset)
             view = compared.gallery.view({**query, "class_name": class_name, "expansion": expansion})
             compared.background.want(view)
             while wait and not compared.background.progress(view).finished:
@@ -124,3 +128,10 @@ def build(compared: Compared) -> None:
         )
 
     api(gallery, api_name="gallery")
+
+
+def gallery_of(galleries: Mapping[str, Compared], dataset: str) -> Compared:
+    """That of a data set; "" is the first. Raises ConfigError: there is none."""
+    if dataset and dataset not in galleries:
+        raise ConfigError(f"the page compares no models of the data set {dataset!r}, only of {', '.join(galleries)}")
+    return galleries[dataset] if dataset else next(iter(galleries.values()))

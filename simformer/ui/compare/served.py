@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from html import escape
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from simformer.compare.columns import Column, find_columns, known_splits
+from simformer.compare.columns import Column, columns_of, find_columns, known_splits
 from simformer.datasets.examples import list_examples
 from simformer.errors import ConfigError, SimFormerError
 from simformer.paths import cache_folder
+from simformer.splits import Split
 from simformer.ui.compare.html import progress_html, row_html, summary_html
 from simformer.ui.parts.photos import data_uri
 from simformer.ui.parts.zerogpu import on_zerogpu
@@ -46,12 +47,13 @@ class Compared:
     Args:
         data: a folder data set; None compares the models on the example photos.
         list_file: names its photos; None takes val.txt, or all photos if there is no such file.
+        known: without a data set, classes of the models to compare; empty takes those that most models have.
 
     Attributes:
         classes: of the photos. columns, splits: what can be compared on them.
     """
 
-    def __init__(self, data: Path | None = None, list_file: str | None = None):
+    def __init__(self, data: Path | None = None, list_file: str | None = None, known: Sequence[str] = ()):
         self._data, self._list_file = data, list_file
         self._made: tuple[Gallery, Background] | None = None
         self._making = Lock()
@@ -61,7 +63,7 @@ class Compared:
             from simformer.datasets.folder import FolderDataset, evaluation_list
 
             self._dataset = FolderDataset(data, list_file or evaluation_list(data))
-        self.columns: list[Column] = find_columns(None if self._dataset is None else self._dataset.classes)
+        self.columns: list[Column] = find_columns((known or None) if self._dataset is None else self._dataset.classes)
         self.classes = self._dataset.classes if self._dataset else self.columns[0].card.classes if self.columns else ()
         self.splits = known_splits(self.classes, self.columns)
 
@@ -73,7 +75,17 @@ class Compared:
     @property
     def photos(self) -> int:
         """How many there are."""
-        return len(list_examples()) if self._dataset is None else len(self._dataset)
+        return len(self.gallery.photos.names)
+
+    def first_split(self) -> str:
+        """The split with most models, of those with a photo that shows one of their novel classes."""
+        names = {name for example in list_examples() for name in example.outlines.get(self.columns[0].card.dataset, ())}
+
+        def worth(split: Split) -> tuple[bool, int]:
+            shown = self._dataset is not None or any(split.classes[index] in names for index in split.novel)
+            return shown, len(columns_of(split, self.columns))
+
+        return max(self.splits, key=lambda name: worth(self.splits[name]))
 
     @property
     def gallery(self) -> Gallery:

@@ -15,6 +15,7 @@ from simformer.splits import Split, split_choice, split_label
 from simformer.ui.compare import endpoint
 from simformer.ui.compare.served import Answer, Compared, no_models
 from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.dataset import name_of
 from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import hint
 
@@ -120,13 +121,13 @@ def server_functions(compared: Compared) -> list[Callable[[Any], Answer]]:
 
 def build(context: PageContext) -> None:
     """Put the tab's controls and events into the context that is open. Raises DatasetError."""
-    compared = Compared(context.data, context.list_file)
+    compared = Compared(context.data, context.list_file, context.models.classes)
     if problem := no_models(compared):
         gr.HTML(hint(problem))
         return
     if context.data is None:
         gr.Markdown(WITHOUT_DATA)
-    best = max(compared.splits, key=lambda name: len(columns_of(compared.splits[name], compared.columns)))
+    best = compared.first_split()
     columns, first, second, order, expansion, class_name = choices_for(compared.splits[best], compared.columns)
 
     def dropdown(update: dict[str, Any], label: str, elem_id: str, **more: Any) -> gr.Dropdown:
@@ -163,4 +164,6 @@ def build(context: PageContext) -> None:
     columns_chosen = listen(of_columns, choices_of_pair, [shown, *pair], of_pair, last=True)
     listen(columns_chosen.then, query_html, controls, rows)
     listen([order_choice.input, class_choice.input, expanded.input], query_html, controls, rows, last=True)
-    endpoint.build(compared)
+    if not context.galleries:  # one endpoint answers of all data sets
+        endpoint.build(context.galleries)
+    context.galleries[name_of(context.models)] = compared

@@ -11,9 +11,9 @@ from typing import Any
 from simformer.costs import ClassFrequency, shipped_frequency
 from simformer.costs.typed import folder_rows, frequencies, frequency_rows
 from simformer.datasets.folder_files import names_to_annotate
-from simformer.errors import SimFormerError
+from simformer.errors import ConfigError, SimFormerError
 from simformer.results import ResultCell, cell_split
-from simformer.splits import datasets
+from simformer.splits import DATASET_TITLES, datasets
 
 
 @cache
@@ -24,8 +24,10 @@ def own_rows(root: Path) -> list[list[Any]]:
 
 def counted_on(classes: tuple[ClassFrequency, ...], data: Path | None) -> str:
     """Where the frequencies of a plan's classes come from, in a few words. data: the page's own data set."""
-    if classes == frequencies(frequency_rows(shipped_frequency())):
-        return "the training photos of MSRC-21"
+    for dataset in datasets():
+        with suppress(ConfigError):  # of some no counts ship
+            if classes == frequencies(frequency_rows(shipped_frequency(dataset))):
+                return f"the training photos of {DATASET_TITLES[dataset]}"
     if data is not None:
         with suppress(SimFormerError):
             if classes == frequencies(own_rows(data)):

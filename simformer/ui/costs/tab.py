@@ -19,17 +19,18 @@ from simformer.costs.wishes import WORDS
 from simformer.datasets.folder_files import names_to_annotate
 from simformer.errors import SimFormerError
 from simformer.results import Folders, ResultCell
-from simformer.splits import ALL_BASE, Roles, shipped_choice, split_names
+from simformer.splits import ALL_BASE, DATASET_TITLES, Roles, shipped_choice, split_names
 from simformer.ui.costs import measuring, trusting, worklist
 from simformer.ui.costs.calculating import calculate, measured_cells, typed_plan
 from simformer.ui.costs.html import KIND_LABELS, sources_html
 from simformer.ui.costs.own import own_rows, own_splits
 from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.dataset import counted_dataset
 from simformer.ui.parts.events import listen
 from simformer.ui.parts.inputs import ChangingChoices, failure
 from simformer.ui.segment.roles import SEGMENT_TAB, Sent
+from simformer.weights import MSRC21
 
-DATASET = "msrc21"
 COSTS_TAB = "costs"
 FIRST_IMAGES, FIRST_RATE, FIRST_BUDGET = 1000, 15, 500
 OWN_CHOICE = "own"
@@ -73,25 +74,25 @@ def new_classes(rows: list[list[Any]], masked: list[str], have: list[str], away:
     )
 
 
-def upload_classes(data: Path | None, path: str | None, *roles: Any) -> tuple[Any, ...]:
+def upload_classes(data: Path | None, path: str | None, *roles: Any, dataset: str = MSRC21) -> tuple[Any, ...]:
     """`new_classes` of an uploaded CSV file; if it was taken away, of what the page began with. Raises gr.Error.
 
     Args:
-        data: the page's own data set, if it has one. roles: as `new_classes`.
+        data: the page's own data set, if it has one. roles: as `new_classes`. dataset: as `first_rows`.
     """
     try:
-        rows = first_rows(data) if path is None else uploaded_rows(path)
+        rows = first_rows(data, dataset) if path is None else uploaded_rows(path)
     except SimFormerError as error:
         raise failure(error) from error
     return new_classes(rows, *roles)
 
 
-def first_rows(data: Path | None) -> list[list[Any]]:
-    """The table's rows of the page's own data set; the shipped ones where there is none, or it cannot be counted."""
+def first_rows(data: Path | None, dataset: str = MSRC21) -> list[list[Any]]:
+    """The table's rows of the page's own data set; those of a shipped one where there is none, or none to count."""
     if data is not None:
         with suppress(SimFormerError):
             return own_rows(data)
-    return frequency_rows(shipped_frequency(DATASET))
+    return frequency_rows(shipped_frequency(dataset))
 
 
 def count_folder(folder: str, *roles: Any, progress: Any = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
@@ -143,14 +144,15 @@ def build(context: PageContext) -> None:
     """Lay out the tab in the context that is open."""
     folder = context.results_folder
     defaults = annotation_costs()
-    rows = first_rows(None)  # those of a data set are counted when the page is opened
+    dataset = counted_dataset(context.models)
+    rows = first_rows(None, dataset)  # those of a folder are counted when the page is opened
     names = [row[0] for row in rows]
-    first_split = f"{DATASET}/{FIRST_SPLIT}"
-    first_masked = split_masked(DATASET, FIRST_SPLIT)
+    first_split = f"{dataset}/{FIRST_SPLIT}"
+    first_masked = split_masked(dataset, FIRST_SPLIT)
     cells = measured_cells(folder)
     expected_choices, first_expected = expectation_choices(cells), default_expectation(cells, names)
 
-    photos, counted = FIRST_IMAGES, "the training photos of MSRC-21"
+    photos, counted = FIRST_IMAGES, f"the training photos of {DATASET_TITLES[dataset]}"
     if context.data is not None:
         listed, counted = names_to_annotate(context.data)
         photos = len(listed)
@@ -293,7 +295,7 @@ def build(context: PageContext) -> None:
     quietly(take_best.click, lambda chosen: (chosen, OWN_CHOICE), best_masked, [masked, split])
     roles, changed_classes = [masked, have, away], [classes, masked, split, have, away, given]
     # A file that replaces another one arrives while the answer to the clearing is still under way.
-    read_upload = partial(upload_classes, context.data)
+    read_upload = partial(upload_classes, context.data, dataset=dataset)
     changes = [quietly([upload.upload, upload.clear], read_upload, [upload, *roles], changed_classes, last=True)]
     if context.local_folders:
         changes.append(

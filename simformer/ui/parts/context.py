@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -24,6 +25,7 @@ class PageContext:
         tab: the one that is being laid out; its select event brings an answer that nobody needs before.
         sent: roles that one tab sends to the Segment tab, a `simformer.ui.segment.roles.Sent`, at first None.
         address: what links to the page hold.
+        galleries: what the Compare tabs of all data sets show, by data set, for the endpoint that answers of them.
         results_folder: measured cells; read at every request, so that a new result needs no restart.
         data, list_file: a folder data set to show, and the file in it that names its photos; None if there is none.
         local_folders: visitors may name folders of this machine; only where they are its owners.
@@ -36,6 +38,7 @@ class PageContext:
     tab: gr.Tab
     sent: gr.State
     address: Address = field(default_factory=Address)
+    galleries: dict[str, Any] = field(default_factory=dict)
     results_folder: Folders = RESULTS_FOLDER
     data: Path | None = None
     list_file: str | None = None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -70,6 +71,15 @@ def title(choice: Choice) -> str:
     return known.get(choice, choice)
 
 
+@cache
+def shared_backbones() -> SharedBackbones:
+    """Those of the models of all data sets, which may be of the same."""
+    # Only here: it imports torch, for which the page would have to wait.
+    from simformer.inference.shared_backbone import SharedBackbones
+
+    return SharedBackbones()
+
+
 class Models:
     """One data set's models by name. Nothing is loaded before `start`.
 
@@ -110,7 +120,6 @@ class Models:
         self.simformers = simformers({name: cards[name] for name in self.names if name not in (CAM, ORACLE)})
         self._loading: dict[str, Future[Predictor]] = {}
         self._starting = Lock()
-        self._backbones: SharedBackbones | None = None
         self._segmentations: Cache[Segmentation] = Cache(CACHE_BYTES)
         self._shown: Cache[Shown] = Cache(CACHE_BYTES // 8)
         self._predict = on_gpu(self._predict_here)
@@ -269,12 +278,9 @@ class Models:
         return known
 
     def _load(self, name_or_path: str | Path) -> Predictor:
-        from simformer.inference.shared_backbone import SharedBackbones
         from simformer.predictor import Predictor
 
-        if self._backbones is None:  # one thread loads all models
-            self._backbones = SharedBackbones()
-        return Predictor.load(name_or_path, backbones=self._backbones)
+        return Predictor.load(name_or_path, backbones=shared_backbones())
 
     def _predict_here(self, name: str, image: Image.Image) -> Segmentation:
         return self.predictor(name).segment(image)

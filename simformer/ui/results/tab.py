@@ -38,6 +38,7 @@ from simformer.ui.results.plots import (
     novel_share_lines,
     variant_name,
 )
+from simformer.weights import MSRC21
 
 BY_SPLIT, BY_CLASS, MORE_NOVEL = "Methods by split", "Classes by split", "More novel classes"
 POINTS, PAIRING = "Points per photo (J)", "Pairing"
@@ -75,7 +76,7 @@ class Selection:
     """
 
     view: str = BY_SPLIT
-    dataset: str = "msrc21"
+    dataset: str = MSRC21
     origins: tuple[str, ...] = (MEASURED, PUBLISHED)
     group: Group = "novel"
     methods: tuple[str, ...] = ()
@@ -93,9 +94,9 @@ class Answer:
     runs: str
 
 
-def dataset_choices(cells: Iterable[ResultCell]) -> list[tuple[str, str]]:
-    """(title, name) of the data sets with a measured or published number, and MSRC-21; measured ones first."""
-    names = [*sorted({cell.dataset for cell in cells}), "msrc21", *{row.dataset: None for row in published()}]
+def dataset_choices(cells: Iterable[ResultCell], shown: str = MSRC21) -> list[tuple[str, str]]:
+    """(title, name) of the data sets with a measured or published number, and the one shown; measured ones first."""
+    names = [*sorted({cell.dataset for cell in cells}), shown, *{row.dataset: None for row in published()}]
     return [(DATASET_TITLES.get(name, name), name) for name in dict.fromkeys(names)]
 
 
@@ -222,7 +223,7 @@ def show(cells: Sequence[ResultCell], chosen: Selection, problems: Sequence[str]
 
 def _show_classes(cells: Sequence[ResultCell], chosen: Selection, notes: list[str]) -> Answer:
     variants = class_variants(cells, chosen)
-    if chosen.dataset != "msrc21" or variants:
+    if chosen.dataset != MSRC21 or variants:
         notes.append(hint("The paper gives no IoU per class, so only measured numbers are here."))
     if not variants:
         return Answer(None, "".join(notes), "", "")
@@ -316,10 +317,12 @@ def build(context: PageContext) -> None:
             _table_dropdown(tables(cells, dataset, view)),
         )
 
-    choices = dataset_choices(read()[0])
+    shown = context.models.dataset
+    choices = dataset_choices(read()[0], shown if shown in datasets() else MSRC21)
+    first = shown if shown in dict(choices).values() else choices[0][1]
     with gr.Row():
         view = gr.Radio(VIEWS, value=BY_SPLIT, label="Show", elem_id="results-view", scale=3, min_width=320)
-        dataset = gr.Dropdown(choices, value=choices[0][1], label="Data set", elem_id="results-dataset", min_width=160)
+        dataset = gr.Dropdown(choices, value=first, label="Data set", elem_id="results-dataset", min_width=160)
         table_choice = gr.Dropdown([], label="Table", visible=False, elem_id="results-tables", min_width=160)
     with gr.Row():
         group = gr.Radio(GROUP_LABELS, value="novel", label="mIoU over", elem_id="results-group", min_width=300)

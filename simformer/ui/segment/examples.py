@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from simformer.errors import SimFormerError
 from simformer.paths import STATIC
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
+from simformer.ui.parts.html import hint
 from simformer.ui.parts.inputs import PhotoInput
 from simformer.ui.parts.models import Models, title
 from simformer.ui.parts.photos import Photo, data_uri
@@ -25,18 +27,22 @@ SCRIPT = STATIC / "examples.js"
 # Twice the pixels of the thumbnails, for sharp displays.
 THUMBNAIL = (216, 144)
 NO_CLASS = "no known class"
+NONE_KNOWN = (
+    "Nothing that the models know is outlined in these photos, and photos of data sets may not be shown here: "
+    "choose one of yours."
+)
 # Not that of the models: who waits here waits for all of them to be loaded.
 SCORES_QUEUE = "example-scores"
 OWN_PHOTO = "own"
 """What a link says of a photo that is not an example: it cannot hold it."""
 
 
-def first_example(dataset: str) -> Example | None:
-    """The example that the page opens with: the first of which a class is known."""
-    examples = list_examples()
-    return next((example for example in examples if dataset in example.outlines), next(iter(examples), None))
+def examples_of(dataset: str) -> list[Example]:
+    """The examples in the order of a data set's page: first those that show classes of it. It opens with the first."""
+    return sorted(list_examples(), key=lambda example: dataset not in example.outlines)
 
 
+@cache
 def thumbnail(path: Path) -> str:
     """Data URI of a photo as large as a thumbnail; of upright ones the upper part, where faces are."""
     image = ImageOps.fit(load_image(path), THUMBNAIL, Image.Resampling.BILINEAR, centering=(0.5, 0.25))
@@ -60,7 +66,9 @@ def examples_html(examples: Sequence[Example], dataset: str, model: str | None) 
     )
     numbers = f" <span>with the mIoU of {escape(model)} in %</span>" if model else ""
     label = f'<p><strong id="examples-label">Examples</strong>{numbers}</p>'
-    return f'{label}<ul aria-labelledby="examples-label">{buttons}</ul>'
+    known = any(dataset in each.outlines for each in examples)
+    word = "" if known else hint(NONE_KNOWN)
+    return f'{label}<ul aria-labelledby="examples-label">{buttons}</ul>{word}'
 
 
 class ExampleScores:
@@ -84,7 +92,7 @@ class ExampleScores:
         for name in self.models.names:
             for _ in self.models.waiting(name):
                 pass
-        for example in list_examples():
+        for example in examples_of(self.models.dataset):
             path = example.path
             if path is not None and example.name not in self._known and self.models.dataset in example.outlines:
                 try:
@@ -103,14 +111,14 @@ def build(context: PageContext) -> gr.HTML:
     """The thumbnails, in the context that is open."""
     models = context.models
     model = next(iter(models.simformers), None)
-    examples, first = list_examples(), first_example(models.dataset)
+    examples = examples_of(models.dataset)
     return gr.HTML(
         examples_html(examples, models.dataset, model and title(model)),
         visible=bool(examples),
         elem_id="examples",
         js_on_load=SCRIPT.read_text(encoding="utf-8"),
         apply_default_css=False,
-        chosen=first.name if first else "",
+        chosen=examples[0].name if examples else "",
         scores={},
     )
 
@@ -118,9 +126,8 @@ def build(context: PageContext) -> gr.HTML:
 def connect(context: PageContext, thumbnails: gr.HTML, photo: PhotoInput) -> None:
     """A click shows its photo; so does a link. `photo` shows the first example when the page opens."""
     models = context.models
-    paths = {example.name: example.path for example in list_examples() if example.path is not None}
-    first = first_example(models.dataset)
-    if first is None:
+    paths = {example.name: example.path for example in examples_of(models.dataset) if example.path is not None}
+    if not paths:
         return
     scores = ExampleScores(models, photo.copy)
 
@@ -137,5 +144,5 @@ def connect(context: PageContext, thumbnails: gr.HTML, photo: PhotoInput) -> Non
 
     listen(thumbnails.chose, clicked, None, [photo, thumbnails], last=True)
     listen(photo.input, lambda: gr.update(chosen=OWN_PHOTO), None, thumbnails)
-    context.address.hold("example", first.name, [photo, thumbnails], show)
+    context.address.hold("example", next(iter(paths)), [photo, thumbnails], show)
     listen(context.page.load, compute, None, thumbnails, queue=SCORES_QUEUE)

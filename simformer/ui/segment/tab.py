@@ -31,7 +31,7 @@ def build(context: PageContext) -> None:
     def chosen_model(split: str | None, masked: list[str]) -> str | None:
         return roles.chosen_text(models, masked, split)
 
-    first = examples.first_example(models.dataset)
+    first = next(iter(examples.examples_of(models.dataset)), None)
     with gr.Column(elem_classes="segment"):
         thumbnails = examples.build(context)
         with gr.Row(elem_classes="segment-columns"):

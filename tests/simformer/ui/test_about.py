@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 from simformer.paths import ROOT
 from simformer.ui import about
+from simformer.ui.parts.models import Models
 
 
 def test_five_sentences_say_what_it_is():
@@ -37,9 +38,20 @@ def test_commands_and_layout_are_those_of_the_readme():
 
 
 def test_the_tab_has_drawing_links_and_licences(lay_out):
-    page = lay_out(about.build)
+    models = Models(())
+    models.dataset = "nyuv2"
+    page = lay_out(about.build, models)
     text = "".join(str(block.value) for block in page.blocks.values() if hasattr(block, "value"))
     assert about.diagram() in text
     assert "arxiv.org/abs/2210.02270" in text
-    for what, licence in about.LICENCES:
+    for what, licence in about.licences("nyuv2"):
         assert what in text and escape(licence) in text
+    assert "MSRC-21 photos" not in text
+
+
+def test_licences_are_of_the_data_set():
+    assert [what for what, _ in about.licences("msrc21")] == [
+        "Code", "Trained weights", "MSRC-21 photos", "Example photos",
+    ]  # fmt: skip
+    assert dict(about.licences("nyuv2"))["Trained weights"].endswith("NYUv2")
+    assert [what for what, _ in about.licences("custom")] == ["Code", "Example photos"]

@@ -217,7 +217,7 @@ def test_without_fitting_models_the_tab_says_so(root, tmp_path, monkeypatch, lay
 
 def gallery_function(compared):
     with gr.Blocks(analytics_enabled=False) as page:
-        endpoint.build(compared)
+        endpoint.build({"scenes": compared})
     [function] = [function.fn for function in page.fns.values() if function.api_name == "gallery"]
     return function
 

@@ -21,7 +21,7 @@ def served(models, tmp_path, monkeypatch):
     """Address of a page with the endpoint `/segment`, and one that reads a CSV of classes."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     with gr.Blocks(analytics_enabled=False) as page:
-        api.build(models)
+        api.build([models])
         upload = UploadedFiles(file_types=[".csv"], type="filepath")
         upload.upload(lambda path: str(uploaded_rows(path)), upload, gr.Textbox(), api_name="classes")
     _, address, _ = page.queue().launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
@@ -47,14 +47,14 @@ def marked(path, mark: bool) -> dict:
 
 @pytest.mark.parametrize("mark", [True, False])
 def test_an_upload_is_segmented(served, photo_file, mark):
-    kind, (answer, label_map) = call(served, "segment", marked(uploaded(served, photo_file), mark), "split1", 0, "")
+    kind, (answer, label_map) = call(served, "segment", marked(uploaded(served, photo_file), mark), "split1", 0, "", "")
     assert kind == "complete" and answer["size"] == {"width": 120, "height": 80}
     assert label_map["path"].endswith("holiday-split1.png")
 
 
 @pytest.mark.parametrize("mark", [True, False])
 def test_a_picture_of_the_server_is_not_read(served, photo_file, mark):
-    kind, answer = call(served, "segment", marked(photo_file, mark), "split1", 0, "")
+    kind, answer = call(served, "segment", marked(photo_file, mark), "split1", 0, "", "")
     assert kind == "error" and "size" not in str(answer)
     if not mark:
         assert answer["error"] == REFUSED
@@ -67,7 +67,7 @@ def test_no_way_leads_out_of_the_uploads(served, photo_file, tmp_path, way):
     (folder / "link.png").symlink_to(photo_file)
     path = folder / ("link.png" if way == "link" else f"../{photo_file.name}")
     assert path.is_file()
-    kind, answer = call(served, "segment", marked(path, False), "split1", 0, "")
+    kind, answer = call(served, "segment", marked(path, False), "split1", 0, "", "")
     assert kind == "error" and answer["error"] == REFUSED
 
 
@@ -76,7 +76,7 @@ def test_a_path_that_is_none_is_refused_in_one_sentence(served, tmp_path):
     circle = tmp_path / "uploads" / "circle.png"
     circle.symlink_to(circle)
     for path in (circle, "\0.png", "x" * 5000):
-        kind, answer = call(served, "segment", marked(path, False), "split1", 0, "")
+        kind, answer = call(served, "segment", marked(path, False), "split1", 0, "", "")
         assert kind == "error" and answer["error"] == REFUSED
 
 
