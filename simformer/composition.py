@@ -47,6 +47,7 @@ class Segmenter(Protocol):
 
 
 Part = TypeVar("Part", bound=Segmenter)
+NO_MODEL = "no model had any class in the wanted role"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def compose(segmentations: Mapping[str, Segmentation], assignment: Assignment, t
         ConfigError: no class is served, or the models' score maps differ in size.
     """
     if not assignment.used:
-        raise ConfigError("no model had any class in the wanted role")
+        raise ConfigError(NO_MODEL)
     first = segmentations[assignment.used[0]]
     score_maps = np.full_like(first.score_maps, -1.0)
     for index, model in enumerate(assignment.models):
@@ -164,12 +165,14 @@ class ComposedPredictor(Generic[Part]):
     """
 
     def __init__(self, predictors: Mapping[str, Part], roles: Sequence[str]):
-        classes = next(iter(predictors.values())).classes if predictors else ()
+        if not predictors:
+            raise ConfigError(NO_MODEL)
+        classes = next(iter(predictors.values())).classes
         for predictor in predictors.values():
             check_classes(classes, predictor.classes)
         self.assignment = assign_models(classes, roles, {name: p.roles for name, p in predictors.items()})
         if not self.assignment.used:
-            raise ConfigError("no model had any class in the wanted role")
+            raise ConfigError(NO_MODEL)
         self.predictors = {name: predictors[name] for name in self.assignment.used}
 
     @property

@@ -50,7 +50,7 @@ def answer_photo(
         if roles:
             result = whole_photo(models, named_roles(models.dataset, models.classes, roles), image, threshold)
         else:
-            model = model or next(iter(models.simformers or models.names), FIRST_SPLIT)
+            model = model or next(iter(models.offered or models.names), FIRST_SPLIT)
             result = models.predictor(model).segment(image, threshold=threshold)
     except SimFormerError as error:
         raise failure(error) from error

@@ -203,7 +203,7 @@ def build(context: PageContext, own: OwnData) -> None:
             gr.Markdown(text)
             model = gr.Dropdown(
                 [(title(name), name) for name in models.names],
-                value=next(iter((*models.simformers, *models.names)), None),
+                value=next(iter((*models.offered, *models.names)), None),
                 label="Model",
                 elem_id="own-model",
             )

@@ -18,6 +18,7 @@ from PIL import Image
 from simformer.compare.columns import simformers
 from simformer.errors import CheckpointError
 from simformer.inference.familiarity import read_familiarity
+from simformer.results import is_role_set
 from simformer.splits import Roles
 from simformer.ui.parts.cache import Cache
 from simformer.ui.parts.photos import Photo, Shown, show
@@ -90,7 +91,8 @@ class Models:
             `classes`, they are alone.
 
     Attributes:
-        simformers: names of the SimFormers, one a split; another method's model stands in where none has its roles.
+        simformers: names of the SimFormers, one a role set; another method's model stands in where none has its roles.
+        role_sets: those of them that serve composed roles and stand in no menu: trained with roles that are no split's.
         left_out: names of models of other classes than most have; they cannot stand beside the others on one page.
         dataset: of whose classes they are, such as "msrc21"; "" if there is no model.
         familiarity: from which familiarity on a photo shows something known; None where it was not fitted.
@@ -118,6 +120,8 @@ class Models:
         self.dataset = next((card.dataset for card in cards.values() if card.classes == shared[0][0]), "")
         self.names = tuple(name for name in names if name not in (*self.left_out, *self.damaged))
         self.simformers = simformers({name: cards[name] for name in self.names if name not in (CAM, ORACLE)})
+        self.role_sets = tuple(n for n in self.simformers if is_role_set(cards[n].dataset, cards[n].split))
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
         self._loading: dict[str, Future[Predictor]] = {}
         self._starting = Lock()
         self._segmentations: Cache[Segmentation] = Cache(CACHE_BYTES)
@@ -156,6 +160,10 @@ class Models:
         known = self._roles.get(choice or "", {}) if choice in self.simformers else {}
         return Roles(known.get(each, "base") for each in self.classes)
 
+    def _part_roles(self, name: str) -> tuple[str, ...]:
+        """Role of each of `classes` in a model that can be composed."""
+        return tuple(self._roles.get(name, {}).get(each, "base") for each in self.classes)
+
     def with_roles(self, roles: Roles) -> Choice:
         """The SimFormer that was trained with these roles; if there is none, the roles, to be composed."""
         fitting = (name for name in self.simformers if self._roles.get(name) and self.roles_of(name) == roles)
@@ -179,11 +187,17 @@ class Models:
         """The same for roles of one's own. A model that cannot be used serves no class."""
         from simformer.composition import ComposedPredictor
 
-        parts = {}
-        for name in self._parts:
-            with suppress(CheckpointError):
-                parts[name] = PageModel(self, name)
-        return ComposedPredictor(parts, roles)
+        while True:
+            parts, names = {}, self._needed(roles)
+            with suppress(CheckpointError):  # it is known as damaged from now on: the others are asked
+                parts = {name: PageModel(self, name) for name in names}
+            if len(parts) == len(names):
+                return ComposedPredictor(parts, roles)
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The SimFormers that menus list: those of splits, and trainings of one's own."""
+        return tuple(name for name in self.simformers if name not in self.role_sets)
 
     @property
     def _parts(self) -> tuple[str, ...]:
@@ -193,24 +207,23 @@ class Models:
     def start(self) -> None:
         """Begin to load: first what most visitors see first. Returns at once, except on a ZeroGPU Space.
 
-        The first request does it, if nobody has.
+        The first request does it, if nobody has. Role sets wait until roles are composed of them.
         """
         with self._starting:
             if not self._loading:
                 self._start()
 
     def _start(self) -> None:
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load-models")
-        first = [*self.simformers[:1], *(name for name in (CAM, ORACLE) if name in self.names)]
+        first = [*self.offered[:1], *(name for name in (CAM, ORACLE) if name in self.names)]
         for name in dict.fromkeys((*first, *self.names)):
-            self._loading[name] = pool.submit(self._load, self._files.get(name, name))
-        pool.shutdown(wait=on_zerogpu())
+            if name not in self.role_sets or on_zerogpu():
+                self._loading[name] = self._pool.submit(self._load, self._files.get(name, name))
+        if on_zerogpu():
+            wait(self._loading.values())
 
     def close(self) -> None:
         """Load nothing more. Waits for the model that is being read."""
-        for future in self._loading.values():
-            future.cancel()
-        wait(self._loading.values())
+        self._pool.shutdown(cancel_futures=True)
 
     def waiting(self, choice: Choice) -> Iterator[str]:
         """Progress in words, again and again until the model is loaded or has failed to load."""
@@ -242,8 +255,7 @@ class Models:
         """Whether `segment` would answer without running a network, or waiting for one."""
         if not all(self._future(name).done() for name in self._needed(choice)):
             return False
-        used = self.composed(choice).predictors if isinstance(choice, Roles) else (choice,)
-        return all(self._segmentations.get((name, photo.key)) is not None for name in used)
+        return all(self._segmentations.get((name, photo.key)) is not None for name in self._needed(choice))
 
     def segment(self, choice: Choice, photo: Photo, left_out: float = 0.0) -> Segmentation:
         """One model's segmentation; its label map has the size of the picture on the page.
@@ -261,7 +273,13 @@ class Models:
         return found.with_threshold(found.least_certain(left_out / 100)) if left_out else found
 
     def _needed(self, choice: Choice) -> tuple[str, ...]:
-        return self._parts if isinstance(choice, Roles) else (choice,)
+        """The models that a choice asks, by their cards: nothing is loaded."""
+        if not isinstance(choice, Roles):
+            return (choice,)
+        from simformer.composition import assign_models
+
+        roles = {name: self._part_roles(name) for name in self._parts if name not in self.damaged}
+        return assign_models(self.classes, choice, roles).used
 
     def _remembered(self, name: str, photo: Photo) -> Segmentation:
         """A model's segmentation of a photo, without a threshold."""
@@ -289,6 +307,9 @@ class Models:
         self.start()
         if name in self.damaged and name not in self.names:
             raise CheckpointError(self.damaged[name])
+        with self._starting:
+            if name in self.role_sets and name not in self._loading:
+                self._loading[name] = self._pool.submit(self._load, self._files[name])
         if name not in self._loading:
             there = ", ".join(self.names) or "none"
             raise CheckpointError(f"there is no model {name!r} here; there is {there}")

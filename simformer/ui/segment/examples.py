@@ -81,7 +81,7 @@ class ExampleScores:
     def __init__(self, models: Models, copy: Callable[[Path], str]):
         self.models = models
         self.copy = copy
-        self.model = next(iter(models.simformers), None)
+        self.model = next(iter(models.offered), None)
         self._known: dict[str, str] = {}
 
     def compute(self) -> Iterator[dict[str, str]]:
@@ -110,7 +110,7 @@ class ExampleScores:
 def build(context: PageContext) -> gr.HTML:
     """The thumbnails, in the context that is open."""
     models = context.models
-    model = next(iter(models.simformers), None)
+    model = next(iter(models.offered), None)
     examples = examples_of(models.dataset)
     return gr.HTML(
         examples_html(examples, models.dataset, model and title(model)),

@@ -80,7 +80,7 @@ def chosen_text(models: Models, masked: Sequence[str], split: str | None) -> str
 
 def splits_json(models: Models) -> str:
     """The shipped SimFormers with their base classes, as JavaScript."""
-    return json.dumps({name: masked_classes(models, name) for name in models.simformers})
+    return json.dumps({name: masked_classes(models, name) for name in models.offered})
 
 
 def take_roles(models: Models, sent: Sent | None) -> Any:
@@ -102,18 +102,18 @@ def read_roles(models: Models, text: str) -> list[Any] | None:
     choice = models.find(text)
     if isinstance(choice, Roles):
         choice = models.with_roles(choice)
-    elif choice not in models.simformers:
+    elif choice not in models.offered:
         return None
-    return [choice if choice in models.simformers else OWN_ROLES, masked_classes(models, choice)]
+    return [choice if choice in models.offered else OWN_ROLES, masked_classes(models, choice)]
 
 
 def build(models: Models) -> RoleControls:
     """The controls, in the context that is open."""
-    first = models.simformers[0] if models.simformers else None
+    first = next(iter(models.offered), None)
     split = gr.Radio(
-        [*((short_title(name), name) for name in models.simformers), ("Your roles", OWN_ROLES)],
+        [*((short_title(name), name) for name in models.offered), ("Your roles", OWN_ROLES)],
         value=first,
-        visible=bool(models.simformers),
+        visible=bool(models.offered),
         label="Which classes had masks",
         info="One SimFormer a split: what is base in one is novel in another.",
         elem_id="split",
@@ -140,7 +140,7 @@ def connect(context: PageContext, controls: RoleControls) -> None:
     listen(masked.change, None, [masked, split], split, js=split_of)
     listen(split.input, None, [split, masked], masked, js=MASKED_OF % splits)
     listen(sent.change, partial(take_roles, models), sent, masked)
-    if models.simformers:
+    if models.offered:
         text = TEXT_OF % (split_of, json.dumps(models.classes))
         read = partial(read_roles, models)
-        context.address.hold("roles", models.simformers[0], [split, masked], read, follow=[masked, split], text=text)
+        context.address.hold("roles", models.offered[0], [split, masked], read, follow=[masked, split], text=text)

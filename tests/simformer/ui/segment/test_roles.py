@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import gradio as gr
 import numpy as np
 import pytest
 
-from simformer.checkpoint import load_checkpoint, save_checkpoint
+from simformer.checkpoint import build_network, load_checkpoint, save_checkpoint
 from simformer.errors import ConfigError
 from simformer.splits import Roles
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
-from simformer.ui.segment.roles import OWN_ROLES, Sent, chosen_text, masked_classes, read_roles, short_title, take_roles
+from simformer.ui.segment.roles import (
+    OWN_ROLES,
+    Sent,
+    chosen_text,
+    masked_classes,
+    read_roles,
+    short_title,
+    splits_json,
+    take_roles,
+)
 from simformer.ui.segment.views import honest_sentences, segment_photo
 
 # The fixture's models: split1 has cat novel, split2 has sky novel, oracle has none.
@@ -80,6 +92,39 @@ def test_roles_are_read_from_the_weights_without_loading_them(page_weights, monk
     assert models.with_roles(Roles(("base", "base", "novel"))) == "split1"
     assert models.with_roles(BOTH_NOVEL) == BOTH_NOVEL
     assert not models._loading
+
+
+@pytest.fixture
+def with_role_set(page_weights, tmp_path, make_card, monkeypatch):
+    """The models of `page_weights`, and one trained with roles that are no split's."""
+    folder = Path(shutil.copytree(page_weights, tmp_path / "weights"))
+    card = make_card("simformer", roles=BOTH_NOVEL, dataset="msrc21", split="r02-abcd")
+    save_checkpoint(folder / "r02-abcd_plus.safetensors", build_network(card).state_dict(), card)
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(folder))
+    return Models()
+
+
+def test_a_role_set_serves_without_standing_in_a_menu(with_role_set, photo_file):
+    models, name = with_role_set, "r02-abcd_plus"
+    assert name in models.simformers and models.offered == ("split1", "split2")
+    assert name not in splits_json(models) and read_roles(models, name) is None
+    # Its own roles are not composed any more: it was trained with them.
+    assert chosen_text(models, ["grass"], OWN_ROLES) == name
+    assert read_roles(models, str(BOTH_NOVEL)) == [OWN_ROLES, ["grass"]]
+    # It is loaded when it is asked, not before.
+    models.start()
+    assert name not in models._loading
+    assert models.segment(name, Photo(str(photo_file))).roles == BOTH_NOVEL
+    assert models._loading[name].done()
+
+
+def test_composing_loads_those_alone_that_serve(with_role_set, photo_file):
+    models = with_role_set
+    # split1 serves sky and grass; cat as base is split2's and FullyOracle's, and as novel split1's.
+    assert models._needed(Roles(("base", "base", "novel"))) == ("split1",)
+    composed = models.composed(Roles(("novel", "base", "base")))
+    assert set(composed.predictors) == {"split2"}
+    assert "r02-abcd_plus" not in models._loading
 
 
 @pytest.mark.parametrize("text", [None, "", "split9", "roles-", "roles-bx", "roles-bb"])
