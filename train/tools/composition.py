@@ -32,6 +32,8 @@ TRAINED = "trained"
 def measure(predictors: Mapping[str, Predictor], photos: FolderDataset) -> dict[str, dict[str, Scores]]:
     """Scores of every model's roles: as trained, and composed out of the others by each rule that can.
 
+    A model without novel classes serves the others, and is not composed.
+
     Args:
         predictors: of one data set, at one image size, by name.
 
@@ -44,8 +46,8 @@ def measure(predictors: Mapping[str, Predictor], photos: FolderDataset) -> dict[
         raise ConfigError("composing takes two models or more")
     classes = photos.classes
     roles = {name: Roles(predictor.roles) for name, predictor in predictors.items()}
-    plans = {name: _plans(name, roles, classes) for name in roles}
-    matrices = {name: {rule: ConfusionMatrix(len(classes)) for rule in (TRAINED, *plans[name])} for name in predictors}
+    plans = {name: _plans(name, roles, classes) for name, each in roles.items() if "novel" in each}
+    matrices = {name: {rule: ConfusionMatrix(len(classes)) for rule in (TRAINED, *plans[name])} for name in plans}
     for index in tqdm(range(len(photos)), unit="photo", disable=None):
         truth = photos.label_map(index)
         if truth is None:
@@ -57,11 +59,11 @@ def measure(predictors: Mapping[str, Predictor], photos: FolderDataset) -> dict[
             matrices[name][TRAINED].update(found[name].labels, np.asarray(truth))
             for rule, assignment in assignments.items():
                 matrices[name][rule].update(compose(found, assignment).labels, np.asarray(truth))
-    novel = {name: [i for i, role in enumerate(each) if role == "novel"] for name, each in roles.items()}
-    return {
-        name: {rule: matrix.scores(novel=novel[name]) for rule, matrix in of_rule.items()}
-        for name, of_rule in matrices.items()
-    }
+    scores = {}
+    for name, of_rule in matrices.items():
+        novel = [index for index, role in enumerate(roles[name]) if role == "novel"]
+        scores[name] = {rule: matrix.scores(novel=novel) for rule, matrix in of_rule.items()}
+    return scores
 
 
 def _plans(name: str, roles: Mapping[str, Roles], classes: tuple[str, ...]) -> dict[str, Assignment]:
