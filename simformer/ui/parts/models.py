@@ -61,14 +61,15 @@ VARIANTS = {
 
 
 def title(choice: Choice) -> str:
-    """What people call a model: "s1" is "SimFormer, split 1", "s1_plus" is "SimFormer+, split 1"."""
+    """What people call a model: "s1" is "SimFormer, split 1", "r07-c870_plus" is "SimFormer+, role set r07-c870"."""
     if isinstance(choice, Roles):
         return "SimFormer, your roles"
     known = {CAM: "CAM", ORACLE: "FullyOracle", SIMFORMER: "SimFormer"}
     split, _, after = short_name(choice).partition("_")
     before, split, after = (split, after, "") if split in VARIANTS else ("", split, after)
-    if re.fullmatch(r"s\d+", split) and (before or after) in ("", *VARIANTS):
-        return f"{VARIANTS.get(before or after, 'SimFormer')}, split {split[1:]}"
+    if re.fullmatch(r"s\d+|r\d+-\w+", split) and (before or after) in ("", *VARIANTS):
+        roles = f"split {split[1:]}" if split.startswith("s") else f"role set {split}"
+        return f"{VARIANTS.get(before or after, 'SimFormer')}, {roles}"
     return known.get(choice, choice)
 
 

@@ -34,8 +34,8 @@ def test_titles():
     assert [title(name) for name in ("split12", "s2", "cam", "oracle", "mine", "splitter", "s", "s1_mine")] == [
         "SimFormer, split 12", "SimFormer, split 2", "CAM", "FullyOracle", "mine", "splitter", "s", "s1_mine",
     ]  # fmt: skip
-    assert [title(name) for name in ("s1_plus", "retab_s1", "mine_s1", "retab_s1_plus")] == [
-        "SimFormer+, split 1", "RETAB, split 1", "mine_s1", "retab_s1_plus",
+    assert [title(name) for name in ("s1_plus", "r07-c870_plus", "retab_s1", "mine_s1", "retab_s1_plus")] == [
+        "SimFormer+, split 1", "SimFormer+, role set r07-c870", "RETAB, split 1", "mine_s1", "retab_s1_plus",
     ]  # fmt: skip
 
 
