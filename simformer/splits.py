@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,8 @@ DATASET_TITLES = {
     "custom": "Own data",
 }
 """What people call the data sets; "custom" is anybody's own."""
+ROLE_SET = r"r\d+-[0-9a-f]{4}"
+"""Names of role sets that a table drew at random (`train.tables.draws`), as a regular expression: "r02-c348"."""
 _SPLITS = DATA / "splits.json"
 
 
@@ -122,7 +125,7 @@ def split_label(name: str) -> str:
 
 
 def split_choice(name: str, classes: Sequence[str], novel: Iterable[int], most: int = 5) -> str:
-    """A split in a menu, with its novel classes: "Split 2: cow, aeroplane and 3 more".
+    """A split in a menu, with its novel classes: "Split 2: cow, aeroplane and 3 more", "Role set r02-c348: face, road".
 
     Args:
         novel: indices of the novel classes. most: so many are named; of more the last are counted.
@@ -130,7 +133,8 @@ def split_choice(name: str, classes: Sequence[str], novel: Iterable[int], most: 
     names = [classes[index] for index in novel]
     listed, rest = (names, 0) if len(names) <= most else (names[: most - 1], len(names) - most + 1)
     text = ", ".join(listed) + (f" and {rest} more" if rest else "")
-    return f"Split {split_label(name)}: {text}" if text else f"Split {split_label(name)}"
+    kind = "Role set" if re.fullmatch(ROLE_SET, name) else "Split"
+    return f"{kind} {split_label(name)}: {text}" if text else f"{kind} {split_label(name)}"
 
 
 def load_split(dataset: str, name: str) -> Split:

@@ -16,6 +16,7 @@ from simformer.splits import (
     listed_classes,
     load_split,
     shipped_choice,
+    split_choice,
     split_label,
     split_names,
     split_order,
@@ -145,3 +146,11 @@ def test_splits_in_menus_say_their_novel_classes():
     assert shipped_choice("nyuv2", "s2") == "Split 2: cabinet, bed, door, blinds and 5 more"
     assert shipped_choice("msrc21", "all_base") == "Split all base"
     assert shipped_choice("msrc21", "r01-ab12") == "Split r01-ab12" and shipped_choice("custom", "s1") == "Split 1"
+
+
+def test_menus_say_novel_classes():
+    classes = ("sky", "grass", "cat", "dog", "cow", "road", "boat")
+    assert split_choice("s2", classes, [2, 3]) == "Split 2: cat, dog"
+    assert split_choice("s5", classes, range(6)) == "Split 5: sky, grass, cat, dog and 2 more"
+    assert split_choice("r02-c348", classes, [0, 1]) == "Role set r02-c348: sky, grass"
+    assert split_choice("all_base", classes, []) == "Split all base"

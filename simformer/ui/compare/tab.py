@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
@@ -11,7 +12,7 @@ import gradio as gr
 
 from simformer.compare.columns import Column, columns_of, usual_columns, usual_pair
 from simformer.paths import STATIC
-from simformer.splits import Split, split_choice, split_label
+from simformer.splits import ROLE_SET, Split, split_choice, split_label
 from simformer.ui.compare import endpoint
 from simformer.ui.compare.served import Answer, Compared, no_models
 from simformer.ui.parts.context import PageContext
@@ -66,9 +67,13 @@ def expansion_label(second: str | None) -> str:
 
 
 def named_splits(splits: Mapping[str, Split]) -> list[tuple[str, str]]:
-    """(label, name) of splits: those with a number say their novel classes, the others' names do so already."""
+    """(label, name) of splits: shipped ones and role sets say their novel classes, the others' names do so already."""
+
+    def says_itself(name: str, split: Split) -> bool:
+        return split_label(name) == name and not re.fullmatch(ROLE_SET, name)
+
     return [
-        (split_choice(name, split.classes, split.novel) if split_label(name) != name else name, name)
+        (name if says_itself(name, split) else split_choice(name, split.classes, split.novel), name)
         for name, split in splits.items()
     ]
 

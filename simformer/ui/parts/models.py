@@ -19,7 +19,7 @@ from simformer.compare.columns import simformers
 from simformer.errors import CheckpointError
 from simformer.inference.familiarity import read_familiarity
 from simformer.results import is_role_set
-from simformer.splits import Roles
+from simformer.splits import ROLE_SET, Roles
 from simformer.ui.parts.cache import Cache
 from simformer.ui.parts.photos import Photo, Shown, show
 from simformer.ui.parts.zerogpu import on_gpu, on_zerogpu
@@ -67,7 +67,7 @@ def title(choice: Choice) -> str:
     known = {CAM: "CAM", ORACLE: "FullyOracle", SIMFORMER: "SimFormer"}
     split, _, after = short_name(choice).partition("_")
     before, split, after = (split, after, "") if split in VARIANTS else ("", split, after)
-    if re.fullmatch(r"s\d+|r\d+-\w+", split) and (before or after) in ("", *VARIANTS):
+    if re.fullmatch(rf"s\d+|{ROLE_SET}", split) and (before or after) in ("", *VARIANTS):
         roles = f"split {split[1:]}" if split.startswith("s") else f"role set {split}"
         return f"{VARIANTS.get(before or after, 'SimFormer')}, {roles}"
     return known.get(choice, choice)

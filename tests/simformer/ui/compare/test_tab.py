@@ -16,9 +16,18 @@ from PIL import Image
 
 from simformer.compare.columns import columns_of
 from simformer.errors import DatasetError
+from simformer.splits import Split
 from simformer.ui.compare import endpoint
 from simformer.ui.compare.served import MOST_AT_ONCE, Compared
-from simformer.ui.compare.tab import ANY_CLASS, build, choices_for, choices_of_pair, query_html, server_functions
+from simformer.ui.compare.tab import (
+    ANY_CLASS,
+    build,
+    choices_for,
+    choices_of_pair,
+    named_splits,
+    query_html,
+    server_functions,
+)
 
 CLASSES = ("sky", "grass", "cat")
 QUERY = {"split": "s1", "columns": ["CAM", "SimFormer", "FullyOracle"], "first": "SimFormer", "second": "CAM"}
@@ -248,3 +257,11 @@ def test_endpoint_without_waiting(compared, monkeypatch):
 def test_own_weights_come_before_the_shipped_ones(compared, tmp_path):
     own = columns_of(compared.splits["s1"], compared.columns)
     assert all((tmp_path / "runs") in column.path.parents for column in own)
+
+
+def test_the_menu_of_splits_says_novel_classes_where_their_names_do_not():
+    classes = ("sky", "grass", "cat")
+    splits = {name: Split("msrc21", name, classes, (1, 2)) for name in ("s1", "r02-c348", "grass, cat")}
+    assert [label for label, _ in named_splits(splits)] == [
+        "Split 1: grass, cat", "Role set r02-c348: grass, cat", "grass, cat",
+    ]  # fmt: skip
