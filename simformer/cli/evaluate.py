@@ -136,7 +136,7 @@ def composed_predictor(
         UnknownClassError: the roles are neither a split nor classes of the models.
     """
     from simformer.compare.columns import simformers
-    from simformer.composition import ComposedPredictor
+    from simformer.composition import ComposedPredictor, assign_models
     from simformer.inference.shared_backbone import SharedBackbones
     from simformer.predictor import Predictor
     from simformer.splits import named_roles
@@ -149,23 +149,33 @@ def composed_predictor(
     left_out = {name if name in models else full_name(name) for name in without}
     models = {name: path for name, path in models.items() if name not in left_out}
     cards, problems = readable_cards(models)
-    predictors, backbones = {}, SharedBackbones()
     networks = {name: card for name, card in cards.items() if card.kind == "simformer"}
     if classes is None:
         classes = next((card.classes for card in networks.values()), ())
-    for name in simformers({name: card for name, card in networks.items() if card.classes == tuple(classes)}):
-        try:
-            predictors[name] = Predictor.load(
-                models[name], device, scales=scales, flip=flip, exact=False, backbones=backbones
-            )
-        except CheckpointError as error:
-            problems[name] = str(error)
+    fitting = {name: card for name, card in networks.items() if card.classes == tuple(classes)}
+    available = {name: fitting[name].roles for name in simformers(fitting)}
+    predictors: dict[str, Predictor] = {}
+    backbones, composed = SharedBackbones(), None
+    while available and composed is None:
+        card = fitting[next(iter(available))]
+        wanted = named_roles(card.dataset, card.classes, roles)
+        # Only those that will serve are loaded: role sets are many.
+        used = assign_models(card.classes, wanted, available).used
+        for name in used:
+            try:
+                predictors[name] = predictors.get(name) or Predictor.load(
+                    models[name], device, scales=scales, flip=flip, exact=False, backbones=backbones
+                )
+            except CheckpointError as error:
+                problems[name] = str(error)
+                del available[name]
+        if all(name in available for name in used):
+            composed = ComposedPredictor({name: predictors[name] for name in used}, wanted)
     for problem in problems.values():
         typer.echo(f"Left out: {problem}", err=True)
-    if not predictors:
+    if composed is None:
         raise ConfigError(f"no SimFormer model in {weights_folder()} that could be composed knows just these classes")
-    card = next(iter(predictors.values())).card
-    return ComposedPredictor(predictors, named_roles(card.dataset, card.classes, roles))
+    return composed
 
 
 def parse_scales(text: str | None) -> tuple[float, ...] | None:
