@@ -184,13 +184,16 @@ def summary(shown: Shown, found: dict[Choice, Segmentation], problems: dict[Choi
 
 
 def served_sentence(models: Models, wanted: Roles) -> str:
-    """Which model each class came from, which classes no model had in the wanted role, and what could not be used."""
+    """Which model each class came from and how far its roles are from the wanted ones, which classes no model had in
+    the wanted role, and what could not be used."""
     composed = models.composed(wanted)
     assignment = composed.assignment
     parts = []
     for model in assignment.used:
         served = [c for c, m in zip(assignment.classes, assignment.models, strict=True) if m == model]
-        parts.append(f"{escape(title(model))} serves {escape(', '.join(served))}.")
+        away = sum(had != asked for had, asked in zip(models.roles_of(model), wanted, strict=True))
+        differ = f"{away} of {len(wanted)} roles {'differs' if away == 1 else 'differ'}"
+        parts.append(f"{escape(title(model))} ({differ}) serves {escape(', '.join(served))}.")
     if assignment.unserved:
         missing = ", ".join(assignment.unserved)
         parts.append(f"No shipped model had these in the wanted role, so they are not shown: {escape(missing)}.")
