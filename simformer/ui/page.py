@@ -67,7 +67,7 @@ class Page(gr.Blocks):
     def get_config_file(self) -> BlocksConfigDict:
         """The same for the panel "Use via API". Of pages only the first is named: Gradio would add a bar of links."""
         config = super().get_config_file()
-        public = {event["id"] for event in config["dependencies"] if event["api_visibility"] == "public"}
+        public = {event["id"] for event in config.get("dependencies", []) if event["api_visibility"] == "public"}
         for page in config["page"].values():
             page["dependencies"] = sorted({*page["dependencies"], *public})
         config["pages"] = config["pages"][:1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from serving import Server, chromium, chromium_path, serve
 from simformer.cam import CamConfig
 from simformer.checkpoint import build_network, save_checkpoint
 from simformer.model import ModelConfig
-from simformer.splits import load_split
+from simformer.splits import dataset_classes, load_split
 from simformer.weights import Card
 
 SLOW = 60_000  # milliseconds; a cold start on a busy machine
@@ -68,24 +68,39 @@ def window(visitor) -> Iterator[Callable[..., Page]]:
 def weights(tmp_path_factory) -> Path:
     """Tiny random networks under the names of the shipped ones."""
     folder = tmp_path_factory.mktemp("weights")
-    sizes = {"num_classes": 21, "backbone": "test_efficientnet", "output_stride": 32}
+    write_models(folder, "msrc21", {"split1": "s1", "split2": "s2", "oracle": "all_base", "cam": "s1"})
+    return folder
+
+
+def write_models(folder: Path, dataset: str, splits: Mapping[str, str]) -> None:
+    """Tiny random networks of a data set's classes. splits: name -> split; "cam" is a CAM, others are SimFormers."""
+    sizes = {"num_classes": len(dataset_classes(dataset)), "backbone": "test_efficientnet", "output_stride": 32}
     small = {"head_features": False, "pooled_class_logits": False, "width": 32, "queries": 6, "decoder_layers": 1}
-    splits = {"split1": "s1", "split2": "s2", "oracle": "all_base", "cam": "s1"}
     for seed, (name, split_name) in enumerate(splits.items()):
         torch.manual_seed(seed)
-        split = load_split("msrc21", split_name)
+        split = load_split(dataset, split_name)
         config = CamConfig(**sizes) if name == "cam" else ModelConfig(**sizes, **small)
         card = Card(
             kind="cam" if name == "cam" else "simformer",
             architecture=config.model_dump(),
             classes=split.classes,
             roles=split.roles,
-            dataset="msrc21",
+            dataset=dataset,
             split=split_name,
             image_size=64,
         )
         save_checkpoint(folder / f"{name}.safetensors", build_network(card).state_dict(), card)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def two_datasets(browser, synthetic_results, tmp_path_factory) -> Iterator[Server]:
+    """The server of a page with models of two data sets; one has no FullyOracle and no results."""
+    folder = tmp_path_factory.mktemp("two")
+    for dataset, splits in (("msrc21", {"s1": "s1", "oracle": "all_base"}), ("nyuv2", {"s2": "s2", "s3": "s3"})):
+        (folder / dataset).mkdir()
+        write_models(folder / dataset, dataset, {**splits, "cam": "s1"})
+    with serve(folder, tmp_path_factory.mktemp("server-two"), results=synthetic_results) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

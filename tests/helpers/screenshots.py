@@ -125,6 +125,35 @@ SCENES: dict[str, Callable[[Page], None]] = {
 }
 
 
+def rooms(page: Page) -> None:
+    """The Segment tab of NYUv2's page as it opens."""
+    page.get_by_role("tab", name="Segment", exact=True).click(timeout=SLOW)
+    page.locator("#status", has_text="pixels").wait_for(timeout=SLOW)
+
+
+def rooms_compared(page: Page) -> None:
+    """The Compare tab of NYUv2's page as it opens, all pictures made."""
+    page.get_by_role("tab", name="Compare").click(timeout=SLOW)
+    page.locator(".compare-row").first.wait_for(timeout=SLOW)
+    page.locator(".compare-row[data-waiting]").first.wait_for(state="detached", timeout=SLOW)
+
+
+def rooms_results(page: Page) -> None:
+    """The Results tab of NYUv2's page as it opens, with or without numbers."""
+    page.get_by_role("tab", name="Results", exact=True).click(timeout=SLOW)
+    page.locator("#results-notes .hint").first.wait_for(timeout=SLOW)
+
+
+# The same of NYUv2's page, which is there without own data.
+OF_NYUV2: dict[str, Callable[[Page], None]] = {
+    "nyuv2-segment": rooms,
+    "nyuv2-compare": rooms_compared,
+    "nyuv2-results": rooms_results,
+    "nyuv2-costs": annotation_cost,
+    "nyuv2-about": about_tab,
+}
+
+
 def known_scenes(root: Path) -> Path:
     """Drawn scenes, labelled with the shipped models' classes: sky, grass and water; all else is void."""
     write_scenes(root, 12, size=(180, 240), val_share=0.5)
@@ -145,14 +174,14 @@ def fit(page: Page) -> None:
 
 
 def take(browser: Browser, address: str, folder: Path, scenes: list[str], readme: bool) -> list[Path]:
-    """One picture for each scene, width and theme; for the README wide and light alone, and small."""
+    """A picture for each scene of the page at this address, width and theme; for the README wide, light and small."""
     files = []
     for scene in scenes:
         for theme in THEMES[:1] if readme else THEMES:
             for name, width in list(WIDTHS.items())[: 1 if readme else None]:
                 page = browser.new_page(viewport={"width": width, "height": 900})
-                page.goto(f"{address}/?__theme={theme}", timeout=SLOW)
-                SCENES[scene](page)
+                page.goto(f"{address}?__theme={theme}", timeout=SLOW)
+                (SCENES | OF_NYUV2)[scene](page)
                 fit(page)
                 files.append(folder / (f"{scene}.jpg" if readme else f"{scene}-{name}-{theme}.png"))
                 page.wait_for_timeout(500)
@@ -169,16 +198,19 @@ def take(browser: Browser, address: str, folder: Path, scenes: list[str], readme
 def main(
     folder: Annotated[Path, typer.Argument(help="where the pictures go")],
     weights: Annotated[Path | None, typer.Option(help="folder of weights (default: the shipped ones)")] = None,
-    only: Annotated[list[str] | None, typer.Option(help=f"scene: {', '.join(SCENES)}")] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"scene: {', '.join(SCENES | OF_NYUV2)}")] = None,
     readme: Annotated[bool, typer.Option("--readme", help="wide and light, as JPEG, for README.md")] = False,
 ) -> None:
     """Start the page with a server of its own, and take the pictures; those of the README show it without own data."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        options = [] if readme else ["--data", str(known_scenes(Path(place) / "scenes"))]
-        with serve(weights, Path(place), options) as server, chromium() as browser:
-            for file in take(browser, server.address, folder, only or list(SCENES), readme):
-                print(file)
+        own = [] if readme else ["--data", str(known_scenes(Path(place) / "scenes"))]
+        for scenes, options, path in ((SCENES, own, ""), (OF_NYUV2, [], "/nyuv2")):
+            wanted = [scene for scene in scenes if scene in (only or scenes)]
+            if wanted:
+                with serve(weights, Path(place), options) as server, chromium() as browser:
+                    for file in take(browser, server.address + path, folder, wanted, readme):
+                        print(file)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ _PAPER_TABLES = {
 _SPLITS = {MORE_NOVEL: ("s4", "s5", "s6", "s7", "s8", "s9")}
 
 HOW_TO_MEASURE = (
-    "Nothing has been measured on {dataset} yet. Train a model with "
+    "No whole table has been measured on {dataset} yet. Train a model with "
     "<code>python -m train train/configs/{name}.yaml data=DIR</code> and ship its result with "
     "<code>python -m train.tables.publish RUN NAME</code>: each run is one JSON file in <code>assets/results</code>."
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from simformer.errors import SimFormerError
+from simformer.paths import ROOT
 from simformer.splits import Roles
 from simformer.ui.parts.class_table import class_rows, table_html
 from simformer.ui.parts.html import empty
@@ -232,7 +233,9 @@ def missing_sentence(models: Models) -> str:
     sentences = []
     if models.missing:
         what = ", ".join(f"{title(name)} (train it: {how_to_train(models, name)})" for name in models.missing)
-        sentences.append(f"There are no weights in {weights_folder()} for {what}.")
+        folder = weights_folder() / models.folder
+        place = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
+        sentences.append(f"There are no weights in {place} for {what}.")
     if models.left_out:
         names = ", ".join(models.left_out)
         sentences.append(f"Of other classes than most models in {weights_folder()}, so not shown: {names}.")

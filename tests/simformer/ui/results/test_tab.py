@@ -278,6 +278,6 @@ def test_a_new_result_needs_no_restart(lay_out, tmp_path, make_result):
     page = lay_out(results.build, results_folder=tmp_path)
     update = next(fn.fn for fn in page.fns.values() if fn.name == "update")
     arguments = (BY_SPLIT, "msrc21", None, ["measured"], "novel", [], [], None)
-    assert "Nothing has been measured" in update(*arguments)[1]
+    assert "No whole table has been measured" in update(*arguments)[1]
     write_result(make_result("SimFormer", "s2", points=50), tmp_path)
     assert "40.2" in update(*arguments)[2]
