@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from simformer.compare.gallery import Cell, Row, View
-from simformer.compare.pictures import INPUT, ROLES, TRUTH, best_columns, classes_in, row_pictures
+from simformer.compare.pictures import INPUT, ROLES, TRUTH, best_columns, classes_in, row_pictures, weak_columns
 from simformer.compare.regions import Box
 from simformer.errors import ConfigError
 from simformer.labels import VOID, VOID_COLOR
@@ -24,6 +24,8 @@ _INK, _SUBDUED, _PAPER = (20, 20, 20), (90, 90, 90), (255, 255, 255)
 # Of the cell's width.
 _GAP, _TEXT, _DOT = 0.025, 0.085, 0.012
 _TALLEST = 1.0
+# Of the text's size: what the figure means, below it.
+_SMALL = 0.85
 
 
 def draw_figure(view: View, rows: Sequence[Row], cell: int = CELL) -> Image.Image:
@@ -51,7 +53,9 @@ def draw_figure(view: View, rows: Sequence[Row], cell: int = CELL) -> Image.Imag
     body = sum(heights) + len(rows) * ((line if scored else 0) + gap)
     width = len(titles) * (cell + gap) - gap
     legend = list(_legend_lines(view, rows, width, font, text))
-    image = Image.new("RGB", (width + 2 * gap, top + body + gap + len(legend) * line + gap), _PAPER)
+    said = caption(view)
+    height = top + body + gap + (len(legend) + 1) * line + gap
+    image = Image.new("RGB", (width + 2 * gap, height), _PAPER)
     draw = ImageDraw.Draw(image)
     for number, title in enumerate(titles):
         middle = gap + number * (cell + gap) + cell // 2
@@ -69,6 +73,8 @@ def draw_figure(view: View, rows: Sequence[Row], cell: int = CELL) -> Image.Imag
         y += height + (line if scored else 0) + gap
     for number, items in enumerate(legend):
         _draw_legend(draw, items, gap, y + number * line, line, font, text)
+    small = _fitting(said, _font(_SMALL * text), width, round(_SMALL * text))
+    draw.text((gap, y + len(legend) * line + line // 2), said, _SUBDUED, small, anchor="lm")
     return image
 
 
@@ -94,10 +100,12 @@ def description(view: View, rows: Sequence[Row]) -> PngInfo:
 
 
 def caption(view: View) -> str:
-    """What the numbers and the rectangles mean, in two sentences at most."""
+    """What the numbers and the rectangles mean, in three sentences at most."""
     name = view.query.class_name
     what = f"IoU of {name}" if name else "mean IoU of the photo's novel classes"
     text = f"Numbers: {what}, percent."
+    if len(weak_columns(view)) > 1:
+        text += " Bold: the best without masks of novel classes."
     if view.first and view.second:
         text += f" Dotted: where only one of {view.first.name} and {view.second.name} is right."
     return text
