@@ -71,8 +71,8 @@ def draw_figure(view: View, rows: Sequence[Row], cell: int = CELL) -> Image.Imag
             if found is not None and scored:
                 _number(draw, (x + cell // 2, y + height + line // 2), found, font, bold=title in best)
         y += height + (line if scored else 0) + gap
-    for number, items in enumerate(legend):
-        _draw_legend(draw, items, gap, y + number * line, line, font, text)
+    for number, (inset, items) in enumerate(legend):
+        _draw_legend(draw, items, gap + inset, y + number * line, line, font, text)
     small = _fitting(said, _font(_SMALL * text), width, round(_SMALL * text))
     draw.text((gap, y + len(legend) * line + line // 2), said, _SUBDUED, small, anchor="lm")
     return image
@@ -179,8 +179,11 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int, size: int) -> 
 Item = tuple[str, tuple[int, int, int]]
 
 
-def _legend_lines(view: View, rows: Sequence[Row], width: int, font, text: int) -> Iterator[list[Item]]:
-    """The classes with their colors, base and novel ones apart, broken into lines of at most `width` pixels."""
+def _legend_lines(view: View, rows: Sequence[Row], width: int, font, text: int) -> Iterator[tuple[float, list[Item]]]:
+    """The classes with their colors, base and novel ones apart, broken into lines of at most `width` pixels.
+
+    With each line how far it is set in: the second one of a group begins below the first one's classes.
+    """
     classes, colors = view.split.classes, class_colors(view.split.classes).tolist()
     shown = classes_in(view, rows)
     novel = set(view.split.novel)
@@ -191,15 +194,16 @@ def _legend_lines(view: View, rows: Sequence[Row], width: int, font, text: int) 
         if not group:
             continue
         line: list[Item] = [(title, color)]
+        begin, inset = 0.0, _item_width(line[0], font, text)
         for index in group:
             item = (classes[index], tuple(colors[index]))
-            if sum(_item_width(each, font, text) for each in (*line, item)) > width:
-                yield line
-                line = []
+            if begin + sum(_item_width(each, font, text) for each in (*line, item)) > width:
+                yield begin, line
+                begin, line = inset, []
             line.append(item)
-        yield line
+        yield begin, line
     if any(row.truth is not None and (row.truth == VOID).any() for row in rows):
-        yield [("void: no truth", VOID_COLOR)]
+        yield 0.0, [("void: no truth", VOID_COLOR)]
 
 
 def _item_width(item: Item, font, text: int) -> float:
