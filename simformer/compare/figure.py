@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from simformer.compare.gallery import Cell, Row, View
-from simformer.compare.pictures import INPUT, ROLES, TRUTH, best_columns, classes_in, row_pictures
+from simformer.compare.pictures import INPUT, ROLES, TRUTH, best_columns, classes_in, row_pictures, weak_columns
 from simformer.compare.regions import Box
 from simformer.errors import ConfigError
 from simformer.labels import VOID, VOID_COLOR
@@ -24,6 +24,8 @@ _INK, _SUBDUED, _PAPER = (20, 20, 20), (90, 90, 90), (255, 255, 255)
 # Of the cell's width.
 _GAP, _TEXT, _DOT = 0.025, 0.085, 0.012
 _TALLEST = 1.0
+# Of the text's size: what the figure means, below it.
+_SMALL = 0.85
 
 
 def draw_figure(view: View, rows: Sequence[Row], cell: int = CELL) -> Image.Image:
@@ -51,7 +53,9 @@ def draw_figure(view: View, rows: Sequence[Row], cell: int = CELL) -> Image.Imag
     body = sum(heights) + len(rows) * ((line if scored else 0) + gap)
     width = len(titles) * (cell + gap) - gap
     legend = list(_legend_lines(view, rows, width, font, text))
-    image = Image.new("RGB", (width + 2 * gap, top + body + gap + len(legend) * line + gap), _PAPER)
+    said = caption(view)
+    height = top + body + gap + (len(legend) + 1) * line + gap
+    image = Image.new("RGB", (width + 2 * gap, height), _PAPER)
     draw = ImageDraw.Draw(image)
     for number, title in enumerate(titles):
         middle = gap + number * (cell + gap) + cell // 2
@@ -67,8 +71,10 @@ def draw_figure(view: View, rows: Sequence[Row], cell: int = CELL) -> Image.Imag
             if found is not None and scored:
                 _number(draw, (x + cell // 2, y + height + line // 2), found, font, bold=title in best)
         y += height + (line if scored else 0) + gap
-    for number, items in enumerate(legend):
-        _draw_legend(draw, items, gap, y + number * line, line, font, text)
+    for number, (inset, items) in enumerate(legend):
+        _draw_legend(draw, items, gap + inset, y + number * line, line, font, text)
+    small = _fitting(said, _font(_SMALL * text), width, round(_SMALL * text))
+    draw.text((gap, y + len(legend) * line + line // 2), said, _SUBDUED, small, anchor="lm")
     return image
 
 
@@ -94,10 +100,12 @@ def description(view: View, rows: Sequence[Row]) -> PngInfo:
 
 
 def caption(view: View) -> str:
-    """What the numbers and the rectangles mean, in two sentences at most."""
+    """What the numbers and the rectangles mean, in three sentences at most."""
     name = view.query.class_name
     what = f"IoU of {name}" if name else "mean IoU of the photo's novel classes"
     text = f"Numbers: {what}, percent."
+    if len(weak_columns(view)) > 1:
+        text += " Bold: the best without masks of novel classes."
     if view.first and view.second:
         text += f" Dotted: where only one of {view.first.name} and {view.second.name} is right."
     return text
@@ -171,8 +179,11 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int, size: int) -> 
 Item = tuple[str, tuple[int, int, int]]
 
 
-def _legend_lines(view: View, rows: Sequence[Row], width: int, font, text: int) -> Iterator[list[Item]]:
-    """The classes with their colors, base and novel ones apart, broken into lines of at most `width` pixels."""
+def _legend_lines(view: View, rows: Sequence[Row], width: int, font, text: int) -> Iterator[tuple[float, list[Item]]]:
+    """The classes with their colors, base and novel ones apart, broken into lines of at most `width` pixels.
+
+    With each line how far it is set in: the second one of a group begins below the first one's classes.
+    """
     classes, colors = view.split.classes, class_colors(view.split.classes).tolist()
     shown = classes_in(view, rows)
     novel = set(view.split.novel)
@@ -183,15 +194,16 @@ def _legend_lines(view: View, rows: Sequence[Row], width: int, font, text: int) 
         if not group:
             continue
         line: list[Item] = [(title, color)]
+        begin, inset = 0.0, _item_width(line[0], font, text)
         for index in group:
             item = (classes[index], tuple(colors[index]))
-            if sum(_item_width(each, font, text) for each in (*line, item)) > width:
-                yield line
-                line = []
+            if begin + sum(_item_width(each, font, text) for each in (*line, item)) > width:
+                yield begin, line
+                begin, line = inset, []
             line.append(item)
-        yield line
+        yield begin, line
     if any(row.truth is not None and (row.truth == VOID).any() for row in rows):
-        yield [("void: no truth", VOID_COLOR)]
+        yield 0.0, [("void: no truth", VOID_COLOR)]
 
 
 def _item_width(item: Item, font, text: int) -> float:

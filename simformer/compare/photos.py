@@ -69,7 +69,8 @@ class LoosePhotos:
             raise DatasetError(str(error)) from error
         truth = self._truths.get(self.names[index])
         image = torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
-        return image, None if truth is None else torch.from_numpy(truth)
+        # A copy: the outlines of an example are one array for all, which nobody may write into.
+        return image, None if truth is None else torch.from_numpy(truth.copy())
 
     def image_labels(self, index: int) -> tuple[int, ...]:
         """Indices of the classes that the label map shows, ascending; none where there is no label map."""

@@ -61,8 +61,13 @@ def classes_in(view: View, rows: Sequence[Row]) -> list[int]:
     return np.flatnonzero(shown[: len(view.split.classes)]).tolist()
 
 
+def weak_columns(view: View) -> set[str]:
+    """Names of the columns whose models were not given every mask."""
+    return {column.name for column in view.columns if column.card.novel or column.card.kind == "cam"}
+
+
 def best_columns(view: View, row: Row) -> set[str]:
     """Names of the columns with the highest IoU, as it is printed, among models that were not given every mask."""
-    weak = {column.name for column in view.columns if column.card.novel or column.card.kind == "cam"}
+    weak = weak_columns(view)
     ious = {name: round(cell.iou, 1) for name, cell in row.cells.items() if name in weak and cell.iou is not None}
     return {name for name, iou in ious.items() if len(ious) > 1 and iou == max(ious.values())}

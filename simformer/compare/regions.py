@@ -21,6 +21,8 @@ SMALLEST_OF_LARGEST = 0.25
 # together.
 RIM = 1 / 160
 MARGIN = 1 / 60
+# Of the picture's area: a rectangle around all of it points at nothing.
+LARGEST_SHARE = 0.9
 
 
 class Box(NamedTuple):
@@ -39,6 +41,11 @@ class Box(NamedTuple):
     def around(self, other: Box) -> Box:
         """The smallest box that holds both."""
         return Box(*map(min, self[:2], other[:2]), *map(max, self[2:], other[2:]))
+
+    @property
+    def share(self) -> float:
+        """Of the picture's area, 0 to 1."""
+        return (self.right - self.left) * (self.bottom - self.top)
 
 
 def one_is_right(
@@ -64,7 +71,8 @@ def one_is_right(
 
 
 def boxes_around(pixels: NDArray[np.bool_], most: int = MOST_BOXES) -> list[Box]:
-    """Boxes around the largest connected regions, largest region first; boxes that overlap become one.
+    """Boxes around the largest connected regions, largest region first; boxes that overlap become one, and none is
+    around nearly the whole picture.
 
     Args:
         pixels: H x W. most: boxes at most.
@@ -94,4 +102,4 @@ def boxes_around(pixels: NDArray[np.bool_], most: int = MOST_BOXES) -> list[Box]
             boxes.remove(met)
             box = met.around(box)
         boxes.append(box)
-    return boxes
+    return [box for box in boxes if box.share <= LARGEST_SHARE]

@@ -14,6 +14,10 @@ from simformer.errors import ConfigError
 from simformer.splits import class_index
 from simformer.utils.validation import first_problem
 
+OTHER_ROWS = (
+    "in the table of classes only numbers can be changed: undo what was added or deleted, or upload a CSV file with "
+    "the classes that you want"
+)
 MOST_CLASSES = 300
 """More classes than any data set has; a plan for them takes about a second."""
 
@@ -73,12 +77,17 @@ def read_inputs(
     return inputs
 
 
-def frequencies(rows: Sequence[FrequencyRow]) -> tuple[ClassFrequency, ...]:
+def frequencies(rows: Sequence[FrequencyRow], names: Sequence[str] | None = None) -> tuple[ClassFrequency, ...]:
     """Class frequencies of the rows of the table of classes; rows without a name are passed over.
 
+    Args:
+        names: of the classes that the table was filled with; rows may be sorted, not added or deleted. None: any.
+
     Raises:
-        ConfigError: names the class whose numbers do not fit, or says that the columns do not.
+        ConfigError: names the class whose numbers do not fit, or says that the rows or columns do not.
     """
+    if names is not None and sorted(str(row[0] or "") for row in rows if row) != sorted(names):
+        raise ConfigError(OTHER_ROWS)
     found = []
     for row in rows:
         if len(row) != 3:

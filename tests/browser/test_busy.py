@@ -21,25 +21,26 @@ LATE_MILLISECONDS = 3000  # what would come late has come
 
 @dataclass(frozen=True)
 class Stalled:
-    """A page whose models answer only while `answering` is set."""
+    """A page whose models answer only while `answering` is set; `asked` lists what they were asked."""
 
     address: str
     answering: Event
+    asked: list[tuple[object, ...]]
 
 
 @pytest.fixture
 def stalled(browser, weights, monkeypatch) -> Iterator[Stalled]:
     """It begins with models that do not answer."""
     monkeypatch.setenv("SIMFORMER_WEIGHTS", str(weights))
-    answering, models = Event(), Models()
+    answering, models, seen = Event(), Models(), []
     predict = models._predict
-    monkeypatch.setattr(models, "_predict", lambda *asked: (answering.wait(), predict(*asked))[1])
+    monkeypatch.setattr(models, "_predict", lambda *asked: (seen.append(asked), answering.wait(), predict(*asked))[2])
     page, port = build_page(models), free_port()
     settings = {"theme": theme(), "css_paths": STYLES, "ssr_mode": False, "run_history": False}
     # In a thread of its own: the browser's driver runs a loop in this one, where Gradio wants none.
     with ThreadPoolExecutor(1) as launcher:
         launcher.submit(page.launch, server_port=port, prevent_thread_lock=True, quiet=True, **settings).result()
-        yield Stalled(f"http://127.0.0.1:{port}", answering)
+        yield Stalled(f"http://127.0.0.1:{port}", answering, seen)
         answering.set()
         launcher.submit(page.close, verbose=False).result()
     models.close()
@@ -99,3 +100,43 @@ def test_what_was_stopped_does_not_come_late(window, stalled):
     page.locator("#stop").click()
     expect(page.locator("#status")).to_have_text("Stopped.")
     assert offered(page) == {"run": True, "stop": False, "opacity": True, "proposals-section": True}
+
+
+def test_who_waits_can_leave_the_queue(window, stalled):
+    first = visit(window(), stalled.address)
+    expect(first.locator("#stop")).to_be_visible()
+    second = visit(window(), stalled.address)
+    leave = second.get_by_role("button", name="Leave the queue")
+    expect(leave).to_be_visible()
+    leave.click()
+    expect(second.locator("#status")).to_have_text("You left the queue.")
+    left = {"run": True, "stop": False, "opacity": False, "proposals-section": False}
+    assert offered(second) == left and not leave.is_visible()
+    stalled.answering.set()
+    expect(first.locator("#status")).to_contain_text(DONE)
+    second.wait_for_timeout(LATE_MILLISECONDS)
+    assert offered(second) == left and second.locator("#status").inner_text() == "You left the queue."
+    # Later everything is there as ever, and what is there stays when a change is not waited for.
+    second.locator("#run").click()
+    expect(second.locator("#status")).to_contain_text(DONE)
+    second.get_by_role("button", name="Proposals").click()
+    expect(second.locator("#proposals li").first).to_be_visible()
+    views, proposals = second.locator("#views .views").inner_html(), second.locator("#proposals").inner_text()
+    stalled.answering.clear()
+    first.locator("#split").get_by_label("Split 2").check()
+    expect(first.locator("#stop")).to_be_visible()
+    second.locator("#roles").get_by_label("cow", exact=True).click()
+    second.locator("#roles").get_by_label("car", exact=True).click()
+    leave.click()
+    expect(second.locator("#status")).to_have_text("You left the queue.")
+    asked = len(stalled.asked)
+    stalled.answering.set()
+    expect(first.locator("#status")).to_contain_text("split 2 on")
+    second.wait_for_timeout(LATE_MILLISECONDS)
+    assert len(stalled.asked) == asked
+    assert second.locator("#status").inner_text() == "You left the queue."
+    assert offered(second) == {"run": True, "stop": False, "opacity": True, "proposals-section": True}
+    assert second.locator("#views .views").inner_html() == views
+    assert second.locator("#proposals").inner_text() == proposals
+    second.locator("#run").click()
+    expect(second.locator("#status")).to_contain_text("serves")

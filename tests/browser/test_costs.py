@@ -8,7 +8,7 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Page, expect
 
-from simformer.splits import load_split
+from simformer.splits import load_split, shipped_choice
 
 
 @pytest.fixture
@@ -97,12 +97,18 @@ def test_own_classes_from_a_csv_file_and_a_bad_one(costs_page, tmp_path):
     page.locator("#cost-send-present").click()
     expect(page.get_by_text("do not know")).to_be_visible()
     expect(page.get_by_role("tab", name="Annotation cost")).to_have_attribute("aria-selected", "true")
-    # Without the file everything is as it was, but for the cow, which lost its masks meanwhile.
+    # Without the file everything is as it was.
+    page.locator("#cost-upload").get_by_role("button", name="Clear").click()
+    expect(page.locator("#cost-split input")).to_have_value(shipped_choice("msrc21", "s1"))
+    upload.set_input_files(good)
+    expect(page.locator("#cost-plan tbody tr")).to_have_count(2)
+    # ... but for the cow, which lost its masks meanwhile.
     page.locator("#cost-masked").get_by_label("cow").uncheck()
     expect(page.locator("#cost-plan tbody tr", has_text="image label")).to_have_count(2)
     page.locator("#cost-upload").get_by_role("button", name="Clear").click()
     expect(page.locator("#cost-plan tbody tr")).to_have_count(21)
     assert masked(page) == [name for name in before if name != "cow"]
+    expect(page.locator("#cost-split input")).to_have_value("Own choice")
 
 
 def test_a_row_of_the_table_cannot_be_deleted(costs_page):

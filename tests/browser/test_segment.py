@@ -116,6 +116,7 @@ def test_another_split_is_another_view(open_page, photo):
     page.locator("#split").get_by_label("Split 2").check()
     page.locator("#table caption", has_text="SimFormer, split 2").wait_for()
     assert page.locator("[data-view=simformer] figcaption strong").inner_text() == "SimFormer, split 2"
+    expect(page.locator("#split")).to_contain_text(f"{CLASSES[load_split('msrc21', 's2').novel[-1]]}, novel here.")
 
 
 def test_an_example_is_segmented_at_a_click(open_page):

@@ -1,6 +1,9 @@
 """A page under load: several visitors at once send good photos and hostile ones, for ten minutes.
 
 python tests/hostile/soak.py [--minutes 10] [--clients 8]
+python tests/hostile/soak.py --requests 40 [--clients 8] --good-only
+
+With --requests every visitor sends so many, however long that takes; with --good-only nobody sends a hostile photo.
 
 Prints failures, how long answers took, and the page's memory. A good photo fails without a label map, a hostile one
 without a sentence. Ends with an error where something failed, or where memory grew by more than 15 % after the first
@@ -39,7 +42,7 @@ HOSTILE = (
 HOSTILE_SHARE = 0.3
 # Of the memory after the first minute; the first minute loads networks.
 MOST_GROWTH = 1.15
-# Seconds that the last answers may take: the queue is as long as there are visitors.
+# Seconds without any answer until those who wait are given up.
 PATIENCE = 600
 # What a client says of an error that the page has no sentence for.
 NO_SENTENCE = "has not enabled verbose error reporting"
@@ -59,6 +62,11 @@ class Seen:
     failures: Counter[str] = field(default_factory=Counter)
     sentences: int = 0
 
+    @property
+    def answers(self) -> int:
+        """Of both kinds."""
+        return sum(map(len, self.seconds.values()))
+
 
 def make_good(folder: Path) -> list[Path]:
     """Photos of noise; of each the client makes a new one before it sends it, so that no answer is remembered."""
@@ -70,16 +78,37 @@ def make_good(folder: Path) -> list[Path]:
     return made
 
 
-def visit(number: int, address: str, folder: Path, files: dict[str, list[Path]], latest: float, seen: Seen) -> None:
-    """One visitor, until `latest` (of time.monotonic)."""
+@dataclass(frozen=True)
+class Load:
+    """What is asked of the page.
+
+    Attributes:
+        minutes: how long visitors begin new requests. requests: of each visitor; None: as many as the time allows.
+        hostile: share of the requests, 0 to 1.
+    """
+
+    minutes: float
+    clients: int
+    requests: int | None = None
+    hostile: float = HOSTILE_SHARE
+
+    def over(self, sent: int, started: float) -> bool:
+        """Whether a visitor who has sent so many goes; `started` is of time.monotonic."""
+        if self.requests is not None:
+            return sent >= self.requests
+        return time.monotonic() >= started + 60 * self.minutes
+
+
+def visit(number: int, address: str, folder: Path, files: dict[str, list[Path]], load: Load, seen: Seen) -> None:
+    """One visitor, from now on."""
     from gradio_client import Client, handle_file
     from gradio_client.exceptions import AppError
 
     chance = random.Random(number)
     client = new_client(Client, address, str(folder / "answers"))
-    sent = 0
-    while time.monotonic() < latest:
-        kind = "hostile" if chance.random() < HOSTILE_SHARE else "good"
+    sent, begun = 0, time.monotonic()
+    while not load.over(sent, begun):
+        kind = "hostile" if chance.random() < load.hostile else "good"
         original = chance.choice(files[kind])
         photo = folder / f"{number}-{original.name}"
         # Bytes behind the end of a picture change nothing but what it is remembered by.
@@ -104,26 +133,33 @@ def visit(number: int, address: str, folder: Path, files: dict[str, list[Path]],
             seen.failures[f"{original.name}: {trouble[:200]}"] += 1
 
 
-def soak(minutes: float, clients: int) -> bool:
+def soak(load: Load) -> bool:
     """Print the report; whether all was well."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = {"good": make_good(folder), "hostile": list(photos.make_photos(folder, list(HOSTILE)))}
+        files = {"good": make_good(folder), "hostile": []}
+        if load.hostile:
+            files["hostile"] += photos.make_photos(folder, list(HOSTILE))
         seen = Seen()
         with server(folder) as (process, address, _):
-            latest = time.monotonic() + 60 * minutes
             visitors = [
-                threading.Thread(target=visit, args=(number, address, folder, files, latest, seen), daemon=True)
-                for number in range(clients)
+                threading.Thread(target=visit, args=(number, address, folder, files, load, seen), daemon=True)
+                for number in range(load.clients)
             ]
             used = [memory(process)]
             for visitor in visitors:
                 visitor.start()
-            while any(visitor.is_alive() for visitor in visitors) and time.monotonic() < latest + PATIENCE:
+            answered, last = 0, time.monotonic()
+            # Whoever waits has patience, counted from anybody's last answer.
+            while any(visitor.is_alive() for visitor in visitors) and time.monotonic() < last + PATIENCE:
                 time.sleep(1)
                 used.append(memory(process))
+                if seen.answers > answered:
+                    answered, last = seen.answers, time.monotonic()
             for _ in filter(threading.Thread.is_alive, visitors):
-                seen.failures[f"a visitor who is still waiting {PATIENCE} s later"] += 1
+                seen.failures[f"a visitor who still waits {PATIENCE} s after the last answer"] += 1
+            if load.requests is not None and (unasked := load.clients * load.requests - seen.answers):
+                seen.failures["a request without an answer"] += unasked
         return report(seen, used)
 
 
@@ -134,7 +170,8 @@ def report(seen: Seen, used: Sequence[float]) -> bool:
             p50, p95, p99 = np.percentile(seconds, [50, 95, 99])
             print(f"{kind}: {len(seconds)} answers, p50 {p50:.2f} s, p95 {p95:.2f} s, p99 {p99:.2f} s, ", end="")
             print(f"slowest {max(seconds):.2f} s")
-    print(f"of the hostile {seen.sentences} got a sentence; {seen.failures.total()} failures")
+    refused = f"of the hostile {seen.sentences} got a sentence; " if seen.seconds["hostile"] else ""
+    print(f"{refused}{seen.failures.total()} failures")
     for what, times in seen.failures.most_common():
         print(f"  {times} x {what}")
     # A decoder at work on a hostile photo is no growth: the median of some seconds.
@@ -148,10 +185,13 @@ def report(seen: Seen, used: Sequence[float]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="A page under load, with good and hostile photos.")
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long visitors begin new requests")
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--requests", type=int, help="of each visitor, in place of --minutes")
+    parser.add_argument("--good-only", action="store_true", help="no hostile photos")
     options = parser.parse_args()
-    return 0 if soak(options.minutes, options.clients) else 1
+    hostile = 0.0 if options.good_only else HOSTILE_SHARE
+    return 0 if soak(Load(options.minutes, options.clients, options.requests, hostile)) else 1
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from simformer.costs.plan import Plan, plan_for
 from simformer.costs.role_expectation import LEVELS
 from simformer.costs.typed import frequencies, read_inputs
 from simformer.costs.wishes import read_wishes
-from simformer.errors import ConfigError, SimFormerError
+from simformer.errors import SimFormerError
 from simformer.results import Folders, ResultCell, read_results
 from simformer.ui.costs.html import best_html, kinds_html, plan_html, scenarios_html, sensitivity_html
 from simformer.ui.costs.own import counted_on
@@ -25,11 +25,6 @@ from simformer.ui.parts.inputs import failure
 NO_FRONTIER = (
     "The frontier and the best classes for a budget need measured role sets: "
     "results of SimFormer on several splits in <code>assets/results</code>."
-)
-
-OTHER_ROWS = (
-    "in the table of classes only numbers can be changed: undo what was added or deleted, or upload a CSV file with "
-    "the classes that you want"
 )
 
 
@@ -53,6 +48,7 @@ def typed_plan(
     have: list[str],
     drawn_by: str,
     *seconds: float,
+    names: Sequence[str] | None = None,
 ) -> Plan:
     """The plan for all inputs of the tab, in their order.
 
@@ -61,14 +57,14 @@ def typed_plan(
         quality_control: percent of the annotation time.
         budget: None = no budget is set. expected_from: a key of `expectation_choices`. wishes: as `read_wishes`.
         have: classes that have masks already. drawn_by: "hand" or "assistant".
-        seconds: per annotation, in the order of `KINDS`.
+        seconds: per annotation, in the order of `KINDS`. names: as `frequencies`.
 
     Raises:
         SimFormerError: the first value that does not fit.
     """
     inputs = read_inputs(
         images,
-        frequencies(classes),
+        frequencies(classes, names),
         dict(zip(KINDS, seconds, strict=True)),
         hourly_rate,
         quality_control,
@@ -94,7 +90,7 @@ def calculate(
 
     Args:
         data: the page's own data set, if it has one.
-        names: of the classes that the table was filled with; rows may be sorted, not added or deleted. None: any.
+        names: as `frequencies`.
 
     Returns:
         Scenarios (HTML), frontier (plot), hint in its place, best for the budget (HTML), its classes, sensitivity
@@ -102,13 +98,11 @@ def calculate(
         typed, that is as long as one is empty, nothing changes. Where a value does not fit, a sentence on it stands
         in the scenarios' place and all else is empty: no answer to other inputs stays.
     """
-    images, rows, _, rate, _, control, instances, budget, _, _, _, _, *seconds = typed
+    images, _, _, rate, _, control, instances, budget, _, _, _, _, *seconds = typed
     if None in (images, rate, control, instances, *seconds):
         return (gr.skip(),) * 11
     try:
-        if names is not None and sorted(str(row[0] or "") for row in rows if row) != sorted(names):
-            raise ConfigError(OTHER_ROWS)
-        plan = typed_plan(results_folder, *typed)
+        plan = typed_plan(results_folder, *typed, names=names)
     except SimFormerError as error:
         nothing = gr.Button(interactive=False)
         said = f'<p class="hint" role="alert"><strong>{escape(failure(error).message)}</strong></p>'

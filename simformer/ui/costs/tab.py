@@ -13,6 +13,7 @@ import gradio as gr
 
 from simformer.costs import KINDS, annotation_costs, shipped_frequency
 from simformer.costs.evidence import default_expectation, expectation_choices
+from simformer.costs.plan import Plan
 from simformer.costs.roles import FIRST_SPLIT, matching_datasets, roles_for, split_masked
 from simformer.costs.typed import folder_rows, frequency_rows, uploaded_rows
 from simformer.costs.wishes import WORDS
@@ -116,14 +117,21 @@ def take_split(results_folder: Folders, key: str, classes: list[list[Any]]) -> A
     """The masked classes of a split, a shipped or a measured one; an own choice leaves them as they are."""
     if key == OWN_CHOICE:
         return gr.skip()
-    own = own_splits(measured_cells(results_folder), [row[0] for row in classes])
+    return base_of(key, measured_cells(results_folder), [row[0] for row in classes])
+
+
+def base_of(key: str, cells: Sequence[ResultCell], names: Sequence[str]) -> list[str]:
+    """The classes with masks of one of `split_choices`, but for the own choice."""
+    own = own_splits(cells, names)
     return own[key] if key in own else split_masked(*key.split("/", 1))
 
 
-def take_expectation(results_folder: Folders, classes: list[list[Any]]) -> tuple[Any, Any]:
-    """The table that has measured all of these classes, else what is known of others, and splits to choose."""
+def take_expectation(results_folder: Folders, classes: list[list[Any]], masked: Sequence[str]) -> tuple[Any, Any]:
+    """The table that has measured all of these classes, else what is known of others, and the split of these roles."""
     cells, names = measured_cells(results_folder), [row[0] for row in classes]
-    return default_expectation(cells, names), gr.Dropdown(choices=split_choices(names, cells))
+    choices = split_choices(names, cells)
+    keys = [key for _, key in choices if key != OWN_CHOICE and set(base_of(key, cells, names)) == set(masked)]
+    return default_expectation(cells, names), gr.Dropdown(choices=choices, value=next(iter(keys), OWN_CHOICE))
 
 
 def send_roles(
@@ -261,11 +269,15 @@ def build(context: PageContext) -> None:
     best_masked, away, given = gr.State(None), gr.State(RoleSets([], [])), gr.State(names)
     inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, have]
     inputs += [drawn_by, *seconds]
+    asked = [given, *inputs]
+
+    def plan_of(names: list[str], *values: Any) -> Plan:
+        return typed_plan(folder, *values, names=names)
+
     if context.data is not None:
-        plan_of = partial(typed_plan, folder)
         if context.training:
-            measuring.build(context, plan_of, inputs, expected_from, classes)
-        worklist.build(context, plan_of, inputs)
+            measuring.build(context, plan_of, asked, expected_from, classes)
+        worklist.build(context, plan_of, asked)
     with gr.Accordion("Where the default seconds come from", open=False):
         gr.HTML(sources_html())
     outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,
@@ -283,7 +295,6 @@ def build(context: PageContext) -> None:
     fields = (images, classes, rate, currency, control, instances, budget, expected_from, wishes, *seconds)
     typed = [item.input for item in fields]
     quietly = partial(listen, progress="minimal")
-    asked = [given, *inputs]
     quietly(context.tab.select, first_look, [answered, *asked], [answered, *outputs])
     quietly(typed, update, asked, outputs, last=True)
     quietly(masked.change, update, asked, outputs, last=True)
@@ -304,7 +315,7 @@ def build(context: PageContext) -> None:
     if context.data is not None:
         changes.append(quietly(context.page.load, partial(own_classes, context.data), roles, changed_classes))
     for change in changes:
-        expected = quietly(change.success, partial(take_expectation, folder), classes, [expected_from, split])
+        expected = quietly(change.success, partial(take_expectation, folder), [classes, masked], [expected_from, split])
         quietly(expected.success, update, asked, outputs)
     send = partial(send_roles, context.models.classes)
     quietly(send_present.click, send, [classes, masked], [context.sent, context.tabs])

@@ -37,6 +37,7 @@ class RoleControls(NamedTuple):
 
 
 OWN_ROLES = "own"
+MOST_NAMED = 10
 # The two controls follow each other in the browser: nothing is asked of the server that could come late.
 SPLIT_OF = """(masked, split) => {
   const splits = %s, names = Object.keys(splits);
@@ -65,6 +66,17 @@ def short_title(choice: Choice) -> str:
 def masked_classes(models: Models, choice: Choice | None) -> list[str]:
     """Classes that are base in the chosen SimFormer."""
     return models.roles_of(choice).base_of(models.classes)
+
+
+def masks_sentence(classes: Sequence[str], masked: Sequence[str]) -> str:
+    """Which classes had masks, by naming the novel ones as long as these are few."""
+    novel = [name for name in classes if name not in masked]
+    if not novel or not masked:
+        return "All of them: no class is novel." if not novel else "None of them: every class is novel."
+    if len(novel) > MOST_NAMED:
+        return f"{len(masked)} of {len(classes)}; the others are novel."
+    named = ", ".join(novel[:-1]) + " and " + novel[-1] if novel[1:] else novel[0]
+    return f"All but {named}, novel here."
 
 
 def chosen_text(models: Models, masked: Sequence[str], split: str | None) -> str | None:
@@ -115,7 +127,7 @@ def build(models: Models) -> RoleControls:
         value=first,
         visible=bool(models.offered),
         label="Which classes had masks",
-        info="One SimFormer a split: what is base in one is novel in another.",
+        info=masks_sentence(models.classes, masked_classes(models, first)),
         elem_id="split",
     )
     with gr.Accordion("Class roles, one by one", open=True, visible=bool(models.simformers), elem_id="roles-section"):
@@ -139,6 +151,7 @@ def connect(context: PageContext, controls: RoleControls) -> None:
     split_of = SPLIT_OF % splits
     listen(masked.change, None, [masked, split], split, js=split_of)
     listen(split.input, None, [split, masked], masked, js=MASKED_OF % splits)
+    listen(masked.change, lambda names: gr.Radio(info=masks_sentence(models.classes, names)), masked, split, last=True)
     listen(sent.change, partial(take_roles, models), sent, masked)
     if models.offered:
         text = TEXT_OF % (split_of, json.dumps(models.classes))

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from simformer.errors import SimFormerError
+from simformer.ui.parts.html import hint
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
 from simformer.ui.segment.roles import chosen_text
 from simformer.ui.segment.views import Panels, segment_photo
 
 NOTHING: Panels = (gr.skip(), gr.skip(), gr.skip())
+LEFT = "You left the queue."
+NO_QUERIES = hint("Stopped: with the photo's views its queries come, too.")
 
 
 class Asked(NamedTuple):
@@ -78,7 +81,17 @@ def look(models: Models, *asked: Any) -> Iterator[tuple[Any, ...]]:
 
 
 def stop(models: Models, *asked: Any) -> tuple[Any, ...]:
-    """The same updates with what is known at this moment; what was promised is taken back. Raises gr.Error."""
+    """The same updates with what is known at this moment, and the proposals; what was promised is taken back.
+
+    Raises:
+        gr.Error: as `segment_photo`.
+    """
     wanted = Asked(*asked)
     *_, panels = segment_photo(models, wanted.path, wanted.choice(models), wanted.left_out, stopped=True)
-    return *panels, *offers()
+    return *panels, *offers(), NO_QUERIES
+
+
+def leave() -> tuple[Any, ...]:
+    """Updates of status, the button that runs, and what the page shows: its views stay, for nothing has begun."""
+    again = offers()
+    return LEFT, again.run, again.seen

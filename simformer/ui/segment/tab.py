@@ -15,6 +15,7 @@ from simformer.ui.parts.inputs import PhotoInput
 from simformer.ui.segment import examples, many, roles
 from simformer.ui.segment.exporting import download_controls
 from simformer.ui.segment.proposals import proposals
+from simformer.ui.segment.running import leave as leave_queue
 from simformer.ui.segment.running import look
 from simformer.ui.segment.running import stop as stop_looking
 from simformer.ui.segment.views import EMPTY, OPENING, missing_sentence
@@ -53,6 +54,7 @@ def build(context: PageContext) -> None:
                     )  # fmt: skip
                     run = gr.Button("Segment", variant="primary", elem_id="run", scale=1, min_width=100)
                     stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=100, visible=False)
+                    leave = gr.Button("Leave the queue", size="md", elem_id="leave", scale=1, min_width=100)
                 if lacking := missing_sentence(models):
                     gr.HTML(hint(escape(lacking)), elem_id="missing")
                 controls = roles.build(models)
@@ -96,7 +98,8 @@ def build(context: PageContext) -> None:
         queue=MODEL_QUEUE,
     )
     listen(run.click, None, photo, js=TO_PHOTO)
-    listen(stop.click, partial(stop_looking, models), inputs, outputs, cancels=[running])
+    listen(stop.click, partial(stop_looking, models), inputs, [*outputs, queries], cancels=[running])
+    listen(leave.click, leave_queue, None, [status, run, seen], cancels=[running])
     listen(opacity.change, None, opacity, js=SET_OPACITY)
     roles.connect(context, controls)
     examples.connect(context, thumbnails, photo)
@@ -105,5 +108,6 @@ def build(context: PageContext) -> None:
         return proposals(models, path, chosen_model(split, masked), visible)
 
     listen(more.collapse, lambda: False, None, looking)
-    for event in (running, listen(more.expand, lambda: True, None, looking)):
-        listen(event.then, show_proposals, [photo, *controls, looking], queries, queue=MODEL_QUEUE)
+    # Not behind what was cancelled: it would run a network for it after all.
+    for event in (running.success, listen(more.expand, lambda: True, None, looking).then):
+        listen(event, show_proposals, [photo, *controls, looking], queries, queue=MODEL_QUEUE)

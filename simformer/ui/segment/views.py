@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 EMPTY = empty(
     "Choose a photo: upload one, paste it, take it with the camera, or click an example. Its views appear here."
 )
-OPENING = empty("The page is opening an example …")
+# True also for a visitor who leaves the queue.
+OPENING = empty("The photo's views appear here.")
 COMING, STOPPED = "on its way …", "Stopped."
 NO_PHOTO = "There is no photo yet: choose one above, or click an example."
 # What a handler gives the page: views, table and status, each HTML or an update.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simformer.compare.figure import MOST_ROWS, caption, draw_figure, save_figure
+from simformer.compare.figure import MOST_ROWS, _font, _legend_lines, caption, draw_figure, save_figure
 from simformer.compare.pictures import INPUT, ROLES, TRUTH, best_columns, classes_in, role_picture, row_pictures
 from simformer.errors import ConfigError
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR, class_colors
@@ -121,3 +121,16 @@ def test_the_best_of_those_that_know_less_than_every_mask(drawn, shown):
     with_oracle = drawn.view({**PAIR, "columns": ["SimFormer", "FullyOracle"], "second": "FullyOracle"})
     list(drawn.make(drawn.to_make(with_oracle)))
     assert best_columns(with_oracle, drawn.row(with_oracle, 0)) == set()
+
+
+def test_a_group_of_the_legend_goes_on_below_its_classes(shown):
+    view, rows = shown
+    text = 12
+    width = 130  # for the head and one class
+    lines = list(_legend_lines(view, rows, width, _font(text), text))
+    words = [[name for name, _ in items] for _, items in lines]
+    assert words == [["Base:", "grass"], ["Novel:", "cat"]]
+    rows[0].cells["CAM"].labels[:10] = 0
+    lines = list(_legend_lines(view, rows, width, _font(text), text))
+    assert [[name for name, _ in items] for _, items in lines] == [["Base:", "sky"], ["grass"], ["Novel:", "cat"]]
+    assert lines[0][0] == lines[2][0] == 0 < lines[1][0]

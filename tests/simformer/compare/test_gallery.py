@@ -5,6 +5,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from simformer.compare.background import Background
@@ -216,6 +217,18 @@ def test_the_last_wish_comes_first(drawn, monkeypatch, no_network):
     background.want(drawn.view({"split": "s1", "columns": ["SimFormer"]}))
     background._work()
     assert [column.name for column, _ in seen] == ["SimFormer"] * 3 + ["CAM"] * 3
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_written_into_a_sample_stays_there():
+    photos = example_photos(dataset_classes("msrc21"))
+    number = next(index for index, shown in enumerate(photos.all_image_labels()) if shown)
+    labels = photos.sample(number)[1]
+    assert labels is not None
+    before = labels.clone()
+    labels.fill_(0)
+    again = photos.sample(number)[1]
+    assert again is not None and torch.equal(again, before)
 
 
 def test_example_photos_have_outlines():

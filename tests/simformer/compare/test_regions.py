@@ -74,3 +74,8 @@ def test_boxes_never_overlap_and_lie_inside(corners):
 
 def test_around():
     assert Box(0.1, 0.2, 0.3, 0.4).around(Box(0.2, 0.1, 0.25, 0.9)) == Box(0.1, 0.1, 0.3, 0.9)
+
+
+def test_a_box_around_everything_points_at_nothing():
+    assert boxes_around(field((0, 100, 0, 160))) == []
+    assert len(boxes_around(field((0, 100, 0, 80)))) == 1

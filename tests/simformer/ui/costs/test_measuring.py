@@ -38,6 +38,8 @@ def test_the_roles_of_the_plan_are_trained(root, tmp_path):
         role_sets(root, plan_of, BEST, *typed())
     with pytest.raises(SimFormerError, match="other classes than those of scenes"):
         role_sets(root, plan_of, PRESENT, *typed(classes=("sky", "cow")))
+    with pytest.raises(SimFormerError, match="only numbers can be changed"):
+        role_sets(root, partial(typed_plan, tmp_path, names=CLASSES), PRESENT, *typed(classes=CLASSES[:2]))
 
 
 def test_what_cannot_be_trained_is_a_sentence(root, tmp_path):

@@ -198,9 +198,26 @@ def test_other_classes_bring_the_table_that_has_measured_them(synthetic_results,
     simformer = next(cell for cell in read_results(tmp_path) if cell.method == "SimFormer")
     own = {"dataset": "custom", "split": "mine", "novel": ["bolt"], "scores": scores}
     write_result(simformer.model_copy(update=own), tmp_path)
-    assert take_expectation(tmp_path, [["bolt", 10, 1], ["gear", 20, 1]])[0] == "custom/synthetic"
-    assert take_expectation(tmp_path, [["cow", 10, 1]])[0] == "msrc21/synthetic"
-    assert take_expectation(tmp_path, [["cow", 10, 1], ["bolt", 10, 1]])[0] == SHARES
+    assert take_expectation(tmp_path, [["bolt", 10, 1], ["gear", 20, 1]], [])[0] == "custom/synthetic"
+    assert take_expectation(tmp_path, [["cow", 10, 1]], [])[0] == "msrc21/synthetic"
+    assert take_expectation(tmp_path, [["cow", 10, 1], ["bolt", 10, 1]], [])[0] == SHARES
+
+
+def test_the_menu_of_roles_says_whose_they_are(synthetic_results, tmp_path):
+    shipped = frequency_rows(shipped_frequency())
+
+    def said(masked, rows=shipped, folder=synthetic_results):
+        return take_expectation(folder, rows, masked)[1].value
+
+    assert said(split_masked("msrc21", "s2")[::-1]) == "msrc21/s2"
+    assert said(split_masked("msrc21", "s2")[1:]) == "own" == said([])
+    assert said([row[0] for row in shipped]) == "msrc21/all_base"
+    simformer = next(cell for cell in read_results(synthetic_results) if cell.method == "SimFormer")
+    scores = CellScores(miou=50.0, per_class={"gear": 40.0, "bolt": 60.0})
+    own = {"dataset": "custom", "split": "mine", "novel": ["bolt"], "scores": scores}
+    write_result(simformer.model_copy(update=own), tmp_path)
+    rows = [["bolt", 10, 1], ["gear", 20, 1]]
+    assert said(["gear"], rows, tmp_path) == "custom/mine" and said(["bolt"], rows, tmp_path) == "own"
 
 
 def test_crop_labels_do_not_count_as_what_a_plan_buys(make_result):

@@ -63,6 +63,9 @@ def test_without_a_best_choice_or_with_a_wrong_number_it_is_a_sentence(root, mod
         list(make(root, models, plan_of, PRESENT, NOBODY, 9, False, *typed(root, rate=-1)))
     with pytest.raises(gr.Error, match="nothing to draw"):
         list(make(root, models, plan_of, PRESENT, NOBODY, 9, False, *typed(root, masked=[])))
+    given = partial(typed_plan, tmp_path, names=[row[0] for row in own_rows(root)])
+    with pytest.raises(gr.Error, match="only numbers can be changed"):
+        list(make(root, models, given, PRESENT, NOBODY, 9, False, *typed(root, classes=own_rows(root)[1:])))
 
 
 def test_the_model_at_hand_knows_these_classes(root, models, tmp_path):

@@ -19,6 +19,7 @@ from simformer.ui.segment.roles import (
     Sent,
     chosen_text,
     masked_classes,
+    masks_sentence,
     read_roles,
     short_title,
     splits_json,
@@ -65,6 +66,15 @@ def test_no_masks_at_all_are_told_from_image_labels_alone():
     assert "image labels alone give is CAM" in sentence
     assert "also of &lt;b&gt;" in honest_sentences(("<b>",), Roles(("novel", "base")))[0]
     assert honest_sentences((), Roles(("novel", "base"))) == []
+
+
+def test_a_few_novel_classes_are_named():
+    classes = ["cat", "dog", "sky"]
+    assert masks_sentence(classes, ["sky"]) == "All but cat and dog, novel here."
+    assert masks_sentence(classes, ["dog", "sky"]) == "All but cat, novel here."
+    assert masks_sentence(classes, classes) == "All of them: no class is novel."
+    assert masks_sentence(classes, []) == "None of them: every class is novel."
+    assert masks_sentence([str(number) for number in range(21)], ["3"]) == "1 of 21; the others are novel."
 
 
 def test_a_role_no_model_had_is_said(models, photo_file):
