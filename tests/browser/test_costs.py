@@ -138,6 +138,10 @@ def test_a_phone_needs_no_sideways_scrolling(costs_page):
     expect(page.locator("#cost-sensitivity table")).to_be_visible()
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    # Nor does what the tab is there for.
+    seen = page.locator("#cost-scenarios .sideways").bounding_box()
+    expected = page.locator("#cost-scenarios thead th", has_text="mIoU").bounding_box()
+    assert expected["x"] + expected["width"] <= seen["x"] + seen["width"] + 1
 
 
 def test_endpoints_answer_a_client(server):

@@ -13,13 +13,18 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 from serving import chromium, serve
 
+from simformer.datasets.examples import list_examples
 from simformer.datasets.synthetic import write_scenes
 from simformer.labels import VOID
-from simformer.splits import dataset_classes
+from simformer.splits import dataset_classes, shipped_choice
 
 WIDTHS = {"wide": 1440, "narrow": 390}
 THEMES = ("light", "dark")
 SLOW = 180_000  # milliseconds; a cold start on a busy machine
+COMPARED_SPLIT = "s4"
+# Everything is made and sorted, and the rows show it.
+COMPARED = """() => document.querySelector(".compare-row") && !document.querySelector(".compare-progress progress")
+  && !document.querySelector(".compare[aria-busy]") && !document.querySelector(".compare-row[data-waiting]")"""
 README_HEIGHT = 1300  # pixels; what stands below is left to the page
 
 
@@ -50,6 +55,61 @@ def proposals(page: Page) -> None:
     segmented(page)
     page.get_by_role("button", name="Proposals").click(timeout=SLOW)
     page.locator("#proposals .proposals li").first.wait_for(timeout=SLOW)
+
+
+def swiped(page: Page) -> None:
+    """The Segment tab with two views in one, left and right of a line."""
+    segmented(page)
+    page.locator("[data-swipe-on]").click(timeout=SLOW)
+    page.locator("figure.swipe").wait_for(timeout=SLOW)
+    page.locator("figure.swipe .swipe-bar").fill("40")
+
+
+def isolated(page: Page) -> None:
+    """The Segment tab with the first class of the legend alone."""
+    segmented(page)
+    page.locator("[data-color]").first.click(timeout=SLOW)
+    page.locator("[data-view=simformer] canvas").wait_for(timeout=SLOW)
+
+
+def many_photos(page: Page) -> None:
+    """The Segment tab after two photos at once."""
+    segmented(page)
+    page.get_by_role("button", name="Many photos at once").click(timeout=SLOW)
+    files = [str(example.path) for example in list_examples() if example.name in ("Cat", "Flower")]
+    page.locator("#many-files input[type=file]").set_input_files(files, timeout=SLOW)
+    page.locator("#many-files", has_text="KB").wait_for(timeout=SLOW)
+    page.get_by_role("button", name="Segment all").click(timeout=SLOW)
+    page.get_by_text("2 of 2 photos segmented").wait_for(timeout=SLOW)
+
+
+def compared(page: Page) -> None:
+    """The Compare tab over the scenes, on a split in which one of their classes is novel."""
+    page.get_by_role("tab", name="Compare", exact=True).click(timeout=SLOW)
+    page.get_by_label("Split", exact=True).click(timeout=SLOW)
+    page.get_by_role("option", name=shipped_choice("msrc21", COMPARED_SPLIT)).click(timeout=SLOW)
+    page.wait_for_function(COMPARED, timeout=SLOW)
+
+
+def compared_columns(page: Page) -> None:
+    """Three columns of it."""
+    compared(page)
+    for name in ("FullyOracle", "SimFormer+"):
+        page.locator("#compare-columns .token", has_text=name).locator(".token-remove").click(timeout=SLOW)
+        page.wait_for_function(
+            "name => !document.querySelector('.compare').dataset.query.includes(name)", arg=name, timeout=SLOW
+        )
+    page.wait_for_function(COMPARED, timeout=SLOW)
+
+
+def compared_pair(page: Page) -> None:
+    """Another pair, and the first row chosen for a figure."""
+    compared(page)
+    page.get_by_label("with", exact=True).click(timeout=SLOW)
+    page.get_by_role("option", name="FullyOracle", exact=True).click(timeout=SLOW)
+    page.wait_for_function("document.querySelector('.compare').dataset.query.includes('FullyOracle')", timeout=SLOW)
+    page.wait_for_function(COMPARED, timeout=SLOW)
+    page.locator(".compare-row [data-choose]").first.check(timeout=SLOW)
 
 
 def results_bars(page: Page) -> None:
@@ -102,6 +162,15 @@ def own_data(page: Page) -> None:
     page.locator("#own-photo .compared").wait_for(timeout=SLOW)
 
 
+def own_data_confused(page: Page) -> None:
+    """The photos behind a cell of its confusion matrix."""
+    own_data_check(page)
+    page.get_by_role("tab", name="2. Compare").click(timeout=SLOW)
+    page.get_by_role("button", name="Evaluate all").click(timeout=SLOW)
+    page.locator("#own-matrix .confusions button").first.click(timeout=SLOW)
+    page.get_by_text("most pixels first").wait_for(timeout=SLOW)
+
+
 def about_tab(page: Page) -> None:
     """The About tab."""
     page.get_by_role("tab", name="About").click(timeout=SLOW)
@@ -114,11 +183,18 @@ SCENES: dict[str, Callable[[Page], None]] = {
     "segment": segmented,
     "segment-roles": roles_switched,
     "segment-proposals": proposals,
+    "segment-swipe": swiped,
+    "segment-isolated": isolated,
+    "segment-many": many_photos,
+    "compare": compared,
+    "compare-columns": compared_columns,
+    "compare-pair": compared_pair,
     "results": results_bars,
     "results-classes": results_classes,
     "costs": annotation_cost,
     "own-data-check": own_data_check,
     "own-data": own_data,
+    "own-data-confused": own_data_confused,
     "own-data-decide": own_data_decide,
     "own-data-measure": own_data_measure,
     "about": about_tab,
