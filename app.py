@@ -35,6 +35,12 @@ def arguments(words: list[str]) -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="let visitors train on --data on this machine (default: only where nobody else reaches the page)",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("torch", "openvino", "auto"),
+        default="torch",
+        help="what runs the networks: openvino (on CPUs, a package of its own) or auto, the faster (default: torch)",
+    )
     options = parser.parse_args(words)
     if options.list and not options.data:
         parser.error("--list is a file in a data set, which --data names")
@@ -70,9 +76,9 @@ with exit_on_error():
     alone = only_for_its_owner(options.host, options.share)
     if options.data or options.models:  # one data set is asked for
         classes = listed_classes(options.data) if options.data else None
-        models, others = Models(folder=options.models, classes=classes, own=own_models), []
+        models, others = Models(folder=options.models, classes=classes, own=own_models, engine=options.engine), []
     else:
-        models, *others = shown_models()
+        models, *others = shown_models(options.engine)
     demo = build_page(
         models,
         others,

@@ -74,6 +74,7 @@ class Backbone(nn.Module):
         strides = [info[i]["reduction"] for i in self._indices]
         if strides != [4, 8, 16, output_stride]:
             raise ConfigError(f"The backbone {name!r} has strides {strides}, not 4, 8, 16 and {output_stride}")
+        self.output_stride = output_stride
         self.channels: tuple[int, ...] = tuple(info[i]["num_chs"] for i in self._indices)
         self.head_channels: int = net.num_features
         red, green, blue = net.pretrained_cfg["mean"]
@@ -196,6 +197,15 @@ class HalvingConv2d(nn.Module):
             and module.dilation == (1, 1)
             and all(size % 2 for size in module.kernel_size)
         )
+
+    def for_even_sides(self) -> nn.Conv2d:
+        """The plain convolution that this is where both sides of its input are even."""
+        channels = (self.weight.shape[1] * self.groups, self.weight.shape[0])
+        kernel = (self.weight.shape[2], self.weight.shape[3])
+        plain = nn.Conv2d(*channels, kernel, 2, self.padding, groups=self.groups, bias=self.bias is not None)
+        plain.weight = self.weight
+        plain.bias = None if self.bias is None else nn.Parameter(self.bias, requires_grad=False)
+        return plain
 
     def forward(self, x: Tensor) -> Tensor:
         """B x C x H x W -> B x C' x ceil(H/2) x ceil(W/2)."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from simformer.cam import CamNetwork
 from simformer.checkpoint import load_network
 from simformer.errors import ConfigError
+from simformer.inference.engines import Engine, chosen_engine, speed_up
 from simformer.inference.exact import STRIDE, exact_labels, last_predictions, score_tiles
 from simformer.inference.resampling import labels_from_scores, upsampled_tiles
 from simformer.inference.shared_backbone import SharedBackbones
@@ -84,17 +85,25 @@ class Predictor:
         name: what `Segmentation.model` says.
         inference: how it is used; None takes the card's word. Exact inference is about label maps: score maps stay
             those at stride 4.
+        engine: what runs the network, which `speed_up` has prepared for it.
 
     Raises:
         ConfigError: exact inference is asked of a network without masks, or with several views.
     """
 
     def __init__(
-        self, network: SimFormer | CamNetwork, card: Card, name: str, *, inference: Inference | None = None
+        self,
+        network: SimFormer | CamNetwork,
+        card: Card,
+        name: str,
+        *,
+        inference: Inference | None = None,
+        engine: Engine = "torch",
     ) -> None:
         self.network = network
         self.card = card
         self.name = name
+        self.engine = engine
         self.inference = inference or card.inference
         if self.inference.exact and card.kind == "cam":
             raise ConfigError(f"{name} is a CAM network: exact inference is about masks, which it does not have")
@@ -113,6 +122,7 @@ class Predictor:
         present_threshold: float | None = None,
         exact: bool | None = None,
         backbones: SharedBackbones | None = None,
+        engine: str = "torch",
     ) -> Predictor:
         """Load weights by name ("split1", "cam", "oracle") or path.
 
@@ -126,22 +136,26 @@ class Predictor:
                 card's word: True of weights that `convert` made.
             backbones: those of other predictors, one of which this one takes in place of its own where it is equal:
                 a photo that several look at goes through it once.
+            engine: "torch"; "openvino", on the CPU, partly in bfloat16 where the processor has it; or "auto": OpenVINO
+                where it is installed and faster (measured once, remembered), and inference not exact.
 
         Raises:
             CheckpointError: the weights cannot be found or used.
             ConfigError: a scale is not in (0, 8], the threshold is not in 0 to 1, there is no such device, or exact
-                inference is asked of a "cam" network, or with several views.
+                inference is asked of a "cam" network, or with several views; there is no such engine, OpenVINO is not
+                installed, or asked for exact inference, or another device than the CPU.
         """
         path = find_weights(name_or_path)
         network, card = load_network(path, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        speed_up(network, backbones or SharedBackbones())
         wanted = {"scales": scales, "flip": flip, "present_threshold": present_threshold, "exact": exact}
         given = {key: value for key, value in wanted.items() if value is not None}
         try:
             inference = Inference.model_validate({**card.inference.model_dump(), **given})
         except ValidationError as error:
             raise ConfigError(f"{path.stem} cannot be used so: {first_problem(error)}") from error
-        return cls(network, card, path.stem, inference=inference)
+        runs = chosen_engine(engine, network, inference)
+        speed_up(network, backbones or SharedBackbones(), runs)
+        return cls(network, card, path.stem, inference=inference, engine=runs)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -293,16 +307,6 @@ def without_padding(mask_logits: Tensor, input_size: Sequence[int]) -> Tensor:
 def queries_of(class_logits: Tensor, mask_logits: Tensor) -> Queries:
     """Proposals of one photo from N x (K + 1) class logits and N x h x w mask logits."""
     return Queries(class_logits.softmax(-1)[:, :-1].cpu().numpy(), mask_logits.sigmoid().cpu().numpy())
-
-
-def speed_up(network: SimFormer | CamNetwork, backbones: SharedBackbones) -> None:
-    """Prepares a network in evaluation mode for inference alone: the same function up to rounding, in place.
-
-    Batch norm is folded and channels are stored last, which takes nearly half of the time off on a CPU; the backbone
-    becomes the equal one of `backbones`, if there is one.
-    """
-    network.set_submodule("backbone", backbones.share(network.backbone))
-    network.to(memory_format=torch.channels_last)
 
 
 def input_size(size: tuple[int, int], short_side: float) -> tuple[int, int]:

@@ -24,23 +24,25 @@ class MadeFrom:
         weights: SHA-256 of the weights file, in hex.
         threshold: below which pixels are unsure.
         exact: whether label maps are made at full resolution.
+        engine: what runs the network.
         photo_bytes, photo_modified_ns: size of the photo file, and when it was last written.
     """
 
     weights: str
     threshold: float
     exact: bool
+    engine: str
     photo_bytes: int
     photo_modified_ns: int
 
 
-def made_from(photo: Path, weights: str, threshold: float, exact: bool) -> MadeFrom | None:
+def made_from(photo: Path, weights: str, threshold: float, exact: bool, engine: str) -> MadeFrom | None:
     """What the results of a photo would be made from now; None if its file cannot be looked at."""
     try:
         state = photo.stat()
     except OSError:
         return None
-    return MadeFrom(weights, threshold, exact, state.st_size, state.st_mtime_ns)
+    return MadeFrom(weights, threshold, exact, engine, state.st_size, state.st_mtime_ns)
 
 
 def digest(file: Path) -> str:
@@ -64,7 +66,9 @@ def is_done(stem: Path, name: str, origin: MadeFrom | None) -> bool:
     if origin is None or not label_file(stem).is_file():
         return False
     content = _read(table_file(stem))
-    return content.get("photo") == name and content.get("made_from") == asdict(origin)
+    # Results of earlier versions name no engine.
+    made_from = {"engine": "torch"} | (content.get("made_from") or {})
+    return content.get("photo") == name and made_from == asdict(origin)
 
 
 def save_segmentation(result: Segmentation, stem: Path, name: str, origin: MadeFrom | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing
 import sys
 import time
@@ -10,19 +11,21 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 import torch
 from pydantic import BaseModel
 
+from simformer.bench.machine import gigaflops_of
 from simformer.bench.plain import PlainPredictor
 from simformer.cam import CamConfig
 from simformer.checkpoint import build_network
+from simformer.inference.engines import speed_up
 from simformer.inference.shared_backbone import SharedBackbones
 from simformer.interop.onnx import OnnxPredictor
 from simformer.model import ModelConfig, SimFormer
-from simformer.predictor import Predictor, speed_up
+from simformer.predictor import Predictor
 from simformer.splits import dataset_classes
 from simformer.weights import Card, Inference, models_of, readable_cards, shown_dataset
 
@@ -48,13 +51,13 @@ class Subject:
         networks: each a shipped weights file, or a card (a network with random weights); with "onnx" an ONNX file.
         photo: (height, width).
         inference: the predictor's own, exact (`simformer.inference.exact`), what that computes written down plainly, or
-            ONNX Runtime's.
+            ONNX Runtime's, or in OpenVINO.
     """
 
     name: str
     networks: tuple[Path | Card, ...]
     photo: tuple[int, int] = (PHOTO_HEIGHT, PHOTO_WIDTH)
-    inference: Literal["fast", "exact", "plain", "onnx"] = "fast"
+    inference: Literal["fast", "exact", "plain", "onnx", "openvino"] = "fast"
 
     @property
     def random(self) -> bool:
@@ -71,7 +74,8 @@ class Row:
         quartiles: 25% and 75% of the same.
         memory: highest resident memory, MiB, of a process that does nothing else, before it loads the
             networks (Python, torch, timm) and after it segmented the photo; None where it cannot be read.
-        parameters: of all its networks together; None where the networks do not tell (ONNX).
+        parameters: of all its networks together; None where the networks do not tell (ONNX, OpenVINO).
+        gigaflops: billions of operations a photo; None as above.
         image_size: test-time short side of the (last) network, pixels.
         random: some weights are random: time and memory do not depend on their values.
     """
@@ -82,14 +86,16 @@ class Row:
     runs: int
     memory: tuple[float, float] | None
     parameters: int | None
+    gigaflops: float | None
     image_size: int
     random: bool
 
 
 def subjects(*, paper: bool = True) -> list[Subject]:
-    """SimFormer, CAM, both in turn, and the paper-size network at SimFormer's image size and at the paper's.
+    """SimFormer, CAM and both in turn, these with OpenVINO, too, where it is installed, and the paper-size network.
 
-    Shipped weights where there are any, else the default configurations with random weights.
+    That one at SimFormer's image size and at the paper's. Shipped weights where there are any, else the default
+    configurations with random weights.
     """
     models = models_of(shown_dataset())
     cards, _ = readable_cards(models)
@@ -103,6 +109,11 @@ def subjects(*, paper: bool = True) -> list[Subject]:
         Subject("CAM", (activation_maps,)),
         Subject("SimFormer and CAM", (simformer, activation_maps)),
     ]
+    if importlib.util.find_spec("openvino") and isinstance(simformer, Path) and isinstance(activation_maps, Path):
+        rows += [
+            Subject("SimFormer, OpenVINO", (simformer,), inference="openvino"),
+            Subject("SimFormer and CAM, OpenVINO", (simformer, activation_maps), inference="openvino"),
+        ]
     if paper:
         architecture = ModelConfig.paper(len(card.classes)).model_dump()
         for size in dict.fromkeys((card.image_size, PAPER_IMAGE_SIZE)):
@@ -178,6 +189,7 @@ def measure(rows: Sequence[Subject], *, threads: int = 2, repeats: int = 20) -> 
                 runs=len(times),
                 memory=peak_memory(row, threads),
                 parameters=count_parameters(predictors),
+                gigaflops=count_operations(predictors, row.photo),
                 image_size=min(row.photo) if row.inference == "onnx" else predictors[-1].card.image_size,
                 random=row.random,
             )
@@ -202,11 +214,21 @@ def take_turns(actions: Sequence[Callable[[], object]], repeats: int) -> list[li
 
 
 def count_parameters(predictors: Sequence[AnyPredictor]) -> int | None:
-    """Of all networks together; None if one is an ONNX file, which does not tell."""
-    if any(isinstance(each, OnnxPredictor) for each in predictors):
+    """Of all networks together; None if PyTorch does not run one."""
+    torch_ones = [each for each in predictors if in_torch(each)]
+    if len(torch_ones) < len(predictors):
         return None
-    networks = [each.network for each in predictors if not isinstance(each, OnnxPredictor)]
-    return sum(p.numel() for network in networks for p in network.parameters())
+    return sum(p.numel() for each in torch_ones for p in each.network.parameters())
+
+
+def count_operations(predictors: Sequence[AnyPredictor], size: tuple[int, int]) -> float | None:
+    """Billions of operations of a photo of (height, width); None if PyTorch does not run one of the networks."""
+    return gigaflops_of(lambda: run(predictors, size)) if all(map(in_torch, predictors)) else None
+
+
+def in_torch(predictor: AnyPredictor) -> TypeGuard[Predictor | PlainPredictor]:
+    """Whether PyTorch runs it."""
+    return not isinstance(predictor, OnnxPredictor) and getattr(predictor, "engine", "torch") == "torch"
 
 
 def load(subject: Subject) -> list[AnyPredictor]:
@@ -220,8 +242,9 @@ def load_one(subject: Subject, network: Path | Card, backbones: SharedBackbones)
     if isinstance(network, Path):
         if subject.inference == "onnx":
             return OnnxPredictor(network, torch.get_num_threads())
-        return Predictor.load(network, "cpu", exact=exact, backbones=backbones)
-    built = build_network(network).eval()
+        engine = "openvino" if subject.inference == "openvino" else "torch"
+        return Predictor.load(network, "cpu", exact=exact, backbones=backbones, engine=engine)
+    built = build_network(network).eval().requires_grad_(False)
     assert isinstance(built, SimFormer) or subject.inference == "fast"
     if isinstance(built, SimFormer) and subject.inference == "plain":
         return PlainPredictor(built, network)

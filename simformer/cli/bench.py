@@ -34,10 +34,12 @@ def bench(
     """
     import torch
 
+    from simformer.bench.machine import gigaflops_a_second, processor
     from simformer.bench.networks import PHOTO_HEIGHT, PHOTO_WIDTH, measure, onnx_subject, subjects
 
     others = [onnx_subject(onnx)] if onnx else []
     rows = measure([*subjects(paper=paper), *others], threads=threads, repeats=repeats)
+    limits = {name: gigaflops_a_second(getattr(torch, name), threads) for name in ("float32", "bfloat16")}
     times = None
     if page:
         from simformer.bench.page import measure_page
@@ -45,11 +47,16 @@ def bench(
         times = measure_page()
     if as_json:
         setting = {"photo": [PHOTO_WIDTH, PHOTO_HEIGHT], "threads": threads, "torch": torch.__version__}
+        setting |= {"processor": processor(), "gigaflops_a_second": limits}
         measured = {"rows": [asdict(row) for row in rows], "page": asdict(times) if times else None}
         typer.echo(json.dumps({**setting, **measured}, indent=2))
         return
     typer.echo(f"One {PHOTO_WIDTH}x{PHOTO_HEIGHT} photo, {threads} threads, torch {torch.__version__}, CPU")
-    typer.echo(table(rows))
+    typer.echo(
+        f"{processor()}: products of matrices reach {limits['float32']:.0f} GFLOP/s in float32, "
+        f"{limits['bfloat16']:.0f} in bfloat16"
+    )
+    typer.echo(table(rows, limits["float32"]))
     if any(row.random for row in rows):
         typer.echo("* random weights: the cost of the network, not a trained model; HxW: of photo and input")
     if times:
@@ -67,8 +74,12 @@ def page_text(times: PageTimes) -> str:
     )
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Rows as aligned text: seconds (median and quartiles), runs, peak memory, parameters."""
+def table(rows: Sequence[Row], limit: float) -> str:
+    """Rows as aligned text: seconds (median and quartiles), runs, peak memory, parameters, operations.
+
+    Args:
+        limit: billions of operations a second that the machine reaches; "of limit" is how much of that a row does.
+    """
     header = (
         "network",
         "median s",
@@ -78,6 +89,8 @@ def table(rows: Sequence[Row]) -> str:
         "peak MiB",
         "libraries MiB",
         "parameters",
+        "GFLOP",
+        "of limit",
         "short side",
     )
     lines = [header] + [
@@ -88,6 +101,11 @@ def table(rows: Sequence[Row]) -> str:
             str(row.runs),
             *(("-", "-") if row.memory is None else (f"{row.memory[1]:.0f}", f"{row.memory[0]:.0f}")),
             "-" if row.parameters is None else f"{row.parameters / 1e6:.1f} M",
+            *(
+                ("-", "-")
+                if row.gigaflops is None
+                else (f"{row.gigaflops:.2f}", f"{row.gigaflops / row.seconds / limit:.0%}")
+            ),
             f"{row.image_size} px",
         )
         for row in rows

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from simformer.cli.predictors import ENGINE_HELP, composed_predictor
 from simformer.errors import CheckpointError, ConfigError, SimFormerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from simformer.composition import ComposedPredictor
     from simformer.weights import Card
 
 
@@ -50,6 +48,7 @@ def evaluate(
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")] = None,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "torch",
 ) -> None:
     """Print the mean IoU over all, base and novel classes (percent), and each class's, as JSON."""
     factors = parse_scales(scales)
@@ -73,23 +72,29 @@ def evaluate(
     if roles is not None:
         if present_threshold is not None:
             raise ConfigError("--present-threshold is for CAM weights, of which roles are not composed")
-        predictor = composed_predictor(roles, dataset.classes, without or [], device, factors, flip)
+        predictor = composed_predictor(roles, dataset.classes, without or [], device, factors, flip, engine)
         split, novel = roles, [i for i, role in enumerate(predictor.roles) if role == "novel"]
         # Roles are composed of SimFormers alone: only weights of CAM read a threshold of presence.
         first = next(iter(predictor.predictors.values()))
-        inference = first.inference.model_dump(exclude={"present_threshold", "exact"})
+        running, inference = first.engine, first.inference.model_dump(exclude={"present_threshold", "exact"})
         served = {"served_by": dict(zip(predictor.classes, predictor.assignment.models, strict=True))}
     else:
         assert weights is not None
         predictor = Predictor.load(
-            weights, device, scales=factors, flip=flip, present_threshold=present_threshold, exact=exact
+            weights,
+            device,
+            scales=factors,
+            flip=flip,
+            present_threshold=present_threshold,
+            exact=exact,
+            engine=engine,
         )
         card = predictor.card
         if card.kind != "cam" and present_threshold is not None:
             raise ConfigError(f"--present-threshold is for CAM weights, which {weights} are not")
         split, novel = novel_of or card.split, card.novel if novel_of is None else novel_classes(card, novel_of)
         unread = set() if card.kind == "cam" else {"present_threshold"}
-        inference, served = predictor.inference.model_dump(exclude=unread), {}
+        running, inference, served = predictor.engine, predictor.inference.model_dump(exclude=unread), {}
     try:
         check_classes(dataset.classes, predictor.classes)
     except CheckpointError as error:
@@ -113,69 +118,11 @@ def evaluate(
         "pixels": scores.pixels,
         "seconds_per_image": seconds,
         "device": str(predictor.device),
+        "engine": running,
         **served,
         "inference": {"exact": False} | inference,
     }
     typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
-
-
-def composed_predictor(
-    roles: str,
-    classes: Sequence[str] | None,
-    without: list[str],
-    device: str | None,
-    scales: tuple[float, ...] | None = None,
-    flip: bool | None = None,
-) -> ComposedPredictor:
-    """Roles composed from all shipped SimFormer models of these classes (None: the first model's) but `without`.
-
-    A weights file that cannot be used is named on stderr and left out.
-
-    Raises:
-        ConfigError: a model in `without` is not shipped, there is none of these classes, or none can be served.
-        UnknownClassError: the roles are neither a split nor classes of the models.
-    """
-    from simformer.compare.columns import simformers
-    from simformer.composition import ComposedPredictor, assign_models
-    from simformer.inference.shared_backbone import SharedBackbones
-    from simformer.predictor import Predictor
-    from simformer.splits import named_roles
-    from simformer.weights import available_models, full_name, readable_cards, weights_folder
-
-    models = available_models()
-    for name in without:
-        if not {name, full_name(name)} & models.keys():
-            raise ConfigError(f"there is no model {name!r} to leave out; there are {', '.join(models) or 'none'}")
-    left_out = {name if name in models else full_name(name) for name in without}
-    models = {name: path for name, path in models.items() if name not in left_out}
-    cards, problems = readable_cards(models)
-    networks = {name: card for name, card in cards.items() if card.kind == "simformer"}
-    if classes is None:
-        classes = next((card.classes for card in networks.values()), ())
-    fitting = {name: card for name, card in networks.items() if card.classes == tuple(classes)}
-    available = {name: fitting[name].roles for name in simformers(fitting)}
-    predictors: dict[str, Predictor] = {}
-    backbones, composed = SharedBackbones(), None
-    while available and composed is None:
-        card = fitting[next(iter(available))]
-        wanted = named_roles(card.dataset, card.classes, roles)
-        # Only those that will serve are loaded: role sets are many.
-        used = assign_models(card.classes, wanted, available).used
-        for name in used:
-            try:
-                predictors[name] = predictors.get(name) or Predictor.load(
-                    models[name], device, scales=scales, flip=flip, exact=False, backbones=backbones
-                )
-            except CheckpointError as error:
-                problems[name] = str(error)
-                del available[name]
-        if all(name in available for name in used):
-            composed = ComposedPredictor({name: predictors[name] for name in used}, wanted)
-    for problem in problems.values():
-        typer.echo(f"Left out: {problem}", err=True)
-    if composed is None:
-        raise ConfigError(f"no SimFormer model in {weights_folder()} that could be composed knows just these classes")
-    return composed
 
 
 def parse_scales(text: str | None) -> tuple[float, ...] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simformer.cli.predictors import ENGINE_HELP, composed_predictor
 from simformer.errors import ConfigError, SimFormerError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def segment(
         typer.Option(help="Full-resolution label maps, as the paper defines them; default: as the weights say."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...; by default CUDA where there is one.")] = None,
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "torch",
     batch: Annotated[
         int | None,
         typer.Option(min=1, help="Photos of equal size at once; by default 8 on a GPU, 1 on a CPU."),
@@ -83,6 +85,8 @@ def segment(
         raise ConfigError("--exact is for --weights: roles are composed at a quarter of the resolution")
     if roles is not None and (ray_address is not None or batch is not None):
         raise ConfigError("--roles asks several models one photo after another: leave out --ray and --batch")
+    if ray_address is not None and engine != "torch":
+        raise ConfigError("--engine is for this machine; on a Ray cluster leave it out")
     export = None if format_name is None else find_export(format_name, out, min_area)
     if export is None and min_area > 1:
         raise ConfigError("--min-area is for an export; choose one with --format")
@@ -95,13 +99,11 @@ def segment(
         file = find_weights(weights or "split1")
         with ExitStack() as stack:
             if roles is not None:
-                from simformer.cli.evaluate import composed_predictor
-
-                composed = composed_predictor(roles, None, [], device)
+                composed = composed_predictor(roles, None, [], device, engine=engine)
                 first = next(iter(composed.predictors.values()))
                 run = RolesRun(first, roles_digest(composed), threshold, out, report, batch, max_pixels, composed)
             elif ray_address is None:
-                predictor = Predictor.load(file, device, exact=exact)
+                predictor = Predictor.load(file, device, exact=exact, engine=engine)
                 run = Run(predictor, digest(file), threshold, out, report, batch, max_pixels)
             else:
                 from simformer.batch.cluster import connected
@@ -164,8 +166,8 @@ class Run:
 
         from simformer.batch.outputs import is_done, made_from
 
-        exact = self.predictor.inference.exact
-        origins = {photo: made_from(photo.path, self.weights, self.threshold, exact) for photo in photos}
+        how = (self.weights, self.threshold, self.predictor.inference.exact, self.predictor.engine)
+        origins = {photo: made_from(photo.path, *how) for photo in photos}
         done = {
             photo: None for photo in photos if not again and is_done(self.out / photo.stem, photo.name, origins[photo])
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,7 +64,7 @@ def _measured(weights: Path, photos: FolderDataset, device: str | None) -> Score
 
     card = read_card(weights)
     # As its training measured it: CAM over several views, which no photo on the page waits for.
-    views = {"scales": card.training.get("cam_scales"), "flip": card.training.get("cam_flip")}
+    views: dict[str, Any] = {"scales": card.training.get("cam_scales"), "flip": card.training.get("cam_flip")}
     predictor = Predictor.load(weights, device, **(views if card.kind == "cam" else {}))
     check_classes(photos.classes, predictor.classes)
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 from threading import Lock
+from typing import Literal
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
 
 from simformer.backbones import Backbone
+from simformer.inference.openvino import CompiledBackbone
 
 
 class SharedBackbone(nn.Module):
     """A backbone for inference that answers the same images again without running."""
 
-    def __init__(self, backbone: Backbone):
+    def __init__(self, backbone: Backbone | CompiledBackbone):
         super().__init__()
         self.backbone = backbone
         # One tuple, replaced as a whole: threads never see an answer beside other images.
@@ -42,18 +44,23 @@ class SharedBackbones:
         self._known: WeakValueDictionary[str, SharedBackbone] = WeakValueDictionary()
         self._sharing = Lock()
 
-    def share(self, backbone: Backbone) -> SharedBackbone:
+    def share(self, backbone: Backbone, engine: Literal["torch", "openvino"] = "torch") -> SharedBackbone:
         """The one backbone of these weights on this device; an equal one shared earlier is used in its place.
 
         Args:
             backbone: in evaluation mode, not to be trained any more; batch norm is folded into its convolutions.
+            engine: what runs it.
+
+        Raises:
+            ConfigError: OpenVINO is not installed, or cannot run it.
         """
-        key = fingerprint(backbone)
+        key = f"{engine} {fingerprint(backbone)}"
         with self._sharing:
             known = self._known.get(key)
             if known is None:
                 backbone.prepare_for_inference()
-                known = self._known[key] = SharedBackbone(backbone)
+                runs = CompiledBackbone(backbone) if engine == "openvino" else backbone
+                known = self._known[key] = SharedBackbone(runs)
             return known
 
 

@@ -18,15 +18,18 @@ from simformer.weights import MSRC21, available_models
 SCRIPT = STATIC / "dataset.js"
 
 
-def shown_models() -> list[Models]:
+def shown_models(engine: str = "torch") -> list[Models]:
     """The models of every data set that the page shows: first those that it opens with, then the other data sets'.
 
     Another data set is a folder in the weights folder that is called as one that ships with splits ("nyuv2"), with a
     SimFormer of its classes. Nothing is loaded.
+
+    Args:
+        engine: as `Models`.
     """
-    first = Models()
+    first = Models(engine=engine)
     folders = dict.fromkeys(name.rpartition("/")[0] for name in available_models())
-    others = [Models(folder=name) for name in folders if name in datasets() and name != first.dataset]
+    others = [Models(folder=name, engine=engine) for name in folders if name in datasets() and name != first.dataset]
     return [first, *(models for models in others if models.classes == dataset_classes(models.folder))]
 
 

@@ -90,6 +90,7 @@ class Models:
         folder: theirs in the weights folder. None: as `shown_dataset`, for `classes` if they are given.
         own: weights files by name that stand in no weights folder. They come first; where no folder has models of
             `classes`, they are alone.
+        engine: what runs them, as `Predictor.load`.
 
     Attributes:
         simformers: names of the SimFormers, one a role set; another method's model stands in where none has its roles.
@@ -106,8 +107,10 @@ class Models:
         folder: str | None = None,
         classes: Sequence[str] | None = None,
         own: Mapping[str, Path] | None = None,
+        engine: str = "torch",
     ):
         self.folder = shown_dataset(classes) if folder is None else folder
+        self._engine = engine
         self._files = self._with_own(own or {}, classes if folder is None else None)
         self.familiarity = read_familiarity(weights_folder() / self.folder)
         if folder and not self._files:
@@ -299,7 +302,7 @@ class Models:
     def _load(self, name_or_path: str | Path) -> Predictor:
         from simformer.predictor import Predictor
 
-        return Predictor.load(name_or_path, backbones=shared_backbones())
+        return Predictor.load(name_or_path, backbones=shared_backbones(), engine=self._engine)
 
     def _predict_here(self, name: str, image: Image.Image) -> Segmentation:
         return self.predictor(name).segment(image)

@@ -40,7 +40,8 @@ def test_each_inference_runs(make_card):
 
 def test_rows_with_shipped_weights(shipped):
     rows = bench.subjects(paper=False)
-    assert [row.random for row in rows] == [False, False, False]
+    assert [row.random for row in rows] == [False] * 5
+    assert [row.inference for row in rows] == ["fast"] * 3 + ["openvino"] * 2
     assert rows[2].networks == (shipped / "split1.safetensors", shipped / "cam.safetensors")
 
 
@@ -60,9 +61,11 @@ def test_slow_rows_stop_early_but_not_before_quartiles_can_be_read(monkeypatch):
 def test_measure(shipped, monkeypatch):
     monkeypatch.setattr(bench, "peak_memory", lambda subject, threads: (90.0, 100.0))
     before = torch.get_num_threads()
-    alone, cam, both = bench.measure(bench.subjects(paper=False), threads=1, repeats=3)
+    alone, cam, both, _, compiled = bench.measure(bench.subjects(paper=False), threads=1, repeats=3)
     assert torch.get_num_threads() == before
     assert both.parameters == alone.parameters + cam.parameters
+    assert both.gigaflops == pytest.approx(alone.gigaflops + cam.gigaflops, rel=1e-3)
+    assert compiled.parameters is None and compiled.gigaflops is None
     assert (alone.runs, alone.image_size, alone.random) == (3, 64, False)
     assert 0 < alone.quartiles[0] <= alone.seconds <= alone.quartiles[1]
 
@@ -79,13 +82,14 @@ def row(**changes):
     fields = {
         "name": "SimFormer", "seconds": 0.05, "quartiles": (0.04, 0.0625), "runs": 20,
         "memory": (400.2, 512.4),
-        "parameters": 4_800_000, "image_size": 224, "random": False,
+        "parameters": 4_800_000, "gigaflops": 3.5, "image_size": 224, "random": False,
     }  # fmt: skip
     return bench.Row(**{**fields, **changes})
 
 
 def test_table_by_hand():
-    header, first, second = table([row(), row(name="other", random=True, memory=None)]).splitlines()
+    rows = [row(), row(name="other", random=True, memory=None, gigaflops=None)]
+    header, first, second = table(rows, limit=140).splitlines()
     assert header.split()[0] == "network"
     assert first.split() == [
         "SimFormer",
@@ -97,11 +101,13 @@ def test_table_by_hand():
         "400",
         "4.8",
         "M",
+        "3.50",
+        "50%",
         "224",
         "px",
     ]
     assert second.split()[0] == "other*"
-    assert second.split()[5:7] == ["-", "-"]
+    assert second.split()[5:7] == second.split()[9:11] == ["-", "-"]
     assert len(header) == len(first) == len(second)
 
 
@@ -113,7 +119,8 @@ def test_command(shipped, monkeypatch, as_json):
     if as_json:
         printed = json.loads(result.stdout)
         assert printed["threads"] == 2
-        assert [each["name"] for each in printed["rows"]] == ["SimFormer", "CAM", "SimFormer and CAM"]
+        assert [each["name"] for each in printed["rows"]] == [each.name for each in bench.subjects(paper=False)]
+        assert min(printed["gigaflops_a_second"].values()) > 0
         assert printed["rows"][0]["seconds"] == 0.05
     else:
         assert "320x240" in result.stdout

@@ -9,10 +9,11 @@ from simformer.bench.plain import PlainPredictor, plain_score_maps
 from simformer.checkpoint import build_network
 from simformer.errors import ConfigError
 from simformer.inference import exact
+from simformer.inference.engines import speed_up
 from simformer.inference.resampling import labels_from_scores
 from simformer.inference.shared_backbone import SharedBackbones
 from simformer.model import ModelConfig, SimFormer, compose_score_maps
-from simformer.predictor import Predictor, speed_up
+from simformer.predictor import Predictor
 from simformer.weights import Inference
 
 

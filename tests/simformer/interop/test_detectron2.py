@@ -14,9 +14,10 @@ from simformer.checkpoint import build_network
 from simformer.datasets.folder import FolderDataset
 from simformer.errors import DatasetError
 from simformer.evaluation import evaluate
+from simformer.inference.engines import speed_up
 from simformer.inference.shared_backbone import SharedBackbones
 from simformer.interop.detectron2 import Detectron2Network, find_records, read_record, register, register_splits
-from simformer.predictor import Predictor, speed_up
+from simformer.predictor import Predictor
 from simformer.splits import custom_split, load_split
 from simformer.weights import Inference
 
