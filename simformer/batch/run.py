@@ -1,13 +1,14 @@
-"""Many photos through one network: decoded ahead, in batches of equal size, results written as they come."""
+"""Many photos through one network, results written as they come: on a CPU a photo a thread, on a GPU in batches."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -23,6 +24,7 @@ BATCHES_AHEAD = 1
 # How many batches' worth of photos may wait for others of their size, small as the network sees them.
 BATCHES_WAITING = 4
 GPU_BATCH = 8
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Job:
 
 
 def default_batch(predictor: Predictor) -> int:
-    """Photos at a time: one on a CPU, which gains nothing by more (measured), several on a GPU."""
+    """Photos the network sees at once: one on a CPU, which gains nothing by more (measured), several on a GPU."""
     return 1 if predictor.device.type == "cpu" else GPU_BATCH
 
 
@@ -55,13 +57,16 @@ def segment_jobs(
     """Segment photos and write their results; each with a line about it or what went wrong, as it is done.
 
     Memory is bounded: however many photos, the results of one batch and a few batches of small inputs are held at a
-    time. A batch that does not fit into a GPU's memory is halved.
+    time, or those of one photo a thread. A batch that does not fit into a GPU's memory is halved.
 
     Args:
         threshold: pixels whose best score is below it are unsure.
         batch: photos of equal size that the network sees at once, at most. Those of sizes that are rare go in
             smaller batches, and in another order than they came.
     """
+    if batch == 1 and predictor.device.type == "cpu":
+        yield from a_photo_a_thread(predictor, jobs, threshold)
+        return
     groups = EqualSizes(batch)
     for job, prepared in prepared_ahead(predictor, jobs, batch * BATCHES_AHEAD):
         try:
@@ -73,16 +78,32 @@ def segment_jobs(
         yield from segment_group(predictor, groups.take_oldest(), threshold)
 
 
-def segment_one_by_one(
+def a_photo_a_thread(
     segmenter: Segmenter, jobs: Iterable[Job], threshold: float
 ) -> Iterator[tuple[Job, str | Exception]]:
-    """The same with what cannot take several photos at once: composed models."""
-    for job in jobs:
-        try:
-            result = segmenter.segment(load_apart(job.path, max_pixels=job.max_pixels), threshold=threshold)
-            yield job, save_segmentation(result, job.stem, job.name, job.origin)
-        except (SimFormerError, OSError) as error:
-            yield job, error
+    """The same on a CPU, of whose cores each reads, segments and writes a photo of its own, in the jobs' order.
+
+    So no core waits for another between two layers, nor while one decodes or compresses.
+
+    Args:
+        segmenter: a predictor, or composed models, which cannot take several photos at once.
+    """
+    threads = torch.get_num_threads()
+
+    def segment(job: Job) -> str:
+        photo = load_apart(job.path, max_pixels=job.max_pixels)
+        return save_segmentation(segmenter.segment(photo, threshold=threshold), job.stem, job.name, job.origin)
+
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for job, outcome in submitted_ahead(pool, segment, jobs, threads):
+            try:
+                yield job, outcome.result()
+            except (SimFormerError, OSError) as error:
+                yield job, error
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted run begins no more photos
+        torch.set_num_threads(threads)  # of threads to come, too
 
 
 def segment_group(
@@ -114,21 +135,27 @@ def prepared_ahead(
     predictor: Predictor, jobs: Iterable[Job], count: int
 ) -> Iterator[tuple[Job, Future[PreparedPhoto]]]:
     """Each job with its photo, while the next `count` are read by another thread."""
+
+    def prepare(job: Job) -> PreparedPhoto:
+        return predictor.prepare(load_apart(job.path, max_pixels=job.max_pixels))
+
     pool = ThreadPoolExecutor(max_workers=1)
-    pending: deque[tuple[Job, Future[PreparedPhoto]]] = deque()
     try:
-        for job in jobs:
-            pending.append((job, pool.submit(_prepare, predictor, job)))
-            if len(pending) > count:
-                yield pending.popleft()
-        while pending:
-            yield pending.popleft()
+        yield from submitted_ahead(pool, prepare, jobs, count)
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupted run reads no more photos
 
 
-def _prepare(predictor: Predictor, job: Job) -> PreparedPhoto:
-    return predictor.prepare(load_apart(job.path, max_pixels=job.max_pixels))
+def submitted_ahead(
+    pool: ThreadPoolExecutor, work: Callable[[Job], Result], jobs: Iterable[Job], count: int
+) -> Iterator[tuple[Job, Future[Result]]]:
+    """Each job with its work, which the pool may have begun for the next `count`."""
+    pending: deque[tuple[Job, Future[Result]]] = deque()
+    for job in jobs:
+        pending.append((job, pool.submit(work, job)))
+        if len(pending) > count:
+            yield pending.popleft()
+    yield from pending
 
 
 class EqualSizes:

@@ -229,9 +229,9 @@ class RolesRun(Run):
     composed: ComposedPredictor
 
     def spread(self, jobs: list[Job]) -> Iterator[tuple[Job, str | Exception]]:
-        from simformer.batch.run import segment_one_by_one
+        from simformer.batch.run import a_photo_a_thread
 
-        return segment_one_by_one(self.composed, jobs, self.threshold)
+        return a_photo_a_thread(self.composed, jobs, self.threshold)
 
 
 def roles_digest(composed: ComposedPredictor) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import weakref
 
 import numpy as np
@@ -143,3 +144,25 @@ def test_a_batch_is_of_one_shape(predictor, jobs):
     with pytest.raises(ValueError, match="equal shapes"):
         predictor.segment_batch(photos)
     assert predictor.segment_batch([]) == []
+
+
+def test_on_a_cpu_each_thread_has_a_photo(predictor, jobs, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    both, working = threading.Barrier(3), set()
+    segment = predictor.segment
+
+    def waiting(photo, **options):
+        working.add(threading.current_thread().name)
+        both.wait(timeout=20)  # passes only if three are here at once
+        return segment(photo, **options)
+
+    monkeypatch.setattr(predictor, "segment", waiting)
+    photos = jobs(*[(48, 64)] * 6)
+    assert [job for job, outcome in segment_jobs(predictor, photos, 0.0, 1) if isinstance(outcome, str)] == photos
+    assert len(working) == 3
+
+
+def test_threads_leave_the_number_of_threads_as_it_was(predictor, jobs):
+    before = torch.get_num_threads()
+    list(segment_jobs(predictor, jobs((48, 64)), 0.0, 1))
+    assert torch.get_num_threads() == before

@@ -75,3 +75,16 @@ def test_two_predictors_of_one_backbone_agree_with_themselves_alone(tiny_models)
     assert first.network.backbone is second.network.backbone is not alone.network.backbone
     for predictor in (first, second):
         assert (predictor.segment(photo).labels == alone.segment(photo).labels).all()
+
+
+def test_as_many_images_are_remembered_as_threads_may_look_at(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    shared = SharedBackbones().share(backbone(0))
+    runs = count_runs(monkeypatch, shared)
+    first, second, third = torch.rand(3, 1, 3, 64, 64)
+    for images in (first, second, first, second):
+        shared(images)
+    assert len(runs) == 2
+    for images in (third, second, first):
+        shared(images)
+    assert len(runs) == 4  # the first had to go for the third
