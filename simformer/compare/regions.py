@@ -6,8 +6,8 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its parts are imported when they are first used
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from simformer.labels import VOID
 from simformer.utils.regions import EIGHT_NEIGHBOURS, number_regions
@@ -79,14 +79,14 @@ def boxes_around(pixels: NDArray[np.bool_], most: int = MOST_BOXES) -> list[Box]
     """
     height, width = pixels.shape
     rim = max(1, round(RIM * max(pixels.shape)))
-    opened = np.asarray(ndimage.binary_opening(pixels, EIGHT_NEIGHBOURS, iterations=rim), bool)
+    opened = np.asarray(scipy.ndimage.binary_opening(pixels, EIGHT_NEIGHBOURS, iterations=rim), bool)
     regions = number_regions(opened, EIGHT_NEIGHBOURS)
     if not regions.any():
         return []
     areas = np.bincount(regions.ravel())[1:]
     least = max(SMALLEST_SHARE * pixels.size, SMALLEST_OF_LARGEST * areas.max())
     largest = [index for index in np.argsort(-areas, kind="stable").tolist() if areas[index] >= least]
-    slices = ndimage.find_objects(regions)
+    slices = scipy.ndimage.find_objects(regions)
     margin = MARGIN * max(pixels.shape)
     boxes: list[Box] = []
     for index in largest[:most]:

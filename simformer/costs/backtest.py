@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
+import scipy  # its parts are imported when they are first used
 
 from simformer.costs.carried import carried_over, in_shares
 from simformer.costs.expectation import Interval, RoleModel, fit_roles
@@ -289,7 +289,7 @@ def _ranks(predictions: Sequence[_Prediction], measured: MeasuredSets) -> Ranks:
             and np.ptp(one.kept[members]) > 1e-9
             and np.ptp(kept[members]) > 0
         ):
-            correlation: Any = spearmanr(one.kept[members], kept[members])
+            correlation: Any = scipy.stats.spearmanr(one.kept[members], kept[members])
             found.append(float(correlation.statistic))
     if not found:
         return Ranks(None, None, None, 0)

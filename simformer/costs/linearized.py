@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
-from scipy.sparse import csr_array, vstack
+import scipy  # its parts are imported when they are first used
 from scipy.special import logit
 
 from simformer.costs.role_fits import Array, Bools
@@ -57,7 +56,7 @@ class Program:
         # Money in units of all there is to spend, so that the solver's tolerance means the same everywhere.
         self.unit = max(float(np.abs(goal.extra).sum()), 1e-9)
         self.most = np.sort(self.pairs, axis=1)[:, ::-1][:, :k].sum(axis=1)
-        self.rows: list[csr_array] = []
+        self.rows: list[scipy.sparse.csr_array] = []
         self.low: list[Array] = []
         self.high: list[Array] = []
         self._add(self._of_novel(np.ones(classes)), k, k)
@@ -101,7 +100,7 @@ class Program:
             points = [self.pairs @ novel]
         return best, value, bound
 
-    def _solved(self, seconds: float) -> OptimizeResult:
+    def _solved(self, seconds: float) -> scipy.optimize.OptimizeResult:
         goal, classes = self.goal, len(self.goal.weights)
         lower = np.zeros(self.size)
         lower[:classes][goal.novel] = 1
@@ -112,17 +111,17 @@ class Program:
         values = np.concatenate([goal.extra * -TIE / self.unit, np.zeros(2 * classes), -np.ones(2 * classes)])
         # The stubs know single numbers alone as limits.
         low, high = np.concatenate(self.low), np.concatenate(self.high)
-        within = LinearConstraint(vstack(self.rows), low, high)  # pyright: ignore[reportArgumentType]
-        return milp(
+        within = scipy.optimize.LinearConstraint(scipy.sparse.vstack(self.rows), low, high)  # pyright: ignore[reportArgumentType]
+        return scipy.optimize.milp(
             np.concatenate([values, np.zeros(len(self.first))]),
             constraints=within,
-            bounds=Bounds(lower, upper),  # pyright: ignore[reportArgumentType]
+            bounds=scipy.optimize.Bounds(lower, upper),  # pyright: ignore[reportArgumentType]
             integrality=np.arange(self.size) < classes,
             options={"time_limit": seconds, "mip_rel_gap": 1e-7},
         )
 
     def _add(self, matrix: Array, least: Array | float, most: Array | float) -> None:
-        self.rows.append(csr_array(matrix))
+        self.rows.append(scipy.sparse.csr_array(matrix))
         self.low.append(np.broadcast_to(least, len(matrix)))
         self.high.append(np.broadcast_to(most, len(matrix)))
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported when they are first used
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from simformer.labels import VOID
 from simformer.utils.regions import number_regions, region_areas
@@ -43,7 +43,7 @@ def components(labels: NDArray[np.uint8]) -> Iterator[Component]:
         if label == VOID:
             continue
         numbered = number_regions(labels == label)
-        for number, (rows, columns) in enumerate(ndimage.find_objects(numbered), start=1):
+        for number, (rows, columns) in enumerate(scipy.ndimage.find_objects(numbered), start=1):
             yield Component(int(label), rows.start, columns.start, numbered[rows, columns] == number)
 
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import scipy  # its parts are imported when they are first used
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy import ndimage
 
 from simformer.export.components import Component
 from simformer.utils.regions import EIGHT_NEIGHBOURS, number_regions
@@ -70,7 +70,7 @@ def without_holes(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int, NDArray[n
         axis, position = cut
         for start, half in zip((0, position), np.split(region, [position], axis=axis), strict=True):
             numbered = number_regions(half)
-            for number, (rows, columns) in enumerate(ndimage.find_objects(numbered), start=1):
+            for number, (rows, columns) in enumerate(scipy.ndimage.find_objects(numbered), start=1):
                 y, x = (start, 0) if axis == 0 else (0, start)
                 piece = numbered[rows, columns] == number
                 pending.append((top + y + rows.start, left + x + columns.start, piece))
@@ -85,7 +85,7 @@ def _cut(region: NDArray[np.bool_]) -> tuple[int, int] | None:
     axis = int(np.argmax(region.shape))  # across the longer side, the cut is short
     spans = [
         (slices[axis].start - 1, slices[axis].stop - 1)
-        for number, slices in enumerate(ndimage.find_objects(background), start=1)
+        for number, slices in enumerate(scipy.ndimage.find_objects(background), start=1)
         if number != background[0, 0]
     ]
     start, stop = min(spans, key=lambda span: abs(sum(span) - region.shape[axis]))

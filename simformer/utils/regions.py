@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its parts are imported when they are first used
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from simformer.utils.spans import row_strips
 
@@ -23,7 +23,7 @@ def number_regions(mask: NDArray[np.bool_], structure: NDArray[np.bool_] | None 
         int32, H x W. `scipy.ndimage.find_objects` gives the regions' bounding boxes in this order.
     """
     numbered = np.zeros(mask.shape, dtype=np.int32)
-    ndimage.label(mask, structure, output=numbered)
+    scipy.ndimage.label(mask, structure, output=numbered)
     return numbered
 
 
