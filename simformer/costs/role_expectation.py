@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from simformer.costs.expectation import Interval, RoleModel, novel_mask
+from simformer.costs.expectation import Interval, RoleModel, RoleSetExpectation, novel_mask
 from simformer.costs.expected import Expected
 from simformer.costs.role_fits import Array, Bools
 
@@ -107,8 +107,13 @@ class RoleExpectation:
             counted=len(self.classes) - len(missing),
             extrapolated=found.extrapolated,
             unit=self.unit,
-            note=found.note if found.trained or not novel.any() else f"{found.note} {self.about}".strip(),
+            note=self._note(found, novel),
         )
+
+    def _note(self, found: RoleSetExpectation, novel: Bools) -> str:
+        if self.unit == "share" and not novel.any():
+            return "Masks of every class are 100% by definition; trainings with them differ as much as the range says."
+        return found.note if found.trained or not novel.any() else f"{found.note} {self.about}".strip()
 
     def means(self, novel: Bools) -> list[Expected]:
         """What to expect of role sets (bool, S x K), the means alone: for many of them at once."""
@@ -128,7 +133,11 @@ class RoleExpectation:
         counted = self.model.counted
         missing = tuple(np.array(self.classes)[counted & np.isnan(self.labels)])
         mean = None if missing or not counted.any() else float(self.labels[counted].mean())
-        note = "Not measured: no CAM was trained on these classes." if missing else "Measured: CAM, image labels alone."
+        note = "Measured: CAM, image labels alone."
+        if missing:
+            note = "Not measured: no CAM was trained on these classes."
+        elif self.unit == "share":
+            note = f"What CAM, image labels alone, has of it. {self.about}"
         return Expected(
             miou=mean, base=None, novel=mean, counted=int(counted.sum()), missing=missing, unit=self.unit, note=note
         )
