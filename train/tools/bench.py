@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import torch
 import typer
 
+from simformer.bench.machine import gigaflops_a_second, processor
 from simformer.errors import SimFormerError, exit_on_error
 from simformer.paths import ROOT
 
@@ -34,6 +36,7 @@ class Variant:
     Attributes:
         name: its row. folder: the checkout whose code runs. overrides: key=value on top of the configuration.
         seconds: of each step, by PARTS. losses: of each step, warm-up included.
+        gigaflops: billions of operations of a step, forward and backward.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Variant:
     overrides: list[str]
     seconds: list[list[float]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    gigaflops: float = 0.0
 
     def start(self, config: Path, threads: int) -> subprocess.Popen:
         return subprocess.Popen(
@@ -64,6 +68,7 @@ class Variant:
             raise SimFormerError(f"{self.name}: its process ended before it had taken all steps")
         answer = json.loads(line)
         self.losses.append(answer["loss"])
+        self.gigaflops = answer.get("gigaflops", self.gigaflops)
         if len(self.losses) > WARM_UP:
             self.seconds.append(answer["seconds"])
 
@@ -84,19 +89,24 @@ def measure(variants: list[Variant], config: Path, threads: int, steps: int) -> 
                 variant.step(process)
 
 
-def table(variants: list[Variant]) -> str:
-    """Seconds a step, how many times as fast as the first row, and how far the first step's loss is from its."""
+def table(variants: list[Variant], limit: float) -> str:
+    """Seconds a step, how many times as fast as the first row, and how far the first step's loss is from its.
+
+    Args:
+        limit: billions of operations in float32 a second that the machine reaches; "of limit" is how much of that a
+            step does, drawing crops and the optimizer's work included.
+    """
     first = variants[0]
     width = max(len(variant.name) for variant in variants)
     parts = " ".join(f"{part:>9}" for part in PARTS)
-    lines = [f"{'':{width}} {'step s':>8} {'faster':>7} {parts} {'loss differs':>13}"]
+    lines = [f"{'':{width}} {'step s':>8} {'faster':>7} {parts} {'loss differs':>13} {'GFLOP':>7} {'of limit':>9}"]
     for variant in variants:
         total, *parts = variant.medians
         differs = abs(variant.losses[0] - first.losses[0]) / abs(first.losses[0])
         lines.append(
             f"{variant.name:{width}} {total:8.3f} {first.medians[0] / total:6.2f}x "
             + " ".join(f"{part:9.3f}" for part in parts)
-            + f" {differs:13.1e}"
+            + f" {differs:13.1e} {variant.gigaflops:7.1f} {variant.gigaflops / total / limit:9.0%}"
         )
     return "\n".join(lines)
 
@@ -120,7 +130,9 @@ def main(
         variants.insert(0, Variant(f"as configured, in {before}", before.resolve(), given))
     with exit_on_error():
         measure(variants, config, threads, steps)
-    print(table(variants))
+    limit = gigaflops_a_second(torch.float32, threads)
+    print(table(variants, limit))
+    print(f"{processor()}, {threads} threads: products of matrices reach {limit:.0f} GFLOP/s in float32")
 
 
 if __name__ == "__main__":

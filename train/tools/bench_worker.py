@@ -24,6 +24,7 @@ def main() -> None:
     sys.path.pop(0)  # this script's own folder, a package of one of the checkouts
     config_path, threads, *overrides = sys.argv[1:]
     import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     torch.set_num_threads(int(threads))
     from train.config import load_config
@@ -58,7 +59,9 @@ def main() -> None:
         marks = [time.perf_counter()]
         batch = stream[index]
         marks.append(time.perf_counter())
-        with precision(config.precision):
+        # Of the first step, which warms up, operations are counted.
+        counter = FlopCounterMode(display=False) if index == 0 else None
+        with precision(config.precision), counter or nullcontext():
             losses = task(batch)
             marks.append(time.perf_counter())
             total = torch.stack([*losses.values()]).sum()
@@ -69,7 +72,8 @@ def main() -> None:
         optimizer.zero_grad(set_to_none=True)
         marks.append(time.perf_counter())
         seconds = [after - before for before, after in pairwise(marks)]
-        print(json.dumps({"seconds": seconds, "loss": total.item()}), flush=True)
+        counted = {"gigaflops": counter.get_total_flops() / 1e9} if counter else {}
+        print(json.dumps({"seconds": seconds, "loss": total.item(), **counted}), flush=True)
 
 
 main()

@@ -27,6 +27,7 @@ def test_variants_take_the_same_steps(config):
     measure(variants, config, threads=1, steps=2)
     for variant in variants:
         assert len(variant.losses) == WARM_UP + 2 and len(variant.seconds) == 2
+        assert variant.gigaflops == variants[0].gigaflops > 0.01
         assert (variant.medians > 0).all() and variant.medians[0] < 60
     assert variants[0].losses[0] == pytest.approx(variants[1].losses[0], rel=1e-4)
     assert variants[0].losses[0] != variants[0].losses[1]
@@ -40,11 +41,11 @@ def test_a_variant_that_cannot_run_is_named(config, capfd):
 
 
 def test_table_compares_with_the_first_row():
-    slow = Variant("slow", ROOT, [], [[0.1, 0.3, 0.5, 0.1]] * 3, [10.0])
-    fast = Variant("fast", ROOT, [], [[0.1, 0.1, 0.2, 0.1], [0.1, 0.1, 0.2, 0.1], [9.0, 9.0, 9.0, 9.0]], [10.1])
-    _, first, second = table([slow, fast]).splitlines()
-    assert first.split() == ["slow", "1.000", "1.00x", "0.100", "0.300", "0.500", "0.100", "0.0e+00"]
-    assert second.split() == ["fast", "0.500", "2.00x", "0.100", "0.100", "0.200", "0.100", "1.0e-02"]
+    slow = Variant("slow", ROOT, [], [[0.1, 0.3, 0.5, 0.1]] * 3, [10.0], 50)
+    fast = Variant("fast", ROOT, [], [[0.1, 0.1, 0.2, 0.1], [0.1, 0.1, 0.2, 0.1], [9.0, 9.0, 9.0, 9.0]], [10.1], 50)
+    _, first, second = table([slow, fast], limit=200).splitlines()
+    assert first.split() == ["slow", "1.000", "1.00x", "0.100", "0.300", "0.500", "0.100", "0.0e+00", "50.0", "25%"]
+    assert second.split() == ["fast", "0.500", "2.00x", "0.100", "0.100", "0.200", "0.100", "1.0e-02", "50.0", "50%"]
 
 
 def test_products_are_exact_again_afterwards():
