@@ -219,7 +219,7 @@ def _predicted(role_set: RoleSet, others: MeasuredSets) -> _Prediction:
         by_model=_means(fit(others, count_alone=False), role_set),
         by_count=_means(fit(others, count_alone=True), role_set),
         constant=constant,
-        kept=by_class.class_iou(role_set.novel[None])[0, 0] / others.oracle,
+        kept=others.kept(by_class.class_iou(role_set.novel[None])[0, 0]),
     )
 
 
@@ -280,7 +280,7 @@ def _noise_floor(measured: MeasuredSets, group: str) -> float | None:
 def _ranks(predictions: Sequence[_Prediction], measured: MeasuredSets) -> Ranks:
     found = []
     for one in predictions:
-        kept = one.role_set.mean_iou / measured.oracle
+        kept = measured.kept(one.role_set.mean_iou)
         members = one.role_set.novel & np.isfinite(kept)
         # Equal expectations have no order to be right about.
         if (

@@ -71,6 +71,10 @@ class MeasuredSets:
         """Without this role set and those nested with it."""
         return replace(self, sets=tuple(other for other in self.sets if not other.nested_with(role_set)))
 
+    def kept(self, iou: NDArray[np.float64]) -> NDArray[np.float64]:
+        """IoU of every class as a share of FullyOracle's, float64, K; NaN where that recognizes nothing."""
+        return np.divide(iou, self.oracle, out=np.full(len(self.classes), np.nan), where=self.oracle > 0)
+
     def find(self, novel: NDArray[np.bool_]) -> RoleSet | None:
         """The role set with just these novel classes (bool, K), if it was trained."""
         return next((found for found in self.sets if np.array_equal(found.novel, novel)), None)

@@ -5,7 +5,7 @@ import pytest
 from made_cells import CLASSES, make_cell
 
 from simformer.costs.frequency import shipped_together
-from simformer.costs.role_sets import RoleSet, measured_sets, sets_like
+from simformer.costs.role_sets import MeasuredSets, RoleSet, measured_sets, sets_like
 from simformer.errors import ConfigError
 
 ORACLE = make_cell(80.0, method="FullyOracle", split="all", points=None)
@@ -71,3 +71,10 @@ def test_sealed_role_sets_are_of_the_same_method_and_table():
     drawn = make_cell(split="r", novel=["sky", "cat"])
     assert [found.name for found in sets_like(measured, [drawn, plus("r2", novel=["cat"])]).sets] == ["r"]
     assert sets_like(measured, [drawn.model_copy(update={"schedule": "other"})]) is None
+
+
+def test_what_is_kept_of_nothing_is_not_known():
+    oracle = np.array([80.0, 0.0, np.nan])
+    measured = MeasuredSets("own", "SimFormer+", "own", ("cat", "dog", "sky"), oracle, ())
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(measured.kept(np.array([60.0, 0.0, 30.0])), [0.75, np.nan, np.nan])
