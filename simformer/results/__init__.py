@@ -20,6 +20,7 @@ from simformer.results.cells import (
     result_name,
     write_result,
 )
+from simformer.results.mask_shares import MaskRow, mask_share_table
 from simformer.results.methods import METHOD_ORDER, METHODS, NAME_OF_TRAINING, Training
 from simformer.results.published import published, published_note
 from simformer.results.tables import (
@@ -49,6 +50,7 @@ __all__ = [
     "GivenMasks",
     "Group",
     "Health",
+    "MaskRow",
     "MiouRow",
     "ResultCell",
     "Training",
@@ -56,6 +58,7 @@ __all__ = [
     "TransferAuc",
     "cell_split",
     "is_role_set",
+    "mask_share_table",
     "mean_iou",
     "miou_table",
     "of_table",

@@ -102,7 +102,7 @@ class Health(BaseModel):
     queries_with_dropout: float | None = Field(default=None, ge=0)
 
 
-class GivenMasks(BaseModel):
+class GivenMasks(BaseModel, frozen=True, extra="forbid"):
     """Which masks a training was given, where it was not all of its base classes' as they are.
 
     Attributes:
@@ -110,8 +110,6 @@ class GivenMasks(BaseModel):
         unmasked: what the others taught: their image-level "labels", of base classes too, or they were "left_out".
         corners: most of a region's outline, at least 3; 0: masks as they are.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: float = Field(default=1, gt=0, le=1)
     unmasked: Literal["labels", "left_out"] = "labels"
