@@ -55,8 +55,8 @@ class MaskCurves:
         base, novel, whole = (curve.at(share) for curve in (self.base, self.novel, self.whole))
         sets = tuple(replace(one, iou=one.iou * np.where(one.novel, novel, base)) for one in measured.sets)
         some = (
-            f"Masks on {share:.0%} of the photos keep {base:.0%} of the IoU of classes with masks and {novel:.0%} of the "
-            f"others', as measured of {self.method} on split {split_label(self.split)}."
+            f"Masks on {share:.0%} of the photos keep {base:.0%} of the IoU of classes with masks and {novel:.0%} of "
+            f"the others', as measured of {self.method} on split {split_label(self.split)}."
         )
         every = (
             f"Masks of every class on {share:.0%} of the photos, and nothing else, keep {whole:.0%} of {ORACLE}'s IoU."
