@@ -84,6 +84,7 @@ class Targets:
     photo ended. base: for each image the classes that `labels` shows, novel: those that are known from its image-level
     labels; int64 of any length, on the CPU. teacher: float32, B x (novel classes of the split) x h x w, probabilities
     of the novel classes (their sum is at most 1, the rest is "none of them"); None without a teacher of pixels.
+    unmasked: bool, B, True where no mask of the photo is given: `novel` then holds all its classes; None: nowhere.
     """
 
     labels: Tensor
@@ -91,6 +92,7 @@ class Targets:
     base: list[Tensor]
     novel: list[Tensor]
     teacher: Tensor | None = None
+    unmasked: Tensor | None = None
 
 
 class SimFormer(nn.Module):

@@ -101,7 +101,8 @@ class PixelSimilarity(nn.Module):
 
     Args:
         channels: C. points: J. hidden: SimNet's width.
-        novel_classes: indices of all novel classes of the split, in the order of a teacher's maps.
+        novel_classes: indices of all novel classes of the split, in the order of a teacher's maps; of all classes where
+            some photos are unmasked.
         distillation_weight: 0.1 on COCO-Stuff-10K, 0.5 on ADE20K; 0 switches the loss off.
         distillation: `cce` (paper) or `ce`.
         simnet: without it there is no similarity loss, and the teacher is what a batch holds (beyond the paper).
@@ -179,6 +180,7 @@ class PixelSimilarity(nn.Module):
     def similarity_loss(self, embeddings: Tensor, targets: Targets, across_workers: AcrossWorkers) -> Tensor:
         """Class-balanced cross entropy of SimNet on pairs of points of which at least one is of a base class.
 
+        Pairs with an unmasked photo say nothing: its pixels may be of any of its classes, base ones among them.
         Mean over image pairs of the mean over each one's pairs of points, in both orders.
         embeddings: 2P x C x h x w, and targets of this size.
         """
@@ -197,6 +199,8 @@ class PixelSimilarity(nn.Module):
         classes = by_pair(labels.flatten(1).gather(1, points))
         own, other = classes[..., None], classes.flip(1)[..., None, :]
         same, counted = own == other, (own != VOID) | (other != VOID)  # P x 2 x J x J
+        if targets.unmasked is not None:
+            counted &= ~by_pair(targets.unmasked).any(1)[:, None, None, None]
         pairs = torch.stack(((~same & counted)[:, 0].sum(), (same & counted)[:, 0].sum())).float()
         weights = self.balance(across_workers(pairs))
         losses = []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from simformer.results import CellScores, ResultCell, mean_iou, write_result
+from simformer.results import CellScores, GivenMasks, ResultCell, mean_iou, write_result
 from simformer.splits import ALL_BASE, load_split
 
 # IoU of class number i: the method's base or novel value plus i. "chair" (15) is novel from split 5 on.
@@ -79,10 +79,23 @@ def synthetic_cells(make_result) -> list[ResultCell]:
 
 
 @pytest.fixture(scope="session")
-def synthetic_results(synthetic_cells, tmp_path_factory) -> Path:
-    """A results folder with `synthetic_cells`."""
+def part_masked_cells(make_result) -> list[ResultCell]:
+    """SimFormer on split 1 with masks on 10 and 50 % of the photos and with coarse ones, FullyOracle on 50 % alone."""
+    given = {"method": "SimFormer", "split": "s1", "points": 50}
+    alone = GivenMasks(share=0.5, unmasked="left_out")
+    return [
+        make_result(**given, shift=-20.0, masks=GivenMasks(share=0.1)),
+        make_result(**given, shift=-10.0, masks=GivenMasks(share=0.5)),
+        make_result(**given, shift=-5.0, masks=GivenMasks(corners=8)),
+        make_result("FullyOracle", "all", shift=-30.0, masks=alone),
+    ]
+
+
+@pytest.fixture(scope="session")
+def synthetic_results(synthetic_cells, part_masked_cells, tmp_path_factory) -> Path:
+    """A results folder with `synthetic_cells`, and with `part_masked_cells`, which only those get who ask for them."""
     folder = tmp_path_factory.mktemp("results")
-    for cell in synthetic_cells:
+    for cell in (*synthetic_cells, *part_masked_cells):
         write_result(cell, folder)
     return folder
 

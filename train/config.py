@@ -23,6 +23,7 @@ from train.settings import (
     DistillationSettings,
     EvaluationSettings,
     LossSettings,
+    MaskSettings,
     MethodSettings,
     NetworkSettings,
     OptimizationSettings,
@@ -40,6 +41,7 @@ PER_SPLIT = "per_split"
 
 class TrainConfig(
     DataSettings,
+    MaskSettings,
     MethodSettings,
     NetworkSettings,
     LossSettings,
@@ -76,28 +78,45 @@ class TrainConfig(
             raise ValueError("split=all is what results of methods trained once for all roles are called; use another")
         return self
 
+    @model_validator(mode="after")
+    def _masks_fit_the_method(self) -> TrainConfig:
+        if self.method == "simformer" and (self.partly_masked or self.mask_corners):
+            if self.label_rule != "strict":
+                raise ValueError("mask_share and mask_corners are for label_rule=strict: crops' labels need all masks")
+            if self.pseudo_kind not in (None, "partial_labels"):
+                raise ValueError("mask_share and mask_corners are for runs without pseudo masks, or partial_labels'")
+        return self
+
     @property
     def has_novel(self) -> bool:
         """Whether any class is novel: all but FullyOracle's runs."""
         return self.split != ALL_BASE and self.novel != []
 
     @property
+    def has_labels_alone(self) -> bool:
+        """Whether there are photos on which image labels alone tell even base classes."""
+        return self.method == "simformer" and self.partly_masked and self.unmasked == "labels"
+
+    @property
     def unread(self) -> set[str]:
         """Names of the settings that a run of this method does not read: whatever they are, it is the same run."""
         if self.method == "cam":
             others = {"pairing", "pseudo", "teacher", "distill_from", "partial_labels", "exact"}
-            return others | names(LossSettings, PairSettings)
+            return others | names(MaskSettings, LossSettings, PairSettings)
         unread = names(CamViewSettings)
-        paired = self.pairing != "none" and self.has_novel
+        has_weak = self.has_novel or self.has_labels_alone
+        paired = self.pairing != "none" and has_weak
+        if not self.partly_masked:
+            unread |= {"unmasked"}
         if not paired:
             unread |= names(SimNetSettings, DistillationSettings) | {"distill_from"}
         elif self.distill_from != "simnet":
             unread |= names(SimNetSettings)
         if self.pairing == "none":
             unread |= {"candidate_caps"}
-        if not self.has_novel:
+        if not has_weak:
             unread |= {"points"}  # with novel classes also evaluation compares points
-        if self.pseudo is not None or not self.has_novel:
+        if self.pseudo is not None or not has_weak:
             unread |= {"complementary_weight"}
         if "partial_labels" not in (self.pseudo_kind, self.distill_from):
             unread |= {"partial_labels"}

@@ -103,13 +103,12 @@ def training_stream(
     start: int,
     share: tuple[int, int] = (0, 1),
     teacher: Callable[[int], Tensor] | None = None,
-    image_labels: list[tuple[int, ...]] | None = None,
+    photos: FolderDataset | None = None,
 ) -> WeakShotStream:
     """The batches from step `start` on, or the share (rank, count) of one of several processes.
 
     Args:
-        teacher: index of a photo -> probabilities of the split's novel classes, see `WeakShotStream`.
-        image_labels: of every photo, where the data set's label maps are pseudo masks, which do not tell them.
+        teacher, photos: see `WeakShotStream`.
     """
     return WeakShotStream(
         dataset,
@@ -124,7 +123,7 @@ def training_stream(
         share=share,
         masks="all" if config.pseudo else "base",
         teacher=teacher,
-        image_labels=image_labels,
+        photos=photos,
         candidate_caps=config.candidate_caps,
     )
 

@@ -32,6 +32,7 @@ from train.evaluation.health import described as health_line
 from train.evaluation.transfer import described as transfer_line
 from train.evaluation.transfer import measure_transfer
 from train.init_weights import start_from
+from train.masks import given_photos
 from train.optimization import make_optimizer, poly_schedule
 from train.pseudo.partial_labels import PartialLabelTeacher
 from train.pseudo.teacher import open_maps, open_teacher, uses_teacher
@@ -118,6 +119,7 @@ def prepare(config: TrainConfig, resume: bool, held: ExitStack) -> Run:
     if not any(map(val_set.has_label_map, range(len(val_set)))):
         raise DatasetError(f"no photo of {val_set.root} to evaluate on has a label map")
     split = load_split_of(config, photos)
+    photos = given_photos(config, photos, split)
     check_folder(config)
     method_name(config, split)  # a teacher that cannot be named must be known before the training, not after
     train_set, teacher, maps = photos, None, None
@@ -143,7 +145,7 @@ def prepare(config: TrainConfig, resume: bool, held: ExitStack) -> Run:
     writer = SummaryWriter(config.out / "tensorboard") if accelerator.is_main_process else None
     share = (accelerator.process_index, accelerator.num_processes)
     distilled = maps if config.distill_from == "partial_labels" else None
-    stream = training_stream(config, train_set, split, step, share, distilled, photos.all_image_labels())
+    stream = training_stream(config, train_set, split, step, share, distilled, photos)
     clock = StepClock(seconds)
     return Run(
         config, accelerator, task, model, optimizer, schedule, split, stream, photos, val_set, teacher, step, clock,

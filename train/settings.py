@@ -42,6 +42,39 @@ class DataSettings(Settings):
     )
 
 
+class MaskSettings(Settings):
+    """Which masks are given: how much mask is enough?"""
+
+    mask_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="of the training photos that show a base class, the share whose masks are given; drawn by `seed`, "
+        "a smaller share among a larger one",
+    )
+    unmasked: Literal["labels", "left_out"] = Field(
+        default="labels",
+        description="what the other photos are for: their image labels, of base classes as of novel ones, or nothing",
+    )
+    mask_corners: int = Field(
+        default=0,
+        ge=0,
+        description="most corners of a base region's outline, a stand-in for fast annotation; 0: as it is",
+    )
+
+    @property
+    def partly_masked(self) -> bool:
+        """Whether the masks of some photos are not given."""
+        return self.mask_share < 1
+
+    @field_validator("mask_corners")
+    @classmethod
+    def _polygons(cls, corners: int) -> int:
+        if corners in (1, 2):
+            raise ValueError("a polygon has at least 3 corners; 0 leaves masks as they are")
+        return corners
+
+
 Pseudo = Annotated[
     Annotated[PseudoSettings, Field(discriminator="kind")] | None,
     BeforeValidator(with_kind),

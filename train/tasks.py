@@ -39,16 +39,18 @@ class SegmentationTask(nn.Module):
 
     def __init__(self, config: TrainConfig, split: Split):
         super().__init__()
+        # Classes that some photo shows without a mask.
+        weak = tuple(range(len(split.classes))) if config.has_labels_alone else split.novel
         self.network = SimFormer(options(ModelConfig, config, split), pretrained=config.init is None)
-        self.all_masked = bool(config.pseudo) or not split.novel
+        self.all_masked = bool(config.pseudo) or not weak
         self.criterion = Criterion(len(split.classes), 0.0 if self.all_masked else config.complementary_weight)
         self.loss_resolution = config.loss_resolution
         self.similarity = None
-        # Without novel classes there is nothing to transfer to: FullyOracle is the plain network.
-        if config.pairing != "none" and split.novel:
+        # Where all classes have masks there is nothing to transfer to: FullyOracle is the plain network.
+        if config.pairing != "none" and weak:
             self.similarity = PixelSimilarity(
                 self.network.config.width,
-                novel_classes=split.novel,
+                novel_classes=weak,
                 distillation_weight=config.distillation_weight,
                 points=config.points,
                 hidden=config.simnet_width,
@@ -79,6 +81,8 @@ class SegmentationTask(nn.Module):
                 to_match = replace(targets, novel=[novel[:0] for novel in targets.novel])
                 # Pseudo masks are no truth to learn similarity from.
                 is_pseudo = torch.isin(targets.labels, self.novel_classes)
+                if targets.unmasked is not None:
+                    is_pseudo |= targets.unmasked[:, None, None]
                 to_compare = replace(targets, labels=targets.labels.masked_fill(is_pseudo, VOID))
             with cpu_matmul_precision("no"):
                 losses = self.criterion(output, to_match, across_workers)
@@ -125,7 +129,7 @@ def method_name(config: TrainConfig, split: Split) -> str:
     """The row of a results table a run belongs to."""
     if config.method == "cam":
         return "CAM"
-    if not split.novel:
+    if not split.novel and not config.has_labels_alone:
         return "FullyOracle"
     if config.pseudo_kind == "predictions" and config.teacher is not None:
         return second_training_name(config.teacher)

@@ -56,6 +56,9 @@ def cost(
         list[str] | None, typer.Option(help="This class has masks already and costs nothing. Repeat for more.")
     ] = None,
     drawn_by: Annotated[str, typer.Option(help="How masks are drawn: by hand, or with an assistant.")] = "hand",
+    mask_share: Annotated[
+        float, typer.Option(help="Part of the photos, above 0 to 1, in which masks are drawn; the others get labels.")
+    ] = 1.0,
     budget: Annotated[float | None, typer.Option(help="Find the best classes to mask for this money.")] = None,
     wish: Annotated[
         list[str] | None,
@@ -106,9 +109,14 @@ def cost(
     classes, counted, number = _classes(dataset, data, csv_file)
     images = number if images is None else images
     inputs = read_inputs(
-        images, classes, seconds, rate, quality_control, instances, currency, have=have or (), drawn_by=drawn_by
-    )
-    cells = read_results(results or RESULTS_FOLDER, report=lambda problem: typer.echo(f"Warning: {problem}", err=True))
+        images, classes, seconds, rate, quality_control, instances, currency, have=have or (), drawn_by=drawn_by,
+        mask_share=mask_share,
+    )  # fmt: skip
+
+    def warn(problem: str) -> None:
+        typer.echo(f"Warning: {problem}", err=True)
+
+    cells = read_results(results or RESULTS_FOLDER, report=warn, part_masked=True)
     found = plan_for(
         inputs,
         cells,
@@ -193,6 +201,8 @@ def _text(plan: Plan, counted: str) -> str:
     lines.append(f"Classes occur as on {counted}.")
     if inputs.have:
         lines.append(f"Masks are there already, at no cost, of {', '.join(inputs.have)}.")
+    if inputs.share_note:
+        lines.append(inputs.share_note)
     if plan.evidence:
         lines.append(LEVELS[plan.evidence])
     if inputs.drawn_by == "assistant":

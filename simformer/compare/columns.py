@@ -10,11 +10,12 @@ from pathlib import Path
 from simformer.batch.outputs import digest
 from simformer.errors import CheckpointError, ConfigError
 from simformer.paths import WEIGHTS
-from simformer.results import METHOD_ORDER, NAME_OF_TRAINING, Training
+from simformer.results import METHOD_ORDER, NAME_OF_TRAINING, GivenMasks, Training
 from simformer.splits import ALL_BASE, Split, dataset_classes, datasets, load_split, split_names
 from simformer.weights import SUFFIX, Card, find_weights, read_card, weights_folder
 
 CAM, ORACLE, SIMFORMER = "CAM", "FullyOracle", "SimFormer"
+ALL_MASKS = {"mask_share": 1, "mask_corners": 0}
 # Behind the star of a method that was trained a second time on its own predictions.
 STAR = "*"
 
@@ -64,9 +65,12 @@ def method_of(card: Card) -> str | None:
     """The method a model was trained by; None if its card does not say."""
     if card.kind == "cam":
         return CAM
+    settings = card.training
+    if settings and (masks := GivenMasks.noted(settings)) is not None:
+        whole = card.model_copy(update={"training": settings | ALL_MASKS})
+        return f"{method_of(whole)}, {masks.title}"
     if not card.novel:
         return ORACLE
-    settings = card.training
     if not settings:  # converted: the authors' own
         return SIMFORMER
     training = Training.noted(settings)

@@ -37,6 +37,7 @@ def for_classes(model: RoleModel, classes: Sequence[str]) -> RoleModel:
             oracle=measured.oracle[order],
             sets=tuple(sets) if len(order) == len(measured.classes) else (),
             together=together,
+            whole=None if measured.whole is None else measured.whole[order],
         ),
         novel=replace(model.novel, classes=model.novel.classes[:, order]),
         base=replace(model.base, classes=model.base.classes[:, order]),

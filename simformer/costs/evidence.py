@@ -14,6 +14,7 @@ import numpy as np
 from simformer.costs.carried import carried_over, for_classes, in_shares, pooled
 from simformer.costs.expectation import RoleModel, fit_roles
 from simformer.costs.expected import COCO_STUFF, Expectation, NotMeasured, PaperSplits
+from simformer.costs.mask_share import MaskCurves, mask_curves
 from simformer.costs.role_expectation import RoleExpectation
 from simformer.costs.role_fits import TERMS, Array
 from simformer.costs.role_sets import FEWEST_SETS, ORACLE, PREFERRED, MeasuredSets, table_sets
@@ -62,12 +63,19 @@ def default_expectation(cells: Iterable[ResultCell], names: Collection[str], dat
     return fitting_expectation(cells, names, dataset) or (SHARES if _fitted_tables(cells) else NOT_MEASURED)
 
 
-def expectation(cells: Iterable[ResultCell], key: str, names: Sequence[str]) -> Expectation:
+def expectation(cells: Iterable[ResultCell], key: str, names: Sequence[str], mask_share: float = 1.0) -> Expectation:
     """What a key of `expectation_choices` says of a plan's classes.
+
+    Args:
+        cells: for a `mask_share` also part-masked ones.
+        mask_share: of the photos, above 0 to 1, those in which masks are drawn.
 
     Raises:
         ConfigError: the key is unknown.
     """
+    cells = list(cells)
+    if mask_share < 1:
+        return _part_masked(cells, key, names, mask_share)
     if key == PAPER:
         return PaperSplits()
     cells = of_strict(cells)
@@ -98,6 +106,30 @@ def expectation(cells: Iterable[ResultCell], key: str, names: Sequence[str]) -> 
     return RoleExpectation(for_classes(model, names), labels[order], "pilot", about)
 
 
+def known_shares(cells: Iterable[ResultCell], key: str) -> MaskCurves | None:
+    """What masks on part of the photos keep in the table of a key of `expectation_choices`, if that was measured.
+
+    Args:
+        cells: also part-masked ones.
+    """
+    cells = list(cells)
+    measured = fitted_sets(cells, key)
+    return None if measured is None else mask_curves(cells, key, measured.method)
+
+
+def _part_masked(cells: list[ResultCell], key: str, names: Sequence[str], share: float) -> Expectation:
+    """With masks on a share of the photos."""
+    measured, curves = fitted_sets(cells, key), known_shares(cells, key)
+    if measured is None or curves is None or not set(names) <= set(measured.classes):
+        return NotMeasured(f"Not measured: what masks on {share:.0%} of the photos keep is not known of these classes.")
+    if share < curves.least:
+        return NotMeasured(f"Not measured: masks on less than {curves.least:.0%} of the photos were not tried.")
+    labels = _cam(of_table(of_strict(cells), measured.dataset, measured.schedule), measured.classes)
+    order = [measured.classes.index(name) for name in names]
+    model = for_classes(fit_roles(curves.applied(measured, share)), names)
+    return RoleExpectation(model, labels[order], "role sets", "")
+
+
 def fullest(table: Sequence[ResultCell]) -> MeasuredSets | None:
     """The role sets of the method that says most: the first of `PREFERRED` with enough, else with most of them.
 
@@ -117,8 +149,8 @@ def fitted_sets(cells: Iterable[ResultCell], key: str) -> MeasuredSets | None:
 
 
 def of_strict(cells: Iterable[ResultCell]) -> list[ResultCell]:
-    """Cells whose training saw image-level labels alone for novel classes: what a plan buys."""
-    return [cell for cell in cells if cell.label_rule == "strict"]
+    """Cells whose training saw image-level labels alone for novel classes, and all masks of base ones."""
+    return [cell for cell in cells if cell.label_rule == "strict" and cell.masks is None]
 
 
 _Table = tuple[MeasuredSets, Array]

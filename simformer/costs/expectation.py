@@ -91,7 +91,7 @@ class RoleModel:
 
         Args:
             novel: bool, S x K, S role sets; or fits x S x K, those of each fit. With no novel class FullyOracle's IoU
-                is the answer.
+                is the answer, or what is kept of it with masks on part of the photos.
             fits: which of the fits.
 
         Returns:
@@ -100,7 +100,8 @@ class RoleModel:
         together = others_in_photos(self.measured, novel)
         kept, left = self.in_both_roles(novel.mean(axis=-1, keepdims=True), together, fits)
         expected = np.where(novel, kept, left)
-        return np.where(np.any(novel, axis=-1, keepdims=True), expected, self.measured.oracle)
+        whole = self.measured.oracle if self.measured.whole is None else self.measured.whole
+        return np.where(np.any(novel, axis=-1, keepdims=True), expected, whole)
 
     def in_both_roles(
         self, share: Array, together: Array, fits: slice | NDArray[np.intp] = slice(1)
@@ -166,17 +167,19 @@ class RoleModel:
 
     def _note(self, roles: Bools, seeds: int, extrapolated: bool) -> str:
         measured = self.measured
+        some, every = measured.given or ("", "")
         if not roles.any():
-            return f"Measured: {ORACLE}, which has masks of every class."
+            return every or f"Measured: {ORACLE}, which has masks of every class."
         if seeds:
-            return f"Measured: a {measured.method} was trained with just these roles ({seeds} seeds)."
+            trained = f"a {measured.method} was trained with just these roles ({seeds} seeds)."
+            return f"With masks on all photos {trained} {some}" if some else f"Measured: {trained}"
         note = f"Expected from {len(self.shares)} role sets of {measured.method}, by {self.terms_note}."
         if extrapolated:
             note += (
                 f" Beyond measurement: {roles.mean():.0%} of the classes are novel, "
                 f"{min(self.shares):.0%} to {max(self.shares):.0%} were in training."
             )
-        return note
+        return f"{note} {some}".strip()
 
 
 def fit_roles(

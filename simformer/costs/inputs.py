@@ -77,6 +77,7 @@ class CostInputs(Model):
         currency: shown beside every amount; nothing is converted.
         have: classes that have masks already: they cost nothing, whatever becomes of the others.
         drawn_by: how the masks of a plan are drawn.
+        mask_share: of the photos, those in which a class that gets masks is drawn; in the others it gets image labels.
     """
 
     images: int = Field(ge=1, le=1_000_000_000)
@@ -90,6 +91,7 @@ class CostInputs(Model):
     currency: str = Field("USD", min_length=1, max_length=8)
     have: tuple[str, ...] = ()
     drawn_by: DrawnBy = "hand"
+    mask_share: float = Field(1.0, gt=0, le=1)
 
     @field_validator("classes")
     @classmethod
@@ -104,6 +106,12 @@ class CostInputs(Model):
     def names(self) -> tuple[str, ...]:
         """Class names, in the order of `classes`."""
         return tuple(frequency.name for frequency in self.classes)
+
+    @property
+    def share_note(self) -> str:
+        """A sentence on the photos in which no masks are drawn; "" where there are none."""
+        drawn = f"Masks are drawn in {self.mask_share:.0%} of the photos"
+        return f"{drawn}, the others get image labels of every class." if self.mask_share < 1 else ""
 
     @property
     def mask_kind(self) -> Kind:
@@ -149,7 +157,13 @@ def role_cost(inputs: CostInputs, frequency: ClassFrequency, *, masked: bool) ->
     """Cost of one class in a plan: of its masks, or of its image labels; none if it has masks already."""
     if frequency.name in inputs.have:
         return Cost(hours=0.0, money=0.0)
-    return class_cost(inputs, frequency, inputs.mask_kind if masked else "image_label")
+    labels = class_cost(inputs, frequency, "image_label")
+    if not masked:
+        return labels
+    masks, share = class_cost(inputs, frequency, inputs.mask_kind), inputs.mask_share
+    return Cost(
+        hours=share * masks.hours + (1 - share) * labels.hours, money=share * masks.money + (1 - share) * labels.money
+    )
 
 
 def drawing_seconds(inputs: CostInputs, frequency: ClassFrequency, kind: Kind) -> float:

@@ -113,7 +113,7 @@ def plan_for(
     """The plan for these inputs.
 
     Args:
-        cells: all measured results there are.
+        cells: all measured results there are; where not all photos get masks also part-masked ones.
         masked: the classes that get masks at present; None = the base classes of `split`.
         split: of the data set that has just these classes; None = the first.
         dataset: whose splits and results are meant; None = one that fits the classes.
@@ -128,7 +128,9 @@ def plan_for(
     """
     cells = list(cells)
     key = expected_from or default_expectation(cells, inputs.names, dataset)
-    found = expectation(cells, key, inputs.names)
+    found = expectation(cells, key, inputs.names, inputs.mask_share)
+    if inputs.mask_share < 1 and inputs.have:
+        found = costs.NotMeasured("Not measured: some classes with masks on all photos, others on part of them.")
     if masked is None:
         try:
             masked = present_roles(inputs.names, split, dataset)

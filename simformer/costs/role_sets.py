@@ -57,6 +57,8 @@ class MeasuredSets:
         sets: each with at least one novel and one base class, no two alike.
         together: float64, K x K: of the photos that show class c, the share (0 to 1) that show class d too, 0 on the
             diagonal; None = not counted.
+        whole: IoU where every class has masks on part of the photos, as `sets` then have; None = on all: `oracle`.
+        given: sentences on that, where some classes have masks and where all have; None = all photos have them.
     """
 
     dataset: str
@@ -66,6 +68,8 @@ class MeasuredSets:
     oracle: NDArray[np.float64]
     sets: tuple[RoleSet, ...]
     together: NDArray[np.float64] | None = None
+    whole: NDArray[np.float64] | None = None
+    given: tuple[str, str] | None = None
 
     def unrelated_to(self, role_set: RoleSet) -> MeasuredSets:
         """Without this role set and those nested with it."""

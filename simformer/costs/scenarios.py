@@ -103,13 +103,14 @@ def plan_rows(inputs: CostInputs, masked: Collection[str], expectation: Expectat
         name, is_base = frequency.name, frequency.name in masked
         cost, has = role_cost(inputs, frequency, masked=is_base), name in inputs.have
         photos = inputs.images * frequency.share
+        drawn = photos * inputs.mask_share * (frequency.instances or inputs.instances)
         rows.append(
             PlanRow(
                 class_name=name,
                 role="base" if is_base else "novel",
                 annotation="has masks" if has else "mask" if is_base else "image label",
                 photos_with_class=photos,
-                masks=photos * (frequency.instances or inputs.instances) if is_base and not has else 0.0,
+                masks=drawn if is_base and not has else 0.0,
                 hours=cost.hours,
                 money=cost.money,
                 expected_iou=iou.get(name),

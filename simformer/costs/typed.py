@@ -38,6 +38,7 @@ def read_inputs(
     *,
     have: Sequence[str] = (),
     drawn_by: str = "hand",
+    mask_share: float = 1.0,
 ) -> CostInputs:
     """The planner's inputs from what was typed.
 
@@ -45,7 +46,7 @@ def read_inputs(
         seconds: by kind of annotation; one that is absent or None keeps its default.
         quality_control: percent of the annotation time that checking adds, 0 or 1 to 1,000.
         instances: of a class whose own were not counted; None = the default.
-        have, drawn_by: as in `CostInputs`.
+        have, drawn_by, mask_share: as in `CostInputs`.
 
     Raises:
         ConfigError: the first value that does not fit, in one sentence.
@@ -59,6 +60,8 @@ def read_inputs(
         raise ConfigError(
             f"quality_control is in percent of the annotation time: {100 * quality_control:g}, not {quality_control:g}"
         )
+    if not 0 < mask_share <= 1:
+        raise ConfigError(f"mask_share is {mask_share:g}; it is a part of the photos, above 0 to 1, not a percentage")
     _few(classes)
     known = {} if instances is None else {"instances": instances}
     inputs = cost_inputs(
@@ -70,6 +73,7 @@ def read_inputs(
         currency=currency.strip(),
         have=tuple(have),
         drawn_by=drawn_by,
+        mask_share=mask_share,
         **known,
     )
     for name in inputs.have:

@@ -40,7 +40,10 @@ class FolderDataset:
         root: the folder.
         classes: the K class names.
         names: names of the photos, in the order of the list file.
+        unmasked: indices of photos whose masks are withheld: image-level labels alone tell their classes. None here.
     """
+
+    unmasked: frozenset[int] = frozenset()
 
     def __init__(
         self,
@@ -151,6 +154,11 @@ class FolderDataset:
             self._remember(index, _values(labels))
         return self._image_labels[index]
 
+    def labels_without_masks(self, index: int, novel: Iterable[int]) -> list[int]:
+        """Classes of the photo known from its image-level labels alone, ascending: novel ones, all if unmasked."""
+        labels = self.image_labels(index)
+        return list(labels) if index in self.unmasked else sorted(set(labels) & set(novel))
+
     def all_image_labels(self) -> list[tuple[int, ...]]:
         """`image_labels` of every photo; label maps are read in threads.
 
@@ -191,9 +199,12 @@ class FolderDataset:
         """SHA-256, in hex, of the photos' names with their label maps and image-level labels; read once."""
         digest = hashlib.sha256()
         for index, (name, classes) in enumerate(zip(self.names, self.all_image_labels(), strict=True)):
-            labels = self.label_file(index).read_bytes() if self.has_label_map(index) else b""
+            labels = self._label_bytes(index)
             digest.update(json.dumps([name, classes, len(labels)]).encode() + labels)
         return digest.hexdigest()
+
+    def _label_bytes(self, index: int) -> bytes:
+        return self.label_file(index).read_bytes() if self.has_label_map(index) else b""
 
     def check(self) -> None:
         """Read every photo and label map. Raises DatasetError that names the first bad file."""

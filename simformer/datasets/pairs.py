@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import numpy as np
@@ -33,6 +33,7 @@ class ReferenceChooser:
         base: Sequence[int],
         mode: Literal["cross", "self"] = "cross",
         candidate_caps: tuple[int, int] | None = None,
+        unmasked: Collection[int] = (),
     ):
         """
         Args:
@@ -41,6 +42,7 @@ class ReferenceChooser:
             mode: "cross" or "self"; without pairs ("none") there is nothing to choose.
             candidate_caps: how many images that share exactly one novel class an input has for each of its classes, and
                 how many others where it has none of these; (500, 50) in the released code. None: all there are.
+            unmasked: images without masks, on which base classes are known as novel ones are.
 
         Raises:
             ConfigError: another mode, or a cap below 1.
@@ -54,8 +56,11 @@ class ReferenceChooser:
         shown = np.zeros((len(image_labels), 1 + max([*novel, *base], default=0)), dtype=bool)
         for image, labels in enumerate(image_labels):
             shown[image, list(labels)] = True
-        self._novel = np.ascontiguousarray(shown[:, list(novel)])
-        self._base = np.ascontiguousarray(shown[:, list(base)])
+        masked = np.ones((len(image_labels), 1), dtype=bool)
+        masked[list(unmasked)] = False
+        of_base = shown[:, list(base)]
+        self._novel = np.concatenate((shown[:, list(novel)], of_base & ~masked), axis=1)
+        self._base = of_base & masked
 
     def choose(self, index: int, rng: np.random.Generator) -> int:
         """Index of the reference for the input `index`."""

@@ -42,6 +42,7 @@ class WeakShotBatch:
         pairs: P if images[:P] are inputs and images[P:] their references (B = 2P); 0 without pairs.
         teacher: float32, B x (novel classes) x h x w: a teacher's probabilities of the novel classes at stride 4 (their
             sum is at most 1, the rest is "none of them"); None without a teacher of pixels.
+        unmasked: bool, B, True for photos without masks, whose classes are all in `novel`; None where there are none.
     """
 
     images: Tensor
@@ -51,11 +52,12 @@ class WeakShotBatch:
     novel: list[Tensor]
     pairs: int
     teacher: Tensor | None = None
+    unmasked: Tensor | None = None
 
     @property
     def targets(self) -> Targets:
         """What losses compare predictions with."""
-        return Targets(self.base_labels, self.padding, self.base, self.novel, self.teacher)
+        return Targets(self.base_labels, self.padding, self.base, self.novel, self.teacher, self.unmasked)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> WeakShotBatch:
         """Pixels on another device. Class lists stay on the CPU, where matching and pairing read them."""
@@ -65,6 +67,7 @@ class WeakShotBatch:
             base_labels=self.base_labels.to(device, non_blocking=non_blocking),
             padding=self.padding.to(device, non_blocking=non_blocking),
             teacher=None if self.teacher is None else self.teacher.to(device, non_blocking=non_blocking),
+            unmasked=None if self.unmasked is None else self.unmasked.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> WeakShotBatch:
@@ -75,6 +78,7 @@ class WeakShotBatch:
             base_labels=self.base_labels.pin_memory(),
             padding=self.padding.pin_memory(),
             teacher=None if self.teacher is None else self.teacher.pin_memory(),
+            unmasked=None if self.unmasked is None else self.unmasked.pin_memory(),
         )
 
 
@@ -109,7 +113,7 @@ class WeakShotStream(Dataset):
         share: tuple[int, int] = (0, 1),
         masks: Masks = "base",
         teacher: Callable[[int], Tensor] | None = None,
-        image_labels: list[tuple[int, ...]] | None = None,
+        photos: FolderDataset | None = None,
         candidate_caps: tuple[int, int] | None = None,
     ):
         """
@@ -129,8 +133,10 @@ class WeakShotStream(Dataset):
                 shares make up the batch that a single process would get; an input and its reference stay together.
             masks: "all": the label maps hold (pseudo) masks of novel classes, to be learnt like those of base classes;
                 `base_labels` and `base` of a batch then hold every class.
-            teacher: index of a photo -> the probabilities of the split's novel classes, float (novel classes) x h x w.
-            image_labels: class indices that each photo shows; None: as the data set has them.
+            teacher: index of a photo -> the probabilities of the split's novel classes, float (novel classes) x h x w;
+                of all classes where some photos are unmasked.
+            photos: the same photos as they are given, if the data set's label maps are pseudo masks: whose image-level
+                labels count, and which photos are unmasked. On these base classes are known as novel ones are.
             candidate_caps: of references, see `ReferenceChooser`.
 
         Raises:
@@ -165,8 +171,10 @@ class WeakShotStream(Dataset):
         self._places = [place for place in range(batch) if place % self._inputs // own == rank]
         self._novel = split.novel
         self._split = split
-        image_labels = image_labels or dataset.all_image_labels()
-        self._image_novel = [sorted(set(labels) & set(split.novel)) for labels in image_labels]
+        photos = photos or dataset
+        image_labels = photos.all_image_labels()
+        self._unmasked = photos.unmasked
+        self._image_novel = [photos.labels_without_masks(index, split.novel) for index in range(len(photos))]
         self._check_masks(image_labels, split)
         self._photos = self._known(image_labels)
         if not self._photos:
@@ -175,7 +183,8 @@ class WeakShotStream(Dataset):
         if pairing != "none":
             kept = set(self._photos)  # the others show no class: nothing chooses them as a reference
             shown = [labels if index in kept else () for index, labels in enumerate(image_labels)]
-            self._chooser = ReferenceChooser(shown, split.novel, split.base, pairing, candidate_caps)
+            caps = candidate_caps
+            self._chooser = ReferenceChooser(shown, split.novel, split.base, pairing, caps, self._unmasked)
 
     def __len__(self) -> int:
         return self.steps - self.start
@@ -191,6 +200,7 @@ class WeakShotStream(Dataset):
                 # Not torch.manual_seed: it would seed the GPU's generator too, which is not restored.
                 torch.default_generator.manual_seed(int(self._random(_TRANSFORM, step, place).integers(2**63)))
                 samples.append(self._sample(images[place]))
+        without = [images[place] in self._unmasked for place in self._places]
         pictures, base_labels, padding, novel, teacher = zip(*samples, strict=True)
         base_labels = torch.stack(base_labels).long()
         return WeakShotBatch(
@@ -201,6 +211,7 @@ class WeakShotStream(Dataset):
             novel=[torch.tensor(labels, dtype=torch.int64) for labels in novel],
             pairs=self.pairs,
             teacher=None if self.teacher is None else torch.stack(teacher),
+            unmasked=torch.tensor(without) if self._unmasked else None,
         )
 
     def _random(self, purpose: int, *numbers: int) -> np.random.Generator:
@@ -250,7 +261,7 @@ class WeakShotStream(Dataset):
         # Without a mask, base pixels would be taught as "something novel" by the complementary loss.
         for index, labels in enumerate(image_labels):
             shown = set(labels) & set(split.base)
-            if shown and not self.dataset.has_label_map(index):
+            if shown and index not in self._unmasked and not self.dataset.has_label_map(index):
                 raise DatasetError(
                     f"the photo {self.dataset.names[index]!r} of {self.dataset.root} shows the base class "
                     f"{split.classes[min(shown)]!r} but has no label map; base classes need masks"

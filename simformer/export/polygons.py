@@ -33,6 +33,8 @@ MOST_CHANGED = 0.03
 # Pixels; below it nothing is gained over the exact outline.
 LEAST_TOLERANCE = 0.1
 DECIMALS = 2
+# A polygon of few corners does not follow the steps of a slanted outline, pixels.
+STEPS_OF_PIXELS = 1.0
 
 
 def polygons(component: Component, size: tuple[int, int]) -> list[NDArray[np.float64]]:
@@ -53,6 +55,29 @@ def polygons(component: Component, size: tuple[int, int]) -> list[NDArray[np.flo
         origin = np.array((component.left + left, component.top + top))
         outlines.append(np.round(origin + _outline(mask, tolerance), DECIMALS))
     return outlines
+
+
+def polygon_of(mask: NDArray[np.bool_], corners: int) -> NDArray[np.float64] | None:
+    """A region without holes (bool, h x w, 4- or 8-connected) as one polygon of at most so many corners, at least 3.
+
+    Corners are left out one by one, each time that which changes the area least (Visvalingam and Whyatt, 1993). The
+    polygon may differ much from the region.
+
+    Returns:
+        float64, n x 2: the corners (x, y) in pixels, the first not repeated; None for a region a pixel or two wide, of
+        which no polygon is left.
+    """
+    from skimage.measure import approximate_polygon
+
+    exact = _without_straight(max(_contours(mask), key=len))
+    # The line's first point stays a corner: let it be one.
+    farthest = int(np.square(exact - exact.mean(axis=0)).sum(axis=1).argmax())
+    closed = np.concatenate((exact[farthest:], exact[: farthest + 1]))
+    found = approximate_polygon(closed, STEPS_OF_PIXELS)[:-1]
+    while len(found) > corners:
+        before, after = found - np.roll(found, 1, axis=0), np.roll(found, -1, axis=0) - found
+        found = np.delete(found, np.abs(_turn(before, after)).argmin(), axis=0)
+    return found if len(found) >= 3 else None
 
 
 def without_holes(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
@@ -94,12 +119,9 @@ def _cut(region: NDArray[np.bool_]) -> tuple[int, int] | None:
 
 def _outline(mask: NDArray[np.bool_], tolerance: float) -> NDArray[np.float64]:
     """The (x, y) corners of a 4-connected region without holes, as few as `tolerance` (pixels) allows."""
-    # Imported here because it takes a second, which a page that lists the formats would wait for.
-    from skimage.measure import approximate_polygon, find_contours
+    from skimage.measure import approximate_polygon
 
-    # The mask is 1 in the middle of its pixels, 0 in the middle of their neighbours; the contour is between.
-    [contour] = find_contours(np.pad(mask, 1).astype(np.float64), level=1 - OUTLINE_DISTANCE)
-    closed = contour[:, ::-1] - 0.5  # -1 for the padding, +0.5 because a pixel's middle is at half a pixel
+    [closed] = _contours(mask)
     border = len(closed) - 1  # the contour has one point for every pixel side on the border
     tolerance = min(tolerance, MOST_MOVED * np.count_nonzero(mask) / border)
     exact = _without_straight(closed)
@@ -111,13 +133,27 @@ def _outline(mask: NDArray[np.bool_], tolerance: float) -> NDArray[np.float64]:
     return exact
 
 
+def _contours(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """The closed lines (x, y) around a mask's regions, pixels, first point = last point."""
+    # Imported here because it takes a second, which a page that lists the formats would wait for.
+    from skimage.measure import find_contours
+
+    # The mask is 1 in the middle of its pixels, 0 in the middle of their neighbours; the contour is between.
+    found = find_contours(np.pad(mask, 1).astype(np.float64), level=1 - OUTLINE_DISTANCE)
+    return [line[:, ::-1] - 0.5 for line in found]  # -1 for the padding, +0.5: a pixel's middle is at half a pixel
+
+
 def _without_straight(closed: NDArray[np.float64]) -> NDArray[np.float64]:
     """The corners of a closed line (first point = last point) without the points on its straight parts."""
     points = closed[:-1]
     before = points - np.roll(points, 1, axis=0)
     after = np.roll(points, -1, axis=0) - points
-    turn = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    return points[np.abs(turn) > 1e-6]
+    return points[np.abs(_turn(before, after)) > 1e-6]
+
+
+def _turn(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Twice the area of the triangles that two sides span, n x 2 each."""
+    return before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
 
 
 def _painted_iou(corners: NDArray[np.float64], mask: NDArray[np.bool_]) -> float:

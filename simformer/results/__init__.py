@@ -7,6 +7,7 @@ from simformer.results.cells import (
     UNFINISHED,
     CellScores,
     Folders,
+    GivenMasks,
     Health,
     ResultCell,
     Transfer,
@@ -19,6 +20,7 @@ from simformer.results.cells import (
     result_name,
     write_result,
 )
+from simformer.results.mask_shares import MaskRow, mask_share_table
 from simformer.results.methods import METHOD_ORDER, METHODS, NAME_OF_TRAINING, Training
 from simformer.results.published import published, published_note
 from simformer.results.tables import (
@@ -45,8 +47,10 @@ __all__ = [
     "CellScores",
     "ClassRow",
     "Folders",
+    "GivenMasks",
     "Group",
     "Health",
+    "MaskRow",
     "MiouRow",
     "ResultCell",
     "Training",
@@ -54,6 +58,7 @@ __all__ = [
     "TransferAuc",
     "cell_split",
     "is_role_set",
+    "mask_share_table",
     "mean_iou",
     "miou_table",
     "of_table",

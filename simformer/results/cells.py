@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -102,6 +102,44 @@ class Health(BaseModel):
     queries_with_dropout: float | None = Field(default=None, ge=0)
 
 
+class GivenMasks(BaseModel, frozen=True, extra="forbid"):
+    """Which masks a training was given, where it was not all of its base classes' as they are.
+
+    Attributes:
+        share: of the training photos that show a base class, those with masks; above 0 to 1.
+        unmasked: what the others taught: their image-level "labels", of base classes too, or they were "left_out".
+        corners: most of a region's outline, at least 3; 0: masks as they are.
+    """
+
+    share: float = Field(default=1, gt=0, le=1)
+    unmasked: Literal["labels", "left_out"] = "labels"
+    corners: int = Field(default=0, ge=0)
+
+    @classmethod
+    def noted(cls, settings: Mapping[str, Any]) -> GivenMasks | None:
+        """Of settings as results and cards note them; None where all masks were given, as always before."""
+        found = cls(
+            share=settings.get("mask_share", 1),
+            unmasked=settings.get("unmasked", "labels") if settings.get("mask_share", 1) < 1 else "labels",
+            corners=settings.get("mask_corners", 0),
+        )
+        return None if found == cls() or settings.get("method") == "cam" else found
+
+    @property
+    def slug(self) -> str:
+        """As files are named: masks25, masks25-alone, corners8."""
+        parts = [f"masks{100 * self.share:g}"] if self.share < 1 else []
+        parts += ["alone"] if self.unmasked == "left_out" else []
+        return "-".join(parts + ([f"corners{self.corners}"] if self.corners else []))
+
+    @property
+    def title(self) -> str:
+        """As people read: "masks on 25 % of the photos", "masks of at most 8 corners"."""
+        alone = " alone" if self.unmasked == "left_out" else ""
+        parts = [f"masks on {100 * self.share:g} % of the photos{alone}"] if self.share < 1 else []
+        return ", ".join(parts + ([f"masks of at most {self.corners} corners"] if self.corners else []))
+
+
 class ResultCell(BaseModel):
     """One measured cell of a results table.
 
@@ -118,6 +156,7 @@ class ResultCell(BaseModel):
         label_rule: where a training crop's novel classes came from: the photo's image-level labels ("strict")
             or the crop's own truth ("crop", as in the released code).
         transfer: AUC of teacher and student on pairs of evaluation pixels; None where it was not measured.
+        masks: which ones were given; None: all of the base classes, as they are.
         health: whether the network leans on dropout; None where it was not measured.
         file: name of the file the cell was read from; not stored.
     """
@@ -143,6 +182,7 @@ class ResultCell(BaseModel):
     schedule: str = Field(min_length=1)
     weights: str | None = None
     label_rule: Literal["strict", "crop"] = "strict"
+    masks: GivenMasks | None = None
     transfer: Transfer | None = None
     health: Health | None = None
     file: str | None = Field(default=None, exclude=True)
@@ -183,12 +223,18 @@ Folders = str | Path | Sequence[Path]
 """A folder of results, or several."""
 
 
-def read_results(folder: Folders = RESULTS_FOLDER, report: Callable[[str], None] = logger.warning) -> list[ResultCell]:
+def read_results(
+    folder: Folders = RESULTS_FOLDER, report: Callable[[str], None] = logger.warning, *, part_masked: bool = False
+) -> list[ResultCell]:
     """Read every cell of a folder, in the order of the file names; of several folders one after the other.
 
     A file that cannot be read is left out and named to `report` in one sentence; the others are still read. So is
     one whose split has other novel classes than an earlier file's of its table: their scores cannot be compared.
     A folder that does not exist holds no cells.
+
+    Args:
+        part_masked: also cells whose training was given part of the masks (`ResultCell.masks`). What they reach says
+            nothing of roles: who does not ask for them does not get them.
     """
     cells = []
     splits: dict[tuple[str, str, str], tuple[str, Split]] = {}
@@ -202,6 +248,8 @@ def read_results(folder: Folders = RESULTS_FOLDER, report: Callable[[str], None]
         else:
             split = cell_split(cell)
             first, known = splits.setdefault((cell.dataset, cell.schedule, cell.split), (path.name, split))
+            if cell.masks is not None and not part_masked:
+                continue
             if split == known:
                 cells.append(cell.model_copy(update={"file": path.name}))
             else:
@@ -223,6 +271,7 @@ def result_name(cell: ResultCell) -> str:
     parts += [f"seed{cell.seed}"]
     parts += [f"points{cell.points}"] if cell.points is not None else []
     parts += ["crop-labels"] if cell.label_rule == "crop" else []
+    parts += [cell.masks.slug] if cell.masks is not None else []
     return "_".join(parts) + ".json"
 
 

@@ -117,6 +117,7 @@ class Endpoints:
         have: list[str] | None = None,
         drawn_by: Literal["hand", "assistant"] = "hand",
         dataset: str = "msrc21",
+        mask_share: float = 1.0,
     ) -> CostsAnswer:
         """What annotation costs, what mIoU to expect of it, and which classes to mask for a budget.
 
@@ -140,6 +141,7 @@ class Endpoints:
             drawn_by: How masks are drawn: by hand, or with an assistant.
             dataset: Whose classes are meant, as counted on its training photos, such as msrc21 or nyuv2; not used with
                 classes.
+            mask_share: Part of the photos (above 0 to 1) in which masks are drawn; the others get image labels.
 
         Returns:
             Three scenarios, the best classes for the budget and how sure each decision is, the frontier of mIoU against
@@ -150,9 +152,9 @@ class Endpoints:
             frequencies = planner.shipped_frequency(dataset) if classes is None else classes
             inputs = read_inputs(
                 images, frequencies, seconds or {}, hourly_rate, quality_control, instances, currency,
-                have=have or (), drawn_by=drawn_by,
+                have=have or (), drawn_by=drawn_by, mask_share=mask_share,
             )  # fmt: skip
-            cells = read_results(self.folder)
+            cells = read_results(self.folder, part_masked=True)
             plan = plan_for(
                 inputs,
                 cells,

@@ -80,6 +80,8 @@ def assumptions(plan: Plan, counted: str, *, best: bool = False) -> list[str]:
     )
     if inputs.have:
         found.append(f"These classes have masks already and cost nothing: {', '.join(inputs.have)}.")
+    if inputs.share_note:
+        found.append(inputs.share_note)
     if plan.evidence:
         found.append(LEVELS[plan.evidence])
     found.append(f"Expected IoU: {chosen.expected.note}")

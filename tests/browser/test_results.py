@@ -104,6 +104,18 @@ def test_lettering_follows_the_theme(open_page):
     assert colors["light"] != colors["dark"]
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_how_much_mask_is_enough(results_page, width):
+    page = results_page(width)
+    expect(page.get_by_role("heading", name="How much mask is enough?")).to_be_visible()
+    expect(page.locator("#results-shares-plot .scatterlayer path.js-line")).to_have_count(4)
+    page.wait_for_function(APART, arg="#results-shares-plot")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("#results-shares td a").first.click()
+    run = page.locator("#results-shares details.run[open]")
+    expect(run).to_contain_text("masks on 10 % of the photos")
+
+
 # Plotly's buttons: within the plot's place, and wholly above or below its legend. A plot may just be drawn anew.
 APART = """(selector) => {
   const box = (name) => document.querySelector(`${selector} ${name}`)?.getBoundingClientRect();

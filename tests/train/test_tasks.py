@@ -150,7 +150,7 @@ def test_settings_reach_what_they_are_about(settings, monkeypatch, changes, expe
     config = settings(**changes)
     caps = []
     chooser = weakshot.ReferenceChooser
-    monkeypatch.setattr(weakshot, "ReferenceChooser", lambda *given: (caps.append(given[-1]), chooser(*given))[1])
+    monkeypatch.setattr(weakshot, "ReferenceChooser", lambda *given: (caps.append(given[4]), chooser(*given))[1])
     train_set, _ = open_datasets(config)
     split = load_split_of(config, train_set)
     similarity = make_task(config, split).similarity

@@ -61,8 +61,8 @@ class Photos:
 
 
 def novel_labels(dataset: FolderDataset, split: Split, index: int) -> list[int]:
-    """The photo's novel image-level labels, ascending."""
-    return sorted(set(dataset.image_labels(index)) & set(split.novel))
+    """The photo's novel image-level labels, ascending; all its labels where its masks are withheld."""
+    return dataset.labels_without_masks(index, split.novel)
 
 
 def map_size(pixels: Tensor) -> tuple[int, int]:

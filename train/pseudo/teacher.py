@@ -105,11 +105,15 @@ class TeacherMaps:
             maps(index)
         # From here on they are only read, by processes that load photos as well.
         self._maps = SavedMaps(None, teacher.dataset, folder)
-        self._novel = list(teacher.split.novel)
+        split = teacher.split
+        self._asked = list(range(len(split.classes)) if teacher.dataset.unmasked else split.novel)
 
     def __call__(self, index: int) -> Tensor:
-        """Probabilities of the split's novel classes, float32 (novel classes) x h x w; the rest to 1 is "none"."""
-        return self._maps(index)[self._novel]
+        """Probabilities of the split's novel classes, float32 (novel classes) x h x w; the rest to 1 is "none".
+
+        Of all classes where some photos are unmasked.
+        """
+        return self._maps(index)[self._asked]
 
     def with_none(self, index: int) -> Tensor:
         """Of all classes, 0 for base ones, and "none" as the last: (K + 1) x h x w, sum 1."""

@@ -194,7 +194,7 @@ class Cell:
         if self.process.returncode == 0:
             self.weights_wanted = False
             if self.result is None:  # a number that is known is not replaced by a repetition
-                self.find_result(read_results(self.out))
+                self.find_result(read_results(self.out, part_masked=True))
 
     def row(self) -> str:
         """Its line of the printed table."""

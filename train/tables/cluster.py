@@ -27,7 +27,7 @@ class Runner:
             if self.stopped:
                 return -signal.SIGTERM, []
             self.process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-        return self.process.wait(), read_results(Path(out))
+        return self.process.wait(), read_results(Path(out), part_masked=True)
 
     def stop(self) -> None:
         """Ask the command to save and stop."""

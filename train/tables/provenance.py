@@ -14,7 +14,17 @@ import torch
 
 from simformer.evaluation import Scores
 from simformer.paths import ROOT
-from simformer.results import ALL, CellScores, Health, ResultCell, Transfer, is_role_set, read_results, result_name
+from simformer.results import (
+    ALL,
+    CellScores,
+    GivenMasks,
+    Health,
+    ResultCell,
+    Transfer,
+    is_role_set,
+    read_results,
+    result_name,
+)
 from simformer.splits import Split
 from train.config import TrainConfig, published_settings
 from train.state import FREE_TO_CHANGE, flat
@@ -58,7 +68,9 @@ def differing_setting(a: dict[str, Any], b: dict[str, Any]) -> str | None:
 def clash(cell: ResultCell, results: Path) -> tuple[ResultCell, str] | None:
     """The result of other settings that has this one's place in a folder, and the first setting they differ in."""
     name = result_name(cell)
-    there = next((other for other in read_results(results, report=lambda _: None) if other.file == name), None)
+    there = next(
+        (other for other in read_results(results, report=lambda _: None, part_masked=True) if other.file == name), None
+    )
     if there is None or (key := differing_setting(there.config, cell.config)) is None:
         return None
     return there, key
@@ -116,6 +128,7 @@ def result_cell(config: TrainConfig, outcome: Outcome, command: str) -> ResultCe
         images=scores.images,
         pixels=scores.pixels,
         config=published_settings(config),
+        masks=GivenMasks.noted(config.model_dump()),
         command=command,
         commit=outcome.commit,
         device=outcome.device,

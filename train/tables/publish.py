@@ -33,7 +33,7 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
             weights are too large.
         ConfigError: NAME is no file's name, or the weights or the result would replace those of other settings.
     """
-    cells = read_results(run)
+    cells = read_results(run, part_masked=True)
     if len(cells) != 1:
         raise CheckpointError(f"{run} holds {len(cells)} results, not one: is the run finished?")
     file = run / WEIGHTS
@@ -43,6 +43,8 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
         raise CheckpointError(f"the weights of {run} are larger than {LARGEST // 2**20} MiB")
     if (key := differing_setting(card.training, cells[0].config)) is not None:
         raise CheckpointError(f"the weights and the result of {run} are of different trainings: they differ in {key}")
+    if cells[0].masks is not None:
+        raise ConfigError(f"{run} was given part of the masks: what its base classes reach is not what masks give")
     name = full_name(name, card.dataset)
     folder, _, own = name.rpartition("/")
     if not own or own.startswith((".", BACKBONE)) or own.endswith(SUFFIX) or own != Path(own).name:

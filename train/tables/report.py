@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Annotated
@@ -18,10 +18,12 @@ from simformer.results import (
     METHOD_ORDER,
     RESULTS_FOLDER,
     Group,
+    MaskRow,
     MiouRow,
     ResultCell,
     cell_split,
     is_role_set,
+    mask_share_table,
     miou_table,
     of_table,
     published,
@@ -51,6 +53,8 @@ def report(results: Path) -> str:
     if not cells:
         raise ConfigError(f"there is no result in {results}")
     rows = miou_table(cells)
+    everything = read_results(results, part_masked=True)
+    shares = mask_share_table(everything)
     parts = []
     for dataset, table, rule in sorted({(cell.dataset, cell.schedule, cell.label_rule) for cell in cells}):
         measured = [row for row in rows if (row.dataset, row.table, row.label_rule) == (dataset, table, rule)]
@@ -73,6 +77,9 @@ def report(results: Path) -> str:
         )
         parts += [grid(measured, group) for group in reversed(GROUPS)] if measured else []
         parts += missing(measured) + differences(measured) + transfers(facts) + role_sets(facts)
+        if rule == "strict":
+            part = [cell for cell in of_table(everything, dataset, table) if cell.masks is not None]
+            parts += mask_shares([row for row in shares if (row.dataset, row.table) == (dataset, table)], part)
     paper = [row for row in published() if row.table in ("pairing", "points", "more novel classes")]
     parts += [f"Published: {published_note()}", grid(paper, "novel")]
     return "\n\n".join(parts)
@@ -139,6 +146,39 @@ def role_sets(cells: Iterable[ResultCell]) -> list[str]:
     return [f"Measured on {sets} with {novel} novel class{'es' if most > 1 else ''}, which no column stands for."]
 
 
+def mask_shares(rows: Sequence[MaskRow], part: Sequence[ResultCell]) -> list[str]:
+    """How much mask is enough: a sentence and, of each split, a table; nothing where all trainings had all masks.
+
+    Args:
+        rows: of one table. part: its trainings that were given part of the masks.
+    """
+    if not rows:
+        return []
+    hours = sum(cell.wall_seconds for cell in part) / 3600
+    found = [
+        f"How much mask is enough? {len(part)} more training{'s' if len(part) > 1 else ''} of {hours:.1f} hours in all "
+        "with masks on a share of the photos that could have some. On the others base classes have image labels alone; "
+        '"masked photos alone" leaves these out. Coarse masks are polygons of at most so many corners.'
+    ]
+    for split in dict.fromkeys(row.split for row in rows):
+        of_split = [row for row in rows if row.split == split]
+        columns = sorted({(row.corners, row.share) for row in of_split})
+        heads = [f"{100 * share:g} %" + (f", {corners} corners" if corners else "") for corners, share in columns]
+        lines = [f"| {split}: masks on | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(columns)}"]
+        for group in ("novel", "all"):
+            named = sorted({(row.method, row.alone) for row in of_split}, key=lambda name: place((name[0], None)))
+            for method, alone in named:
+                line = {
+                    (row.corners, row.share): row
+                    for row in of_split
+                    if (row.method, row.alone, row.group) == (method, alone, group)
+                }
+                who = f"{method}{', masked photos alone' if alone else ''}, {TITLES[group]}"
+                lines.append(f"| {who} | {' | '.join(show(line.get(key)) for key in columns)} |")
+        found.append("\n".join(lines))
+    return found
+
+
 def grid(rows: Iterable[MiouRow], group: Group) -> str:
     """One Markdown table: a line per method, a column per split; several seeds as mean (lowest to highest)."""
     chosen = [row for row in rows if row.group == group]
@@ -174,7 +214,7 @@ def place(variant: tuple[str, int | None]) -> tuple[int, str, int]:
     return known, method, points or 0
 
 
-def show(row: MiouRow | None) -> str:
+def show(row: MiouRow | MaskRow | None) -> str:
     if row is None:
         return MISSING
     spread = f" ({row.lowest:.1f} to {row.highest:.1f})" if row.seeds > 1 else ""

@@ -104,7 +104,7 @@ def main(
     with exit_on_error():
         cells = read_table(table, overrides or [], runs)
         folders = {False: results, True: results / SEALED} if results else {}
-        measured = {sealed: read_results(folder) for sealed, folder in folders.items()}
+        measured = {sealed: read_results(folder, part_masked=True) for sealed, folder in folders.items()}
         problems: list[str] = []
 
         def keep(cell: Cell) -> None:
@@ -115,7 +115,9 @@ def main(
                     problems.append(problem)
 
         for cell in cells:
-            cell.find_result([*measured.get(cell.sealed, []), *read_results(cell.out)], measured.get(False, []))
+            cell.find_result(
+                [*measured.get(cell.sealed, []), *read_results(cell.out, part_masked=True)], measured.get(False, [])
+            )
             keep(cell)
         for cell in reversed(cells):
             if cell.missing and cell.teacher and not cell.teacher.has_weights:

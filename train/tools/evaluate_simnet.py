@@ -15,6 +15,7 @@ from simformer.errors import CheckpointError, ConfigError, exit_on_error
 from train.config import TrainConfig, load_config
 from train.data import load_split_of, open_datasets, training_roles
 from train.evaluation.transfer import Judgement, judge
+from train.masks import given_photos
 from train.pseudo.teacher import open_teacher, uses_teacher
 from train.state import STATE, load_task
 from train.tasks import SegmentationTask, make_task
@@ -28,6 +29,7 @@ def judge_run(config: TrainConfig, pairs: int = 100) -> dict[tuple[str, str], Ju
     """
     train_set, val_set = open_datasets(config)
     split = load_split_of(config, train_set)
+    train_set = given_photos(config, train_set, split)
     task = make_task(config, training_roles(config, split))
     if not isinstance(task, SegmentationTask) or not split.novel:
         raise ConfigError("only runs of method=simformer with novel classes can be asked what they transfer")

@@ -22,6 +22,7 @@ from simformer.splits import Split
 from train.config import TrainConfig, load_config
 from train.data import load_split_of, open_datasets
 from train.evaluation.transfer import STUDENT, TEACHER, judge
+from train.masks import given_photos
 from train.pseudo.teacher import open_teacher, uses_teacher
 from train.state import STATE, load_task
 from train.tables.cells import Cell
@@ -95,6 +96,7 @@ def judge_cell(cell: Cell, classes: tuple[int, ...]) -> dict[str, float | None]:
     config = cell.settings.model_copy(update={"out": cell.out})
     kept, held_out = open_datasets(config)
     split = load_split_of(config, kept)
+    kept = given_photos(config, kept, split)
     task = make_task(config, split)
     if not isinstance(task, SegmentationTask):
         raise ConfigError("similarity is what runs of method=simformer transfer; others have no pilot")
@@ -148,7 +150,7 @@ def main(
         hidden = hidden_classes(split, classes, rotations)
         cells = pilot_cells(config, given, split, hidden, runs)
         for cell in cells:
-            cell.find_result(read_results(cell.out))
+            cell.find_result(read_results(cell.out, part_masked=True))
         run_cells(cells, jobs, float("inf"))
         if failed := [cell for cell in cells if cell.result is None]:
             raise ConfigError(f"{failed[0].name} did not finish: see {failed[0].out / 'log.txt'}")

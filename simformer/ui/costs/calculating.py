@@ -29,8 +29,8 @@ NO_FRONTIER = (
 
 
 def measured_cells(folder: Folders) -> list[ResultCell]:
-    """All results that can be read; which cannot the Results tab says."""
-    return read_results(folder, report=lambda problem: None)
+    """All results that can be read, part-masked ones too; which cannot the Results tab says."""
+    return read_results(folder, report=lambda problem: None, part_masked=True)
 
 
 def typed_plan(
@@ -47,6 +47,7 @@ def typed_plan(
     wishes: str,
     have: list[str],
     drawn_by: str,
+    mask_share: float,
     *seconds: float,
     names: Sequence[str] | None = None,
 ) -> Plan:
@@ -57,6 +58,7 @@ def typed_plan(
         quality_control: percent of the annotation time.
         budget: None = no budget is set. expected_from: a key of `expectation_choices`. wishes: as `read_wishes`.
         have: classes that have masks already. drawn_by: "hand" or "assistant".
+        mask_share: percent of the photos in which masks are drawn.
         seconds: per annotation, in the order of `KINDS`. names: as `frequencies`.
 
     Raises:
@@ -72,6 +74,7 @@ def typed_plan(
         currency,
         have=have,
         drawn_by=drawn_by,
+        mask_share=mask_share / 100,
     )
     return plan_for(
         inputs,
@@ -98,8 +101,8 @@ def calculate(
         typed, that is as long as one is empty, nothing changes. Where a value does not fit, a sentence on it stands
         in the scenarios' place and all else is empty: no answer to other inputs stays.
     """
-    images, _, _, rate, _, control, instances, budget, _, _, _, _, *seconds = typed
-    if None in (images, rate, control, instances, *seconds):
+    images, _, _, rate, _, control, instances, budget, _, _, _, _, share, *seconds = typed
+    if None in (images, rate, control, instances, share, *seconds):
         return (gr.skip(),) * 11
     try:
         plan = typed_plan(results_folder, *typed, names=names)
@@ -115,7 +118,7 @@ def calculate(
             frontier_figure(plan.efficient, plan.present, plan.best, unit) if plan.efficient else None,
             visible=bool(plan.efficient),
         ),
-        "" if plan.efficient else hint(NO_FRONTIER),
+        "" if plan.efficient or plan.inputs.share_note else hint(NO_FRONTIER),
         best_html(plan, budget, unit),
         None if plan.best is None else list(plan.best.masked),
         sensitivity_figure(plan.sensitivity, unit),
@@ -130,4 +133,5 @@ def calculate(
 def _notes(plan: Plan) -> str:
     """What is known of these classes, and what is not of masks drawn with an assistant."""
     text = hint(escape(LEVELS[plan.evidence])) if plan.evidence else ""
+    text += hint(plan.inputs.share_note) if plan.inputs.share_note else ""
     return text + (hint(ASSISTANT_NOTE) if plan.inputs.drawn_by == "assistant" else "")

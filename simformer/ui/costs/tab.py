@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from simformer.costs import KINDS, annotation_costs, shipped_frequency
-from simformer.costs.evidence import default_expectation, expectation_choices
+from simformer.costs.evidence import default_expectation, expectation_choices, known_shares
 from simformer.costs.plan import Plan
 from simformer.costs.roles import FIRST_SPLIT, matching_datasets, roles_for, split_masked
 from simformer.costs.typed import folder_rows, frequency_rows, uploaded_rows
@@ -204,6 +204,13 @@ def build(context: PageContext) -> None:
                 "not measured. Seconds and sources below.",
                 elem_id="cost-drawn-by",
             )
+            mask_share = gr.Slider(
+                10, 100, value=100, step=5,
+                label="Photos in which masks are drawn, %",
+                info="The others get image labels of every class, also of those with masks.",
+                visible=context.data is None and any(known_shares(cells, key) for _, key in expected_choices),
+                elem_id="cost-mask-share",
+            )  # fmt: skip
             send_present = gr.Button("Send these roles to the Segment tab", elem_id="cost-send-present")
             expected_from = gr.Dropdown(
                 expected_choices, value=first_expected, label="Expected mIoU from", elem_id="cost-expected"
@@ -268,7 +275,7 @@ def build(context: PageContext) -> None:
                 plan = gr.HTML(elem_id="cost-plan")
     best_masked, away, given = gr.State(None), gr.State(RoleSets([], [])), gr.State(names)
     inputs = [images, classes, masked, rate, currency, control, instances, budget, expected_from, wishes, have]
-    inputs += [drawn_by, *seconds]
+    inputs += [drawn_by, mask_share, *seconds]
     asked = [given, *inputs]
 
     def plan_of(names: list[str], *values: Any) -> Plan:
@@ -298,7 +305,7 @@ def build(context: PageContext) -> None:
     quietly(context.tab.select, first_look, [answered, *asked], [answered, *outputs])
     quietly(typed, update, asked, outputs, last=True)
     quietly(masked.change, update, asked, outputs, last=True)
-    quietly([have.input, drawn_by.input], update, asked, outputs, last=True)
+    quietly([have.input, drawn_by.input, mask_share.release], update, asked, outputs, last=True)
     quietly(have.input, lambda masked, have: [*masked, *(name for name in have if name not in masked)], [masked, have],
             masked)  # fmt: skip
     quietly(masked.input, lambda: OWN_CHOICE, None, split)

@@ -82,6 +82,7 @@ def _run(cell: ResultCell) -> str:
         "Scored on": f"{cell.images:,} photos, {cell.pixels:,} labelled pixels",
         "Seed": str(cell.seed),
         "Novel labels": "the photo's image-level labels" if cell.label_rule == "strict" else "the crop's own truth",
+        **({"Masks": cell.masks.title} if cell.masks is not None else {}),
         "Device": escape(cell.device),
         "Date": cell.date.strftime("%Y-%m-%d %H:%M %Z"),
         "Commit": f"<code>{escape(cell.commit)}</code>",

@@ -20,7 +20,7 @@ from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR
 
 METHOD_COLORS = {method.name: method.color for method in METHODS}
 _SYMBOLS = {method.name: method.symbol for method in METHODS}
-_OTHER_COLOR = "#994f88"
+OTHER_COLOR = "#994f88"
 _POINT_COLORS = ("#9ecae1", "#4292c6", "#08519c", "#08306b")
 _TEXT = "#7d8590"
 _GRID = "rgba(128, 128, 128, 0.28)"
@@ -76,7 +76,7 @@ def miou_bars(rows: Sequence[MiouRow], *, by: Series = "method") -> go.Figure:
     any_missing = False
     for number, (name, members) in enumerate(series(rows, by)):
         first, place = members[0], {row.split: row for row in members}
-        color = METHOD_COLORS.get(first.method, _OTHER_COLOR)
+        color = METHOD_COLORS.get(first.method, OTHER_COLOR)
         if by == "points" and first.points in points:
             color = _POINT_COLORS[min(points.index(first.points), len(_POINT_COLORS) - 1)]
         values = [place[split].miou if split in place else None for split in splits]
@@ -139,7 +139,7 @@ def novel_share_lines(rows: Sequence[MiouRow]) -> go.Figure:
             mode="lines+markers",
             connectgaps=False,
             line={
-                "color": METHOD_COLORS.get(first.method, _OTHER_COLOR),
+                "color": METHOD_COLORS.get(first.method, OTHER_COLOR),
                 "dash": "dash" if first.origin == "published" else "solid",
             },
             marker={"symbol": _SYMBOLS.get(first.method, "pentagon"), "size": 10},

@@ -30,6 +30,7 @@ from simformer.splits import DATASET_TITLES, datasets, shipped_choice, split_ord
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import download_link, hint
+from simformer.ui.results import shares
 from simformer.ui.results.html import class_table, miou_html, runs_html
 from simformer.ui.results.plots import (
     Series,
@@ -270,6 +271,10 @@ def build(context: PageContext) -> None:
         problems: list[str] = []
         return read_results(context.results_folder, report=problems.append), problems
 
+    def update_shares(dataset: str, table: str | None) -> tuple[Any, Any, Any]:
+        cells = read_results(context.results_folder, report=lambda problem: None, part_masked=True)
+        return shares.update(cells, dataset, table)
+
     def update(
         view: str,
         dataset: str,
@@ -341,6 +346,7 @@ def build(context: PageContext) -> None:
     notes = gr.HTML(elem_id="results-notes")
     table = gr.HTML(elem_id="results-table", js_on_load=NUMBERS_SCRIPT.read_text(encoding="utf-8"))
     runs = gr.HTML(elem_id="results-runs")
+    section = shares.build()
 
     inputs = [view, dataset, table_choice, origins, group, methods, splits, variant]
     outputs = [plot, notes, table, runs, variant, group, origins, methods]
@@ -350,3 +356,4 @@ def build(context: PageContext) -> None:
     listen(viewed.then, update, inputs, outputs, progress="minimal")
     filtered = listen([dataset.input, context.page.load], filters, [view, dataset], [methods, splits, table_choice])
     listen(filtered.then, update, inputs, outputs, progress="minimal")
+    listen([table_choice.change, dataset.change, context.page.load], update_shares, [dataset, table_choice], section)

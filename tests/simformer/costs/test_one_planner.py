@@ -21,6 +21,7 @@ def drawn(seed: int) -> dict:
     """What somebody might type: shares with as many digits as the page's table shows."""
     draw = random.Random(seed)
     names = draw.sample(dataset_classes("msrc21"), draw.randint(3, 21))
+    have = draw.sample(names[:2], draw.randint(0, 2))
     counted = [draw.choice([None, round(draw.uniform(1, 9), 3)]) for _ in names]
     return {
         "images": draw.randint(1, 50_000),
@@ -33,8 +34,9 @@ def drawn(seed: int) -> dict:
         "quality_control": draw.choice([0, 1, 20, 250]),
         "instances": round(draw.uniform(1, 5), 2),
         "currency": draw.choice(["USD", "EUR"]),
-        "have": draw.sample(names[:2], draw.randint(0, 2)),
+        "have": have,
         "drawn_by": draw.choice(["hand", "assistant"]),
+        "mask_share": 1 if have else draw.choice([1, 0.5, 0.75]),
         "wishes": draw.sample([f"{names[0]} weight 3", f"{names[1]} at least 5", f"{names[2]} labels"], 2),
         "seconds": {kind: round(draw.uniform(0.5, 200), 1) for kind in KINDS},
     }
@@ -46,7 +48,8 @@ def asked_of_page(folder, typed, budget):
     values = calculate(
         folder, typed["images"], rows, typed["masked"], typed["hourly_rate"], typed["currency"],
         typed["quality_control"], typed["instances"], budget, "msrc21/synthetic",
-        "\n".join(typed["wishes"]), typed["have"], typed["drawn_by"], *typed["seconds"].values(),
+        "\n".join(typed["wishes"]), typed["have"], typed["drawn_by"], 100 * typed["mask_share"],
+        *typed["seconds"].values(),
     )  # fmt: skip
     return dict(zip(names, values, strict=False))
 
@@ -61,6 +64,7 @@ def asked_of_command(folder, typed, budget, tmp_path):
     words += [word for name in typed["have"] for word in ("--have", name)] + ["--drawn-by", typed["drawn_by"]]
     words += ["--images", typed["images"], "--rate", typed["hourly_rate"], "--currency", typed["currency"]]
     words += ["--quality-control", typed["quality_control"], "--instances", typed["instances"]]
+    words += ["--mask-share", typed["mask_share"]]
     for kind, seconds in typed["seconds"].items():
         words += [f"--{'label' if kind == 'image_label' else kind.replace('_', '-')}-seconds", seconds]
     app = typer.Typer()
@@ -97,6 +101,7 @@ def test_page_endpoint_and_command_answer_alike(synthetic_results, tmp_path, see
     for factor, row in zip((0.25, 0.5, 1, 2, 4), answer["sensitivity"], strict=True):
         assert f"{factor:g} ×" in shown["changes_table"] and row["factor"] == factor
         assert f"{row['weak_shot']:,.0f} {typed['currency']}" in shown["changes_table"] or row["weak_shot"] < 100
+    assert ("Masks are drawn in" in shown["scenarios"]) == (typed["mask_share"] < 1)
     for scenario in answer["scenarios"]:
         miou = scenario["expected"]["miou"]
         assert f"{scenario['hours']:,.1f}" in shown["scenarios"]

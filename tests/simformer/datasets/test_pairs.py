@@ -124,3 +124,13 @@ def test_twenty_thousand_images_are_no_burden():
         assert reference != index
         if any(label < 43 for label in images[index]):
             assert len([label for label in shared if label < 43]) == 1
+
+
+def test_on_unmasked_images_base_classes_are_as_novel_ones():
+    # Inputs 0 (masked) and 1 (not) show base 3 and 4; images 2 and 4 share 3 with them, of which 4 has no mask.
+    images = [(3, 4), (3, 4), (3,), (0, 4), (3, 0)]
+    assert set(draws(images, 0)) == {1, 2, 3, 4}
+    assert set(draws(images, 1, unmasked=[1, 4])) == {4}
+    assert set(draws(images, 0, unmasked=[1, 4])) == {2, 3}  # a mask has to be shared
+    assert set(draws(images, 4, unmasked=[1, 4])) == {1, 3}
+    assert draws(images, 0, unmasked=[]) == draws(images, 0)

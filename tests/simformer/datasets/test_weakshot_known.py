@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from PIL import Image
 from streams import RowByRow, Rows, indices, rows_of, stream
 
+from simformer.datasets.folder import FolderDataset
 from simformer.datasets.transforms import TrainTransform
 from simformer.errors import DatasetError
 
@@ -84,9 +86,11 @@ def test_masks_of_all_classes(dataset, rule):
     assert batch.novel[0].tolist() == ([1, 3] if rule == "strict" else [1])
 
 
-def test_image_labels_that_pseudo_masks_do_not_tell(dataset):
-    data = dataset({"a": rows_of([0, 1])})
-    batch = stream(data, Rows(2), masks="all", image_labels=[(0, 1, 3)], **ONE)[0]
+def test_image_labels_that_pseudo_masks_do_not_tell(dataset, tmp_path):
+    photos = dataset({"a": rows_of([0, 1, 3])})
+    Image.fromarray(rows_of([0, 1])).save(tmp_path / "a.png")
+    pseudo = FolderDataset(photos.root, label_folder=tmp_path)
+    batch = stream(pseudo, Rows(2), masks="all", photos=photos, **ONE)[0]
     assert batch.base[0].tolist() == [0, 1] and batch.novel[0].tolist() == [1, 3]
 
 

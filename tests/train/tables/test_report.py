@@ -13,7 +13,16 @@ from typer.testing import CliRunner
 
 from simformer.errors import ConfigError
 from simformer.paths import RESULTS, ROOT
-from simformer.results import CellScores, MiouRow, ResultCell, Transfer, TransferAuc, published, write_result
+from simformer.results import (
+    CellScores,
+    MiouRow,
+    ResultCell,
+    Transfer,
+    TransferAuc,
+    published,
+    read_results,
+    write_result,
+)
 from simformer.splits import dataset_classes, load_split
 from train.tables.report import (
     AVERAGED,
@@ -126,6 +135,22 @@ def test_who_tells_pixels_apart_is_the_mean_over_runs(make_result):
     (table,) = transfers([*runs, make_result("CAM", "all")])
     assert table.splitlines()[-1] == "| SimFormer | 0.55 | 0.90 | – | 0.80 | 2 |"
     assert transfers([make_result("CAM", "all")]) == []
+
+
+def test_how_much_mask_is_enough(synthetic_results, tmp_path):
+    text = report(synthetic_results)
+    [sentence, table, *_] = text[text.index("How much mask is enough?") :].split("\n\n")
+    assert "4 more trainings of 0.1 hours" in sentence
+    assert [line.split(" |")[0] for line in table.splitlines()] == [
+        "| s1: masks on", "| ---", "| SimFormer, novel classes", "| FullyOracle, masked photos alone, novel classes",
+        "| SimFormer, all classes", "| FullyOracle, masked photos alone, all classes",
+    ]  # fmt: skip
+    assert table.splitlines()[0] == "| s1: masks on | 10 % | 50 % | 100 % | 100 %, 8 corners |"
+    for cell in read_results(synthetic_results):
+        write_result(cell, tmp_path)
+    assert "How much mask" not in report(tmp_path) and report(tmp_path) in text.replace(
+        f"\n\n{sentence}\n\n{table}", ""
+    )
 
 
 def test_only_what_stands_between_the_markers_changes():

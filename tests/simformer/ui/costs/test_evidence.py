@@ -15,7 +15,8 @@ IOU = {"CAM": (10.0, 20.0, 30.0), "FullyOracle": (60.0, 70.0, 80.0)}
 
 def typed(expected_from, rows=None, masked=("gear",)):
     rows = rows or [[name, 20, 1] for name in CLASSES]
-    return [100, rows, list(masked), 15, "USD", 0, 1.0, None, expected_from, "", [], "hand", *([10.0] * len(KINDS))]
+    seconds = [10.0] * len(KINDS)
+    return [100, rows, list(masked), 15, "USD", 0, 1.0, None, expected_from, "", [], "hand", 100, *seconds]
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def root(tmp_path, monkeypatch):
 
 def typed(classes=CLASSES, masked=("sky",), budget=None):
     rows = [[name, 50, 1] for name in classes]
-    first = [5, rows, list(masked), 36.0, "EUR", 0, 1.0, budget, NOT_MEASURED, "", [], "hand"]
+    first = [5, rows, list(masked), 36.0, "EUR", 0, 1.0, budget, NOT_MEASURED, "", [], "hand", 100]
     return [*first, *([10.0] * len(KINDS))]
 
 
@@ -52,7 +52,7 @@ def test_what_cannot_be_trained_is_a_sentence(root, tmp_path):
 
 def test_a_new_result_is_expected_from_at_once(root, synthetic_results):
     trainer, rows = Trainer(root), [["cow", 1, 1]]
-    cells = read_results(synthetic_results)
+    cells = read_results(synthetic_results, part_masked=True)
     progress, train, stop, resume, expected, seen = look(trainer, (synthetic_results,), 3, rows)
     assert "Nothing was trained" in progress and train.interactive and not stop.visible and not resume.visible
     assert seen == len(cells) and expected.value == "msrc21/synthetic"

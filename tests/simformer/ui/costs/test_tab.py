@@ -57,7 +57,7 @@ def answer(folder, given=None, **changes):
     values = {
         "images": 100, "classes": frequency_rows(shipped_frequency()), "masked": split_masked("msrc21", "s1"),
         "hourly_rate": 15.0, "currency": "USD", "quality_control": 20.0, "instances": 1.87, "budget": None,
-        "expected_from": "msrc21/synthetic", "wishes": "", "have": [], "drawn_by": "hand",
+        "expected_from": "msrc21/synthetic", "wishes": "", "have": [], "drawn_by": "hand", "mask_share": 100,
     }  # fmt: skip
     seconds = [SECONDS[kind] for kind in KINDS]
     names = (

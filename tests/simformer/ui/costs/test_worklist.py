@@ -27,7 +27,7 @@ def typed(root, **changes):
     values = {
         "images": 5, "classes": own_rows(root), "masked": ["cat"], "rate": 36.0, "currency": "<EUR>", "control": 0,
         "instances": 1.0, "budget": None, "expected_from": NOT_MEASURED, "wishes": "", "have": [],
-        "drawn_by": "hand",
+        "drawn_by": "hand", "mask_share": 100,
     }  # fmt: skip
     return [*{**values, **changes}.values(), *([10.0] * len(KINDS))]
 
