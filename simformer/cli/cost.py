@@ -88,10 +88,11 @@ def cost(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with the frontier.")] = False,
 ) -> None:
     """Print hours, money and expected mIoU of all masks, weak-shot and image labels only."""
+    from simformer.costs.evidence import planning_cells
     from simformer.costs.plan import plan_for
     from simformer.costs.typed import read_inputs
     from simformer.costs.wishes import read_wishes
-    from simformer.results import RESULTS_FOLDER, read_results, to_csv
+    from simformer.results import RESULTS_FOLDER, to_csv
     from simformer.utils.files import atomic_write
 
     if mask and split is not None:
@@ -116,7 +117,7 @@ def cost(
     def warn(problem: str) -> None:
         typer.echo(f"Warning: {problem}", err=True)
 
-    cells = read_results(results or RESULTS_FOLDER, report=warn, part_masked=True)
+    cells = planning_cells(results or RESULTS_FOLDER, report=warn)
     found = plan_for(
         inputs,
         cells,

@@ -7,7 +7,8 @@ the measured data sets say which share of full masks' IoU such a plan keeps.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -19,13 +20,29 @@ from simformer.costs.role_expectation import RoleExpectation
 from simformer.costs.role_fits import TERMS, Array
 from simformer.costs.role_sets import FEWEST_SETS, ORACLE, PREFERRED, MeasuredSets, table_sets
 from simformer.errors import ConfigError
-from simformer.results import ResultCell, of_table
+from simformer.paths import RESULTS
+from simformer.results import RESULTS_FOLDER, Folders, ResultCell, of_table, read_results
 from simformer.splits import DATASET_TITLES, dataset_classes, datasets
 
 PAPER = "paper"
 SHARES = "shares"
 NOT_MEASURED = "none"
 _FEWEST_TO_FIT = 2
+
+
+def planning_cells(folder: Folders, report: Callable[[str], None]) -> list[ResultCell]:
+    """All results that plans may rest on, those of part of the masks too.
+
+    Where $SIMFORMER_RESULTS names a folder of one's own, the shipped ones stand beside it: what a pilot's classes lose
+    without masks, other data sets say.
+
+    Args:
+        folder, report: as `read_results`.
+    """
+    folders = (Path(folder),) if isinstance(folder, str | Path) else tuple(folder)
+    if RESULTS_FOLDER in folders and RESULTS not in folders:
+        folders = (*folders, RESULTS)
+    return read_results(folders, report=report, part_masked=True)
 
 
 def expectation_choices(cells: Iterable[ResultCell]) -> list[tuple[str, str]]:

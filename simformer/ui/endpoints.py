@@ -8,6 +8,7 @@ from typing import Literal, TypedDict, cast
 from gradio.events import api
 
 from simformer import costs as planner
+from simformer.costs.evidence import planning_cells
 from simformer.costs.plan import plan_for
 from simformer.costs.typed import read_inputs
 from simformer.costs.wishes import read_wishes
@@ -154,7 +155,7 @@ class Endpoints:
                 images, frequencies, seconds or {}, hourly_rate, quality_control, instances, currency,
                 have=have or (), drawn_by=drawn_by, mask_share=mask_share,
             )  # fmt: skip
-            cells = read_results(self.folder, part_masked=True)
+            cells = planning_cells(self.folder, report=lambda problem: None)
             plan = plan_for(
                 inputs,
                 cells,

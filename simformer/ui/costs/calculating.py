@@ -10,12 +10,13 @@ from typing import Any
 import gradio as gr
 
 from simformer.costs import ASSISTANT_NOTE, KINDS
+from simformer.costs.evidence import planning_cells
 from simformer.costs.plan import Plan, plan_for
 from simformer.costs.role_expectation import LEVELS
 from simformer.costs.typed import frequencies, read_inputs
 from simformer.costs.wishes import read_wishes
 from simformer.errors import SimFormerError
-from simformer.results import Folders, ResultCell, read_results
+from simformer.results import Folders, ResultCell
 from simformer.ui.costs.html import best_html, kinds_html, plan_html, scenarios_html, sensitivity_html
 from simformer.ui.costs.own import counted_on
 from simformer.ui.costs.plots import frontier_figure, sensitivity_figure
@@ -30,7 +31,7 @@ NO_FRONTIER = (
 
 def measured_cells(folder: Folders) -> list[ResultCell]:
     """All results that can be read, part-masked ones too; which cannot the Results tab says."""
-    return read_results(folder, report=lambda problem: None, part_masked=True)
+    return planning_cells(folder, report=lambda problem: None)
 
 
 def typed_plan(
