@@ -56,6 +56,12 @@ def test_a_card_s_method_is_the_one_its_training_reports(make_card):
         assert method_of(card) == method.name == method_name(config, split)
 
 
+def test_a_card_says_that_not_all_masks_were_given(make_card):
+    settings = {"pairing": "cross", "mask_share": 0.25, "mask_corners": 0, "unmasked": "labels"}
+    assert method_of(make_card(training=settings)) == "SimFormer, masks on 25 % of the photos"
+    assert method_of(make_card(training=settings | {"mask_share": 1})) == "SimFormer"
+
+
 def column(card):
     from pathlib import Path
 

@@ -10,7 +10,7 @@ import torch
 from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.errors import CheckpointError, ConfigError
 from simformer.expected_results import TOLERANCE, read_expected
-from simformer.results import CellScores, ResultCell, read_results, write_result
+from simformer.results import CellScores, GivenMasks, ResultCell, read_results, write_result
 from simformer.splits import load_split
 from simformer.weights import Card, opened
 from train.tables import publish as module
@@ -43,6 +43,15 @@ def test_weights_and_result_are_shipped(finished, tmp_path):
     assert [cell.weights for cell in read_results(result.parent)] == ["msrc21/s1.safetensors"]
     assert read_expected(weights.parent) == {"s1": [("miou", 50.0, TOLERANCE)]}
     assert publish(finished, "msrc21/s1", tmp_path / "weights", tmp_path / "results")[0] == weights
+
+
+def test_what_had_part_of_the_masks_is_not_shipped(finished, tmp_path):
+    [cell] = read_results(finished)
+    (finished / cell.file).unlink()
+    write_result(cell.model_copy(update={"masks": GivenMasks(share=0.25)}), finished)
+    with pytest.raises(ConfigError, match="was given part of the masks"):
+        publish(finished, "split1", tmp_path / "weights", tmp_path / "results")
+    assert not (tmp_path / "weights").exists()
 
 
 def test_a_frozen_backbone_is_shipped_once(tmp_path, finished):
