@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -110,4 +111,8 @@ if __name__ == "__main__":
     # Only now: loading them beside the page would keep its first visitor waiting.
     start_children()
     models.start()
+    # As Ctrl-C: a training that was begun here is saved and stopped, what visitors sent is deleted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     demo.block_thread()
+    for each in (models, *others):
+        each.close()
