@@ -63,7 +63,7 @@ from simformer.ui.parts.context import only_for_its_owner  # noqa: E402
 from simformer.ui.parts.dataset import shown_models  # noqa: E402
 from simformer.ui.parts.headers import SecurityHeaders  # noqa: E402
 from simformer.ui.parts.models import Models  # noqa: E402
-from simformer.ui.theme import STYLES, theme  # noqa: E402
+from simformer.ui.theme import HEAD, STYLES, theme  # noqa: E402
 from simformer.utils.apart import start_children  # noqa: E402
 
 with exit_on_error():
@@ -92,6 +92,7 @@ if __name__ == "__main__":
             mcp_server=options.mcp,
             theme=theme(),
             css_paths=STYLES,
+            head=HEAD,
             ssr_mode=False,
             max_file_size="20mb",
             allowed_paths=[],
