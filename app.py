@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -68,7 +69,7 @@ from simformer.ui.parts.context import only_for_its_owner  # noqa: E402
 from simformer.ui.parts.dataset import shown_models  # noqa: E402
 from simformer.ui.parts.headers import SecurityHeaders  # noqa: E402
 from simformer.ui.parts.models import Models  # noqa: E402
-from simformer.ui.theme import STYLES, theme  # noqa: E402
+from simformer.ui.theme import HEAD, STYLES, theme  # noqa: E402
 from simformer.utils.apart import start_children  # noqa: E402
 
 with exit_on_error():
@@ -97,6 +98,7 @@ if __name__ == "__main__":
             mcp_server=options.mcp,
             theme=theme(),
             css_paths=STYLES,
+            head=HEAD,
             ssr_mode=False,
             max_file_size="20mb",
             allowed_paths=[],
@@ -116,4 +118,8 @@ if __name__ == "__main__":
     # Only now: loading them beside the page would keep its first visitor waiting.
     start_children()
     models.start()
+    # As Ctrl-C: a training that was begun here is saved and stopped, what visitors sent is deleted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     demo.block_thread()
+    for each in (models, *others):
+        each.close()

@@ -83,7 +83,7 @@ class RoleModel:
         if not self.novel.terms:
             return f"the same share of {ORACLE}'s IoU for every novel class: nothing else predicted better"
         if self.novel.terms == ("count",):
-            return "the number of novel classes alone: which classes they are predicted no better"
+            return "the number of novel classes alone: to know which ones made no better prediction"
         return ", ".join(words[term] for term in self.novel.terms)
 
     def class_iou(self, novel: Bools, fits: slice | NDArray[np.intp] = slice(1)) -> Array:
@@ -171,14 +171,14 @@ class RoleModel:
         if not roles.any():
             return every or f"Measured: {ORACLE}, which has masks of every class."
         if seeds:
-            trained = f"a {measured.method} was trained with just these roles ({seeds} seeds)."
+            count = "one seed" if seeds == 1 else f"{seeds} seeds"
+            trained = f"a {measured.method} was trained with just these roles ({count})."
             return f"With masks on all photos {trained} {some}" if some else f"Measured: {trained}"
         note = f"Expected from {len(self.shares)} role sets of {measured.method}, by {self.terms_note}."
         if extrapolated:
-            note += (
-                f" Beyond measurement: {roles.mean():.0%} of the classes are novel, "
-                f"{min(self.shares):.0%} to {max(self.shares):.0%} were in training."
-            )
+            least, most = f"{min(self.shares):.0%}", f"{max(self.shares):.0%}"
+            trained = least if least == most else f"{least} to {most}"
+            note += f" Beyond measurement: {roles.mean():.0%} of the classes are novel, in the trainings {trained}."
         return f"{note} {some}".strip()
 
 

@@ -8,6 +8,12 @@ from gradio.themes import ThemeClass as Theme
 from simformer.paths import STATIC
 
 STYLES = sorted(STATIC.glob("*.css"))
+# Gradio keeps style sheets to what the page lays out; around that a phone has margins of half a thumb, and a dot behind
+# the button "Use via API", which it does not show there.
+HEAD = """<style>@media (max-width: 639px) {
+  .gradio-container > .main.app { padding-inline: 1rem !important; }
+  footer .divider { display: none !important; }
+}</style>"""
 
 
 def theme() -> Theme:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 
+import gradio as gr
 import pytest
 from gradio_client import Client
 from playwright.sync_api import Page, expect
 
+from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
 from simformer.splits import load_split, shipped_choice
+from simformer.ui.costs import tab as costs
+from simformer.ui.parts.context import PageContext
+from simformer.ui.parts.models import Models
 
 
 @pytest.fixture
@@ -152,3 +157,35 @@ def test_endpoints_answer_a_client(server):
     assert [row["method"] for row in rows] == ["CAM"]
     with pytest.raises(Exception, match="does not cover image-level labels"):
         client.predict(images=100, budget=0.01, api_name="/costs")
+
+
+@pytest.mark.parametrize("opened", ["first", "costs"])
+def test_a_plan_of_own_data_is_calculated_once_and_not_before_somebody_looks(
+    window, synthetic_results, tmp_path, monkeypatch, opened
+):
+    calculated, calculate = [], costs.calculate
+    monkeypatch.setattr(costs, "calculate", lambda *given, **named: calculated.append(1) or calculate(*given, **named))
+    data = write_scenes(tmp_path / "scenes", 4, size=(48, 64))
+    with gr.Blocks() as page:
+        sent = gr.State(None)
+        with gr.Tabs(selected=opened) as tabs:
+            with gr.Tab("First", id="first"):
+                gr.Markdown("Nothing")
+            with gr.Tab("Annotation cost", id="costs") as tab:
+                costs.build(PageContext(page, Models(()), tabs, tab, sent, results_folder=synthetic_results, data=data))
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    try:
+        visitor = window()
+        visitor.goto(address)
+        if opened == "first":
+            visitor.get_by_text("Nothing").wait_for()
+            visitor.wait_for_timeout(3000)
+            assert not calculated
+            visitor.get_by_role("tab", name="Annotation cost").click()
+        expect(visitor.locator("#cost-plan tbody tr")).to_have_count(len(SYNTHETIC_CLASSES))
+        for name in ("First", "Annotation cost"):
+            visitor.get_by_role("tab", name=name).click()
+        visitor.wait_for_timeout(2000)
+        assert len(calculated) == 1
+    finally:
+        page.close()

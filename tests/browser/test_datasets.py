@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import expect
+
+from simformer.ui.parts.uploads import FULL, QUOTA_BYTES
 
 WIDE, NARROW = 1440, 390
 
@@ -60,12 +65,38 @@ def test_the_switch_keeps_the_tab_and_every_tab_follows(window, two_datasets):
     # Nothing was measured of these classes: said so, in shares of what was.
     expect(page.locator("#cost-scenarios")).to_contain_text("Nothing is measured of these classes")
     tab(page, "Results")
-    expect(page.locator("#results-notes")).to_contain_text("No whole table has been measured on NYUv2")
+    expect(page.locator("#results-notes")).to_contain_text("Nothing was measured on NYUv2 yet")
     tab(page, "Compare")
     page.locator(".compare-row").first.wait_for()
     expect(page.locator("#compare-rows")).to_contain_text("Motorcycle")
     tab(page, "About")
     expect(page.get_by_role("table", name="Licences")).to_contain_text("NYUv2 photos")
+
+
+def too_much(address):
+    """(status, body) of the answer to an upload of which no byte was sent yet, and which would be beyond the quota."""
+    where = urlsplit(address)
+    connection = HTTPConnection(where.netloc, timeout=60)
+    connection.putrequest("POST", f"{where.path}?{where.query}")
+    connection.putheader("Content-Length", str(QUOTA_BYTES + 1))
+    connection.endheaders()
+    answer = connection.getresponse()
+    found = answer.status, answer.read().decode()
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("path", ["", "nyuv2"])
+def test_what_both_pages_upload_has_the_quota(window, two_datasets, tmp_path, path):
+    photo = tmp_path / "room.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(photo)
+    page = window(WIDE)
+    page.goto(f"{two_datasets.address}/{path}")
+    with page.expect_response(lambda answer: answer.request.method == "POST" and "/upload" in answer.url) as sent:
+        page.locator("#photo input[type=file]").set_input_files(photo)
+    assert sent.value.status == 200
+    status, body = too_much(sent.value.url)
+    assert status == 503 and FULL in body
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -175,8 +175,10 @@ def test_another_model_starts_afresh_and_stop_keeps_what_there_is(open_tab):
     page.locator(".card .mini.none").first.wait_for()
     page.locator(".card").first.click()
     page.get_by_text(f"1 of {PHOTOS} photos evaluated").wait_for()
+    assert not page.locator("#own-stop").is_visible()
     page.get_by_role("button", name="Evaluate all").click()
-    page.get_by_role("button", name="Stop", exact=True).last.click()
+    page.locator("#own-stop").click()
+    page.locator("#own-stop").wait_for(state="hidden")
     page.locator("#own-status progress").wait_for()
     done = int(page.locator("#own-status progress").get_attribute("value"))
     assert 1 <= done <= PHOTOS

@@ -77,7 +77,7 @@ def test_every_view_draws(results_page):
     page.locator("#results-dataset input").click()
     page.get_by_role("option", name="COCO-Stuff-10K").click()
     expect(page.locator("#results-table tbody th").first).to_have_text("Basic Model (published)")
-    expect(page.locator("#results-notes")).to_contain_text("No whole table has been measured on COCO-Stuff-10K")
+    expect(page.locator("#results-notes")).to_contain_text("Nothing was measured on COCO-Stuff-10K yet")
 
 
 @pytest.mark.parametrize("view", ["Methods by split", "Classes by split"])

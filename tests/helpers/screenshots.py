@@ -217,7 +217,7 @@ def rooms_compared(page: Page) -> None:
 def rooms_results(page: Page) -> None:
     """The Results tab of NYUv2's page as it opens, with or without numbers."""
     page.get_by_role("tab", name="Results", exact=True).click(timeout=SLOW)
-    page.locator("#results-notes .hint").first.wait_for(timeout=SLOW)
+    page.locator("#results-runs details").first.wait_for(timeout=SLOW)
 
 
 # The same of NYUv2's page, which is there without own data.
@@ -275,12 +275,13 @@ def main(
     folder: Annotated[Path, typer.Argument(help="where the pictures go")],
     weights: Annotated[Path | None, typer.Option(help="folder of weights (default: the shipped ones)")] = None,
     only: Annotated[list[str] | None, typer.Option(help=f"scene: {', '.join(SCENES | OF_NYUV2)}")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder data set to show (default: drawn scenes)")] = None,
     readme: Annotated[bool, typer.Option("--readme", help="wide and light, as JPEG, for README.md")] = False,
 ) -> None:
     """Start the page with a server of its own, and take the pictures; those of the README show it without own data."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        own = [] if readme else ["--data", str(known_scenes(Path(place) / "scenes"))]
+        own = [] if readme else ["--data", str(data.resolve() if data else known_scenes(Path(place) / "scenes"))]
         for scenes, options, path in ((SCENES, own, ""), (OF_NYUV2, [], "/nyuv2")):
             wanted = [scene for scene in scenes if scene in (only or scenes)]
             if wanted:

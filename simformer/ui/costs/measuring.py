@@ -26,6 +26,7 @@ from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import duration_text, hint, progress_bar
 from simformer.ui.parts.inputs import failure
+from simformer.ui.parts.models import Models
 
 BEST, PRESENT, ROTATION = "best", "present", "rotation"
 LOOK_SECONDS = 5
@@ -35,6 +36,7 @@ ABOUT = (
     "with FullyOracle and CAM once beside them. Results enter the Results tab and the plan above at once, models the "
     "Segment tab when the page is started again. All is saved as it goes: stop whenever you like, go on tomorrow."
 )
+NEW_MODELS = "New models are ready: the Segment tab has them when you start the page again."
 
 
 def role_sets(root: Path, plan_of: Callable[..., Plan], which: str, *typed: Any) -> list[list[str]]:
@@ -57,52 +59,59 @@ def role_sets(root: Path, plan_of: Callable[..., Plan], which: str, *typed: Any)
     return [[name for name in classes if name not in masked]]
 
 
-def begin(root: Path, trainer: Trainer, plan_of: Callable[..., Plan], which: str, *typed: Any) -> tuple[Any, ...]:
+def begin(
+    root: Path, trainer: Trainer, models: Models, plan_of: Callable[..., Plan], which: str, *typed: Any
+) -> tuple[Any, ...]:
     """Start, and show how far it is. Raises gr.Error: one sentence."""
     try:
         trainer.start(read_classes(root), role_sets(root, plan_of, which, *typed))
     except SimFormerError as error:
         raise failure(error) from error
-    return show(trainer)
+    return show(trainer, models)
 
 
-def go_on(trainer: Trainer) -> tuple[Any, ...]:
+def go_on(trainer: Trainer, models: Models) -> tuple[Any, ...]:
     """Go on with what was stopped. Raises gr.Error: one sentence."""
     try:
         trainer.resume()
     except SimFormerError as error:
         raise failure(error) from error
-    return show(trainer)
+    return show(trainer, models)
 
 
-def end(trainer: Trainer) -> tuple[Any, ...]:
+def end(trainer: Trainer, models: Models) -> tuple[Any, ...]:
     """Stop, saved."""
     trainer.stop()
-    return show(trainer)
+    return show(trainer, models)
 
 
-def show(trainer: Trainer) -> tuple[Any, ...]:
-    """How far it is (HTML), and the buttons Train, Stop and Go on."""
+def show(trainer: Trainer, models: Models) -> tuple[Any, ...]:
+    """How far it is (HTML), and the buttons Train, Stop and Go on.
+
+    Args:
+        models: those of the page, which takes trained ones up when it starts.
+    """
     found = trainer.progress()
     running = found.state == "running"
+    new = set(trainer.runs.models()) - {*models.names, *models.left_out, *models.damaged}
     return (
-        progress_html(found),
+        progress_html(found) + (hint(NEW_MODELS) if new else ""),
         gr.Button(interactive=not running),
         gr.Button(visible=running),
         gr.Button(visible=found.state == "stopped"),
     )
 
 
-def look(trainer: Trainer, folders: Any, seen: int, names: list[list[Any]]) -> tuple[Any, ...]:
+def look(trainer: Trainer, models: Models, folders: Any, seen: int, names: list[list[Any]]) -> tuple[Any, ...]:
     """As `show`; with a result that is new, what it expects mIoU from, too, and how many results there are."""
     count = len(result_files(folders))
     if count == seen:
-        return (*show(trainer), gr.skip(), gr.skip())
+        return (*show(trainer, models), gr.skip(), gr.skip())
     cells = measured_cells(folders)
     choices = gr.Dropdown(
         choices=expectation_choices(cells), value=default_expectation(cells, [row[0] for row in names])
     )
-    return (*show(trainer), choices if seen else gr.skip(), count)
+    return (*show(trainer, models), choices if seen else gr.skip(), count)
 
 
 def progress_html(found: Progress) -> str:
@@ -148,7 +157,7 @@ def build(
     """
     assert context.data is not None
     root, folders = context.data, context.results_folder
-    trainer = Trainer(root)
+    trainer, models = Trainer(root), context.models
     gr.HTML(f"<h2>Measure it</h2>{hint(ABOUT)}", elem_id="measure-about", elem_classes="step", apply_default_css=False)
     with gr.Row(equal_height=True):
         which = gr.Radio(
@@ -165,9 +174,9 @@ def build(
     seen = gr.State(0)
     clock = gr.Timer(LOOK_SECONDS)
     outputs = [progress, train, stop, resume]
-    listen(train.click, partial(begin, root, trainer, plan_of), [which, *typed], outputs)
-    listen(stop.click, partial(end, trainer), None, outputs, progress="minimal")
-    listen(resume.click, partial(go_on, trainer), None, outputs)
+    listen(train.click, partial(begin, root, trainer, models, plan_of), [which, *typed], outputs)
+    listen(stop.click, partial(end, trainer, models), None, outputs, progress="minimal")
+    listen(resume.click, partial(go_on, trainer, models), None, outputs)
     listen(ask.click, partial(how_long, root), None, answer, progress="full", queue="timing")
     looked = [*outputs, expected_from, seen]
-    listen([clock.tick, context.page.load], partial(look, trainer, folders), [seen, classes], looked)
+    listen([clock.tick, context.page.load], partial(look, trainer, models, folders), [seen, classes], looked)

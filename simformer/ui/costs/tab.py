@@ -290,22 +290,23 @@ def build(context: PageContext) -> None:
     outputs = [scenarios, frontier, no_frontier, best, best_masked, changes_plot, changes_table, kinds, plan, take_best,
                send_best]  # fmt: skip
 
-    def update(names: list[str], *values: Any) -> tuple[Any, ...]:
+    # Calculated only once somebody looks, for most visitors open another tab, and once own data are counted.
+    looked, counted_own = gr.State(False), gr.State(context.data is None)
+
+    def update(looked: bool, counted: bool, names: list[str], *values: Any) -> tuple[Any, ...]:
+        if not (looked and counted):
+            return (gr.skip(),) * len(outputs)
         return calculate(folder, *values, data=context.data, names=names)
 
-    # The first answer waits until somebody looks: most visitors open another tab.
-    answered = gr.State(False)
-
-    def first_look(done: bool, *values: Any) -> tuple[Any, ...]:
-        return (True, *((gr.skip(),) * len(outputs) if done else update(*values)))
-
+    answered = [looked, counted_own, *asked]
     fields = (images, classes, rate, currency, control, instances, budget, expected_from, wishes, *seconds)
     typed = [item.input for item in fields]
     quietly = partial(listen, progress="minimal")
-    quietly(context.tab.select, first_look, [answered, *asked], [answered, *outputs])
-    quietly(typed, update, asked, outputs, last=True)
-    quietly(masked.change, update, asked, outputs, last=True)
-    quietly([have.input, drawn_by.input, mask_share.release], update, asked, outputs, last=True)
+    quietly(context.tab.select, lambda: True, None, looked)
+    quietly([looked.change, counted_own.change], update, answered, outputs, last=True)
+    quietly(typed, update, answered, outputs, last=True)
+    quietly(masked.change, update, answered, outputs, last=True)
+    quietly([have.input, drawn_by.input, mask_share.release], update, answered, outputs, last=True)
     quietly(have.input, lambda masked, have: [*masked, *(name for name in have if name not in masked)], [masked, have],
             masked)  # fmt: skip
     quietly(masked.input, lambda: OWN_CHOICE, None, split)
@@ -319,11 +320,14 @@ def build(context: PageContext) -> None:
         changes.append(
             listen([count.click, path.submit], count_folder, [path, *roles], changed_classes, progress="full")
         )
-    if context.data is not None:
-        changes.append(quietly(context.page.load, partial(own_classes, context.data), roles, changed_classes))
+    expect = partial(take_expectation, folder)
     for change in changes:
-        expected = quietly(change.success, partial(take_expectation, folder), [classes, masked], [expected_from, split])
-        quietly(expected.success, update, asked, outputs)
+        expected = quietly(change.success, expect, [classes, masked], [expected_from, split])
+        quietly(expected.success, update, answered, outputs)
+    if context.data is not None:
+        change = quietly(context.page.load, partial(own_classes, context.data), roles, changed_classes)
+        expected = quietly(change.success, expect, [classes, masked], [expected_from, split])
+        quietly(expected.then, lambda: True, None, counted_own)
     send = partial(send_roles, context.models.classes)
     quietly(send_present.click, send, [classes, masked], [context.sent, context.tabs])
     quietly(send_best.click, send, [classes, best_masked], [context.sent, context.tabs])

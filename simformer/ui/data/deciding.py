@@ -59,6 +59,6 @@ def build(context: PageContext) -> None:
     assert context.data is not None
     answer = gr.HTML(hint("The classes are being counted."), elem_id="own-decide", apply_default_css=False)
     with gr.Row():
-        plan = gr.Button("Plan with these classes", variant="primary", elem_id="own-plan", scale=0, min_width=240)
+        plan = gr.Button("Plan with these classes", variant="primary", elem_id="own-plan", scale=0, min_width=290)
     listen(context.page.load, partial(decide_html, context.data, context.results_folder), None, answer)
     listen(plan.click, lambda: gr.Tabs(selected=COSTS_TAB), None, context.tabs)

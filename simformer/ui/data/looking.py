@@ -209,7 +209,7 @@ def build(context: PageContext, own: OwnData) -> None:
             )
             with gr.Row():
                 run = gr.Button("Evaluate all", variant="primary", min_width=120, elem_id="own-run")
-                stop = gr.Button("Stop", variant="stop", min_width=120, elem_id="own-stop")
+                stop = gr.Button("Stop", variant="stop", min_width=120, elem_id="own-stop", visible=False)
             status = gr.HTML(elem_id="own-status", elem_classes="status")
         with gr.Column(min_width=300, elem_classes="own-gallery"):
             opened = gr.HTML(NO_PHOTO, elem_id="own-photo", js_on_load=VIEWS_SCRIPT.read_text(encoding="utf-8"))
@@ -254,9 +254,13 @@ def build(context: PageContext, own: OwnData) -> None:
     for button, by in ((back, -1), (forth, 1)):
         open_after(listen(button.click, partial(step, own, by=by), [*chosen_order, current], current))
     # Not in the models' queue, where an evaluation of minutes would hold up everybody's photos.
+    begun = listen(run.click, lambda: gr.Button(visible=True), None, stop)
     running = listen(
-        run.click, partial(evaluate, own, models), model, scored, progress="full", progress_on=status, queue="own-data"
+        begun.then, partial(evaluate, own, models), model, scored, progress="full", progress_on=status, queue="own-data"
     )
+    stopped = listen(stop.click, show_overview, model, scored, progress="full", cancels=[running])
+    for event in (running.then, stopped.then):
+        listen(event, lambda: gr.Button(visible=False), None, stop)
     listen(running.then, first_page, chosen_order, shown)
     listen(running.then, show_matrix, model, matrix)
     # Who asks for a class or an order does not want the photos of one confusion any more.
@@ -264,7 +268,6 @@ def build(context: PageContext, own: OwnData) -> None:
     for event in (listen([order.input, class_name.input, every.click], *no_pair), listen(model.input, *no_pair)):
         listen(event.then, first_page, chosen_order, shown, progress="full")
     listen(listen(matrix.click, chosen_pair, None, [pair, every]).then, first_page, chosen_order, shown)
-    stopped = listen(stop.click, show_overview, model, scored, progress="full", cancels=[running])
     listen(stopped.then, first_page, chosen_order, shown, progress="full")
     listen(stopped.then, show_matrix, model, matrix)
     listen([load, model.input], partial(first_overview, own, models), model, scored)

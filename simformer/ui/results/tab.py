@@ -61,9 +61,13 @@ _PAPER_TABLES = {
 _SPLITS = {MORE_NOVEL: ("s4", "s5", "s6", "s7", "s8", "s9")}
 
 HOW_TO_MEASURE = (
-    "No whole table has been measured on {dataset} yet. Train a model with "
+    "Nothing was measured on {dataset} yet. Train a model with "
     "<code>python -m train train/configs/{name}.yaml data=DIR</code> and ship its result with "
     "<code>python -m train.tables.publish RUN NAME</code>: each run is one JSON file in <code>assets/results</code>."
+)
+ONE_SEED = (
+    "Each measured number here is of one training: how much of a difference is chance is known only where seeds are "
+    "repeated."
 )
 
 
@@ -212,6 +216,8 @@ def show(cells: Sequence[ResultCell], chosen: Selection, problems: Sequence[str]
     if not rows:
         return Answer(None, "".join([*notes, hint("No number fits this selection.")]), "", "")
     by: Series = "points" if chosen.view == POINTS else "method"
+    if {row.seeds for row in rows if row.origin == MEASURED and row.miou is not None} == {1}:
+        notes.append(hint(ONE_SEED))
     figure = novel_share_lines(rows) if chosen.view == MORE_NOVEL else miou_bars(rows, by=by)
     files = {name for row in rows for name in row.files}
     return Answer(

@@ -37,9 +37,14 @@ OWN_PHOTO = "own"
 """What a link says of a photo that is not an example: it cannot hold it."""
 
 
-def examples_of(dataset: str) -> list[Example]:
-    """The examples in the order of a data set's page: first those that show classes of it. It opens with the first."""
-    return sorted(list_examples(), key=lambda example: dataset not in example.outlines)
+def examples_of(models: Models) -> list[Example]:
+    """The examples in the order of a data set's page, which opens with the first: those that show classes of it.
+
+    The others follow where the page tells that it knows nothing in a photo, or has no photo of a known class.
+    """
+    known = [example for example in list_examples() if models.dataset in example.outlines]
+    others = [example for example in list_examples() if models.dataset not in example.outlines]
+    return [*known, *(others if models.familiarity is not None or not known else ())]
 
 
 @cache
@@ -92,7 +97,7 @@ class ExampleScores:
         for name in self.models.names:
             for _ in self.models.waiting(name):
                 pass
-        for example in examples_of(self.models.dataset):
+        for example in examples_of(self.models):
             path = example.path
             if path is not None and example.name not in self._known and self.models.dataset in example.outlines:
                 try:
@@ -111,7 +116,7 @@ def build(context: PageContext) -> gr.HTML:
     """The thumbnails, in the context that is open."""
     models = context.models
     model = next(iter(models.offered), None)
-    examples = examples_of(models.dataset)
+    examples = examples_of(models)
     return gr.HTML(
         examples_html(examples, models.dataset, model and title(model)),
         visible=bool(examples),
@@ -126,7 +131,7 @@ def build(context: PageContext) -> gr.HTML:
 def connect(context: PageContext, thumbnails: gr.HTML, photo: PhotoInput) -> None:
     """A click shows its photo; so does a link. `photo` shows the first example when the page opens."""
     models = context.models
-    paths = {example.name: example.path for example in examples_of(models.dataset) if example.path is not None}
+    paths = {example.name: example.path for example in examples_of(models) if example.path is not None}
     if not paths:
         return
     scores = ExampleScores(models, photo.copy)

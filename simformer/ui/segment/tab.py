@@ -32,7 +32,7 @@ def build(context: PageContext) -> None:
     def chosen_model(split: str | None, masked: list[str]) -> str | None:
         return roles.chosen_text(models, masked, split)
 
-    first = next(iter(examples.examples_of(models.dataset)), None)
+    first = next(iter(examples.examples_of(models)), None)
     with gr.Column(elem_classes="segment"):
         thumbnails = examples.build(context)
         with gr.Row(elem_classes="segment-columns"):

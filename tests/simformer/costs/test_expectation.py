@@ -83,6 +83,7 @@ def test_a_trained_role_set_answers_with_its_measurement():
     assert found.trained and "2 seeds" in found.note
     assert found.all.expected == pytest.approx(twice.mean_iou.mean())
     assert found.classes["c03"].expected == pytest.approx(twice.mean_iou[3])
+    assert "(one seed)" in model.expect(names_of(measured, once.novel)).note
     # The mean of two seeds is less unsure of a third than one seed of a second.
     other = model.expect(names_of(measured, once.novel))
     assert found.all.high - found.all.low < other.all.high - other.all.low
@@ -94,7 +95,9 @@ def test_beyond_measured_numbers_of_novel_classes_is_said():
     counts = [int(found.novel.sum()) for found in measured.sets]
     model = fit_roles(measured)
     assert model.expect(measured.classes[: max(counts) + 1]).extrapolated
-    assert "Beyond measurement" in model.expect(measured.classes[: max(counts) + 1]).note
+    least, most = min(counts) / len(measured.classes), max(counts) / len(measured.classes)
+    note = model.expect(measured.classes[: max(counts) + 1]).note
+    assert f"of the classes are novel, in the trainings {least:.0%} to {most:.0%}." in note
     assert not model.expect(measured.classes[: max(counts)]).extrapolated
 
 

@@ -68,7 +68,9 @@ def test_from_nothing_to_done_with_a_stop_and_a_new_start_of_the_page_between(tr
         Trainer(tmp_path / "elsewhere").start(CLASSES, [["sky"]])
     assert Trainer(tmp_path / "elsewhere").progress().state == "none"
 
-    trainer.stop()
+    # A page that was started again, after one that ended without stopping it, finds it.
+    assert Trainer(tmp_path / "data").progress().state == "running"
+    Trainer(tmp_path / "data").stop()
     again = Trainer(tmp_path / "data")
     found = again.progress()
     assert (found.state, found.step) == ("stopped", 40) and progress_html(found).count("Stopped.") == 1

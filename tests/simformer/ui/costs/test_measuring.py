@@ -13,8 +13,9 @@ from simformer.results import read_results
 from simformer.trainings.background import Trainer
 from simformer.ui.costs import tab as costs
 from simformer.ui.costs.calculating import typed_plan
-from simformer.ui.costs.measuring import BEST, PRESENT, ROTATION, begin, go_on, look, role_sets
+from simformer.ui.costs.measuring import BEST, PRESENT, ROTATION, begin, go_on, look, role_sets, show
 from simformer.ui.parts.context import only_for_its_owner
+from simformer.ui.parts.models import Models
 
 
 @pytest.fixture
@@ -45,18 +46,26 @@ def test_the_roles_of_the_plan_are_trained(root, tmp_path):
 def test_what_cannot_be_trained_is_a_sentence(root, tmp_path):
     trainer = Trainer(root)
     with pytest.raises(gr.Error, match="every class gets masks"):
-        begin(root, trainer, partial(typed_plan, tmp_path), PRESENT, *typed(masked=CLASSES))
+        begin(root, trainer, Models(()), partial(typed_plan, tmp_path), PRESENT, *typed(masked=CLASSES))
     with pytest.raises(gr.Error, match="no training to go on with"):
-        go_on(trainer)
+        go_on(trainer, Models(()))
 
 
 def test_a_new_result_is_expected_from_at_once(root, synthetic_results):
     trainer, rows = Trainer(root), [["cow", 1, 1]]
     cells = read_results(synthetic_results, part_masked=True)
-    progress, train, stop, resume, expected, seen = look(trainer, (synthetic_results,), 3, rows)
+    progress, train, stop, resume, expected, seen = look(trainer, Models(()), (synthetic_results,), 3, rows)
     assert "Nothing was trained" in progress and train.interactive and not stop.visible and not resume.visible
     assert seen == len(cells) and expected.value == "msrc21/synthetic"
-    assert look(trainer, (synthetic_results,), seen, rows)[4:] == (gr.skip(), gr.skip())
+    assert look(trainer, Models(()), (synthetic_results,), seen, rows)[4:] == (gr.skip(), gr.skip())
+
+
+def test_models_that_wait_for_the_next_start_are_told(root, monkeypatch):
+    trainer, models = Trainer(root), Models(())
+    models.names = ("cam",)
+    for names, told in ((("cam",), False), (("cam", "no-cat-1"), True)):
+        monkeypatch.setattr(trainer.runs, "models", lambda names=names: dict.fromkeys(names, root))
+        assert ("when you start the page again" in show(trainer, models)[0]) is told
 
 
 @pytest.mark.parametrize("training", [False, True])

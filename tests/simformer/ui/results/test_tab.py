@@ -257,6 +257,14 @@ def test_broken_files_are_named(cells):
     assert "half.json is not a result: &lt;b&gt;" in answer.notes
 
 
+def test_single_trainings_are_said_to_be(make_result):
+    one = make_result("CAM", "all"), make_result("SimFormer", "s1", points=50)
+    assert "is of one training" in show(one, Selection()).notes
+    again = make_result("SimFormer", "s1", points=50, seed=1)
+    assert "is of one training" not in show([*one, again], Selection()).notes
+    assert "is of one training" not in show(one, Selection(dataset="coco_stuff10k")).notes
+
+
 def test_names_from_files_are_escaped(make_result):
     cell = make_result("CAM", "all").model_copy(
         update={"method": "<script>", "file": "<img>.json", "command": "<b>", "config": {"x": "</pre>"}}
@@ -278,6 +286,6 @@ def test_a_new_result_needs_no_restart(lay_out, tmp_path, make_result):
     page = lay_out(results.build, results_folder=tmp_path)
     update = next(fn.fn for fn in page.fns.values() if fn.name == "update")
     arguments = (BY_SPLIT, "msrc21", None, ["measured"], "novel", [], [], None)
-    assert "No whole table has been measured" in update(*arguments)[1]
+    assert "Nothing was measured" in update(*arguments)[1]
     write_result(make_result("SimFormer", "s2", points=50), tmp_path)
     assert "40.2" in update(*arguments)[2]

@@ -14,6 +14,7 @@ from simformer.labels import VOID
 from simformer.splits import load_split
 from simformer.ui.parts.models import Models
 from simformer.ui.parts.photos import Photo
+from simformer.ui.segment.examples import examples_of
 from simformer.ui.segment.truth import outlined, score, truth_views
 from simformer.ui.segment.views import segment_photo
 
@@ -78,6 +79,14 @@ def test_a_copy_has_the_truth_and_other_photos_have_none(msrc, tmp_path, photo_f
         assert outlined(msrc, Photo(path), "split1") is None
     views, _, _ = list(segment_photo(msrc, str(PATHS["Lion"]), "split1", 0.0))[-1]
     assert "Truth" not in views and "mIoU" not in views
+
+
+def test_photos_of_no_known_class_are_examples_where_something_is_said_of_them(msrc, models, monkeypatch):
+    assert all("msrc21" in example.outlines for example in examples_of(msrc))
+    monkeypatch.setattr(msrc, "familiarity", "was fitted")
+    assert {example.name for example in examples_of(msrc)} == set(PATHS)
+    # Where no photo shows a known class there are still some to try.
+    assert {example.name for example in examples_of(models)} == set(PATHS)
 
 
 def test_models_of_other_classes_have_no_truth(models):
