@@ -215,9 +215,10 @@ def rooms_compared(page: Page) -> None:
 
 
 def rooms_results(page: Page) -> None:
-    """The Results tab of NYUv2's page as it opens, with or without numbers."""
+    """The Results tab of NYUv2's page as it opens."""
     page.get_by_role("tab", name="Results", exact=True).click(timeout=SLOW)
     page.locator("#results-runs details").first.wait_for(timeout=SLOW)
+    page.locator("#results-plot .bars path").first.wait_for(state="attached", timeout=SLOW)
 
 
 # The same of NYUv2's page, which is there without own data.
