@@ -62,8 +62,8 @@ def test_the_switch_keeps_the_tab_and_every_tab_follows(window, two_datasets):
     expect(page.get_by_role("tab", name="Annotation cost")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#cost-plan tbody tr").first).to_contain_text("wall")
     expect(page.locator("#cost-masked input")).to_have_count(37)
-    # Nothing was measured of these classes: said so, in shares of what was.
-    expect(page.locator("#cost-scenarios")).to_contain_text("Nothing is measured of these classes")
+    # Of its own role sets.
+    expect(page.locator("#cost-scenarios")).to_contain_text("Evidence: role sets")
     tab(page, "Results")
     expect(page.locator("#results-notes")).to_contain_text("Nothing was measured on NYUv2 yet")
     tab(page, "Compare")

@@ -79,7 +79,7 @@ def segmentation(label: int) -> Segmentation:
 
 
 def test_again_replaces_a_map_only_by_a_finished_one(tmp_path, monkeypatch):
-    stem, origin = tmp_path / "photo", MadeFrom("old", 0.0, False, 1, 1)
+    stem, origin = tmp_path / "photo", MadeFrom("old", 0.0, False, "torch", 1, 1)
     save_segmentation(segmentation(0), stem, "photo.jpg", origin)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     result = segmentation(1)
@@ -88,9 +88,9 @@ def test_again_replaces_a_map_only_by_a_finished_one(tmp_path, monkeypatch):
         patch.setattr(broken, "save", lambda *_, **__: 1 / 0)
         patch.setattr(Segmentation, "label_image", lambda _: broken)
         with pytest.raises(ZeroDivisionError):
-            save_segmentation(result, stem, "photo.jpg", MadeFrom("new", 0.0, False, 1, 1))
+            save_segmentation(result, stem, "photo.jpg", MadeFrom("new", 0.0, False, "torch", 1, 1))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    save_segmentation(result, stem, "photo.jpg", MadeFrom("new", 0.0, False, 1, 1))
+    save_segmentation(result, stem, "photo.jpg", MadeFrom("new", 0.0, False, "torch", 1, 1))
     assert json.loads(table_file(stem).read_text())["made_from"]["weights"] == "new"
 
 

@@ -54,7 +54,7 @@ def test_a_wheel_brings_what_it_needs(wheel):
     assert any(name.startswith("simformer/ui/static/") for name in names)
     assert "Requires-Dist: torch>=2.9\n" in text
     extras = dict.fromkeys(line.split(": ")[1] for line in text.splitlines() if line.startswith("Provides-Extra"))
-    assert set(extras) == {"train", "dev", "onnx", "ray", "mcp"}
+    assert set(extras) == {"train", "dev", "onnx", "openvino", "ray", "mcp"}
     for package, extra in (("ray[data]", "ray"), ("onnxruntime", "onnx"), ("gradio[mcp]", "mcp"), ("onnx", "dev")):
         line = rf"Requires-Dist: {re.escape(package)}\S*; extra == ['\"]{extra}['\"]"
         assert re.search(line, text), (package, extra)

@@ -291,19 +291,23 @@ def build(context: PageContext) -> None:
                send_best]  # fmt: skip
 
     # Calculated only once somebody looks, for most visitors open another tab, and once own data are counted.
-    looked, counted_own = gr.State(False), gr.State(context.data is None)
+    looked, counted_own, first_done = gr.State(False), gr.State(context.data is None), gr.State(False)
 
     def update(looked: bool, counted: bool, names: list[str], *values: Any) -> tuple[Any, ...]:
         if not (looked and counted):
             return (gr.skip(),) * len(outputs)
         return calculate(folder, *values, data=context.data, names=names)
 
+    def first_look(done: bool, looked: bool, counted: bool, *values: Any) -> tuple[Any, ...]:
+        # Whichever of the two comes last finds both; so may the other one, if its turn comes later.
+        return (done or (looked and counted), *update(looked and not done, counted, *values))
+
     answered = [looked, counted_own, *asked]
     fields = (images, classes, rate, currency, control, instances, budget, expected_from, wishes, *seconds)
     typed = [item.input for item in fields]
     quietly = partial(listen, progress="minimal")
     quietly(context.tab.select, lambda: True, None, looked)
-    quietly([looked.change, counted_own.change], update, answered, outputs, last=True)
+    quietly([looked.change, counted_own.change], first_look, [first_done, *answered], [first_done, *outputs])
     quietly(typed, update, answered, outputs, last=True)
     quietly(masked.change, update, answered, outputs, last=True)
     quietly([have.input, drawn_by.input, mask_share.release], update, answered, outputs, last=True)

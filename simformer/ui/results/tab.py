@@ -362,4 +362,6 @@ def build(context: PageContext) -> None:
     listen(viewed.then, update, inputs, outputs, progress="minimal")
     filtered = listen([dataset.input, context.page.load], filters, [view, dataset], [methods, splits, table_choice])
     listen(filtered.then, update, inputs, outputs, progress="minimal")
-    listen([table_choice.change, dataset.change, context.page.load], update_shares, [dataset, table_choice], section)
+    # Not with the page's load: until the filters are there the menu of tables has no choices.
+    listen(filtered.then, update_shares, [dataset, table_choice], section)
+    listen(table_choice.input, update_shares, [dataset, table_choice], section)
