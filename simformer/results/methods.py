@@ -56,7 +56,7 @@ METHODS = (
     Method(
         "SimFormer (partial labels)", "#44aa99", "circle-open", Training(pairing="cross", distill_from="partial_labels")
     ),
-    Method("SimFormer+", "#332288", "star-diamond", Training("cross", "partial_labels", "partial_labels")),
+    Method("SimFormer+", "#7b2ff2", "star-diamond", Training("cross", "partial_labels", "partial_labels")),
     Method("FullyOracle", "#7f7f7f", "diamond"),
 )
 
