@@ -86,7 +86,7 @@ def test_commands_that_are_not_run_have_the_modules_and_options_that_are_named()
     named = re.findall(r"python -m simformer (\w+)([^`\n]*)", text)
     assert {command for command, _ in named} == set(commands)
     for command, rest in named:
-        known = {option for parameter in commands[command].params for option in parameter.opts}
+        known = {option for p in commands[command].params for option in (*p.opts, *p.secondary_opts)}
         assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= known, f"{command} {rest}"
     for config in re.findall(r"train/configs/(?!table_mine|NAME)\w+\.yaml", text):
         assert (ROOT / config).is_file(), config
