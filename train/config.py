@@ -63,9 +63,12 @@ class TrainConfig(
             raise ValueError("pseudo masks are for method=simformer")
         if self.pseudo and self.pairing != "none" and self.distill_from == "simnet":
             raise ValueError("beside pseudo masks there are no pairs (pairing=none), or distill_from=partial_labels")
-        if self.distill_from == "partial_labels":
+        if self.distill_from == "partial_labels" and (self.has_weak or self.method != "simformer"):
             if self.method != "simformer" or self.pairing != "cross":
-                raise ValueError("distill_from=partial_labels is for method=simformer with pairing=cross")
+                raise ValueError(
+                    "distill_from=partial_labels is for method=simformer with pairing=cross; without pairs, "
+                    "distill_from=simnet (and, for a Basic Model, pseudo=null)"
+                )
             if self.pseudo_kind not in (None, "partial_labels"):
                 raise ValueError("beside distill_from=partial_labels pseudo masks can only be those of partial_labels")
         if self.dataset == CUSTOM and self.novel is None and self.split != ALL_BASE:
@@ -98,14 +101,18 @@ class TrainConfig(
         return self.method == "simformer" and self.partly_masked and self.unmasked == "labels"
 
     @property
+    def has_weak(self) -> bool:
+        """Whether photos show classes without a mask: else nothing is transferred, and no pseudo mask is needed."""
+        return self.has_novel or self.has_labels_alone
+
+    @property
     def unread(self) -> set[str]:
         """Names of the settings that a run of this method does not read: whatever they are, it is the same run."""
         if self.method == "cam":
             others = {"pairing", "pseudo", "teacher", "distill_from", "partial_labels", "exact"}
             return others | names(MaskSettings, LossSettings, PairSettings)
         unread = names(CamViewSettings)
-        has_weak = self.has_novel or self.has_labels_alone
-        paired = self.pairing != "none" and has_weak
+        paired = self.pairing != "none" and self.has_weak
         if not self.partly_masked:
             unread |= {"unmasked"}
         if not paired:
@@ -114,11 +121,11 @@ class TrainConfig(
             unread |= names(SimNetSettings)
         if self.pairing == "none":
             unread |= {"candidate_caps"}
-        if not has_weak:
-            unread |= {"points"}  # with novel classes also evaluation compares points
-        if self.pseudo is not None or not has_weak:
+        if not self.has_weak:
+            unread |= {"points", "pseudo", "teacher"}  # with novel classes also evaluation compares points
+        if self.pseudo is not None or not self.has_weak:
             unread |= {"complementary_weight"}
-        if "partial_labels" not in (self.pseudo_kind, self.distill_from):
+        if not self.has_weak or "partial_labels" not in (self.pseudo_kind, self.distill_from):
             unread |= {"partial_labels"}
         if self.frozen_backbone:
             unread |= {"backbone_factor"}

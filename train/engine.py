@@ -127,7 +127,7 @@ def prepare(config: TrainConfig, resume: bool, held: ExitStack) -> Run:
         if uses_teacher(config):
             teacher = open_teacher(config, photos, split)
             maps = open_maps(config, teacher)
-        if config.pseudo:
+        if config.pseudo and config.has_weak:
             train_set = pseudo_dataset(config, photos, split, maps)
     torch.manual_seed(config.seed)  # whether teacher and masks had to be made or were there, the network begins alike
     task = make_task(config, training_roles(config, split))

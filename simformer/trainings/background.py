@@ -24,8 +24,9 @@ from simformer.utils.files import atomic_write, make_folder, only_one
 SWEEP = (sys.executable, "-m", "train.tables.sweep")
 JOB = "job.json"
 LOG = "log.txt"
-# tqdm's line: steps taken, of how many, and the seconds that are left by its own reckoning.
-_STEPS = re.compile(r"(\d+)/(\d+) \[[\d:]+<([\d:]+|\?)[^\]]*\]")
+# tqdm's line: what is done (nothing: the training's own steps), how much of it, of how much, and the time that is left
+# by its own reckoning.
+_STEPS = re.compile(r"(?:(?:([^\r\n:|]+): +)?\d+%\|[^|]*)?\| *(\d+)/(\d+) \[[\d:]+<([\d:]+|\?)[^\]]*\]")
 _TAIL_BYTES = 4000
 
 State = Literal["none", "running", "stopped", "done"]
@@ -38,8 +39,9 @@ class Progress:
     Attributes:
         state: nothing was asked for, it runs, it was stopped or has failed, or all is done.
         trainings: all of them. done: how many are. current: the title of the one that runs or was stopped.
-        step, steps: of that one; 0 while they are not known.
-        seconds_left: until it is done, this one alone; None where it is not known. of_all: until all are, likewise.
+        stage: what it prepares, with a word of its log ("teacher's features"); empty once it takes its steps.
+        step, steps: of that one, or of the stage; 0 while they are not known.
+        seconds_left: until it, or the stage, is done; None where it is not known. of_all: until all are, likewise.
         problem: the sentence with which the current one has ended; empty if it was stopped.
     """
 
@@ -47,6 +49,7 @@ class Progress:
     trainings: tuple[Training, ...] = ()
     done: int = 0
     current: str = ""
+    stage: str = ""
     step: int = 0
     steps: int = 0
     seconds_left: float | None = None
@@ -99,15 +102,15 @@ class Trainer:
         if not left:
             return Progress("done" if not running else "running", trainings, done)
         now = max(left, key=lambda training: _touched(self.runs.cell_folder(training) / LOG))
-        step, steps, seconds = read_steps(self.runs.cell_folder(now) / LOG)
+        stage, step, steps, seconds = read_steps(self.runs.cell_folder(now) / LOG)
         if not running:
             last = _last_line(self.runs.cell_folder(now) / LOG)
             problem = last if last.startswith("Error: ") else ""
-            return Progress("stopped", trainings, done, now.title, step, steps, problem=problem)
+            return Progress("stopped", trainings, done, now.title, stage, step, steps, problem=problem)
         whole = None
-        if seconds is not None and step:
+        if seconds is not None and step and not stage:
             whole = seconds + (len(left) - 1) * seconds / max(steps - step, 1) * steps
-        return Progress("running", trainings, done, now.title, step, steps, seconds, whole)
+        return Progress("running", trainings, done, now.title, stage, step, steps, seconds, whole)
 
     def _begin(self, table: Callable[[], Sequence[Training]]) -> None:
         if not (ROOT / "train" / "__main__.py").is_file():
@@ -152,15 +155,15 @@ class Trainer:
         return job if job.get("data") == str(self.runs.data) else None
 
 
-def read_steps(log: Path) -> tuple[int, int, float | None]:
-    """(steps taken, of how many, seconds left) by the last line of a training's progress; (0, 0, None) without one."""
+def read_steps(log: Path) -> tuple[str, int, int, float | None]:
+    """`Progress`' (stage, step, steps, seconds_left) by the last line of a log; ("", 0, 0, None) without such a line."""
     found = _STEPS.findall(_tail(log))
     if not found:
-        return 0, 0, None
-    step, steps, left = found[-1]
+        return "", 0, 0, None
+    stage, step, steps, left = found[-1]
     parts = [] if left == "?" else [int(part) for part in left.split(":")]
     seconds = sum(part * 60**power for power, part in enumerate(reversed(parts)))
-    return int(step), int(steps), float(seconds) if parts else None
+    return stage.strip(), int(step), int(steps), float(seconds) if parts else None
 
 
 def _read_job() -> dict[str, Any]:

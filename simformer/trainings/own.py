@@ -25,7 +25,7 @@ from simformer.utils.files import atomic_write, make_folder
 from simformer.weights import read_card
 
 CONFIGS = ROOT / "train" / "configs"
-ORACLE, CAM, SIMFORMER = "oracle", "cam", "simformer"
+ORACLE, CAM, PLUS = "oracle", "cam", "plus"
 _NAME_LENGTH = 40
 
 
@@ -101,8 +101,8 @@ def own_table(
         if len(novel) == len(classes):
             raise ConfigError("no class gets masks: there is nothing that masks could be learnt from")
         split = split_name(novel)
-        cells.append({"name": SIMFORMER, "splits": [split], "settings": {"novel": novel}})
-        trainings.append(Training(f"{SIMFORMER}_{split}", f"SimFormer, image labels for {', '.join(novel)}"))
+        cells.append({"name": PLUS, "splits": [split], "settings": {"novel": novel}})
+        trainings.append(Training(f"{PLUS}_{split}", f"SimFormer+, image labels for {', '.join(novel)}"))
     cells.append({"name": ORACLE, "splits": ["all_base"], "settings": {"pairing": "none"}})
     trainings.append(Training(f"{ORACLE}_all_base", "FullyOracle, masks of all classes"))
     cam = {"dataset": "custom", "schedule": "own"}

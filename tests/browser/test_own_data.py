@@ -127,7 +127,7 @@ def test_measure_says_what_is_trained(window, data_server, data):
     page.get_by_role("tab", name="4. Measure").click()
     page.get_by_text("so this trains FullyOracle").wait_for()
     page.locator("#own-novel").get_by_label("cat", exact=True).check()
-    page.get_by_text("SimFormer learns cat from image labels").wait_for()
+    page.get_by_text("SimFormer+ learns cat from image labels").wait_for()
     page.locator("#own-commands", has_text='novel=["cat"]').wait_for()
 
 

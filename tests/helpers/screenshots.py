@@ -150,7 +150,7 @@ def own_data_measure(page: Page) -> None:
     own_data_check(page)
     page.get_by_role("tab", name="4. Measure").click(timeout=SLOW)
     page.locator("#own-novel").get_by_label("cat", exact=True).check(timeout=SLOW)
-    page.get_by_text("SimFormer learns cat").wait_for(timeout=SLOW)
+    page.get_by_text("SimFormer+ learns cat").wait_for(timeout=SLOW)
 
 
 def own_data(page: Page) -> None:

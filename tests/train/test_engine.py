@@ -329,6 +329,15 @@ def test_held_out_photos_and_val_never_meet(settings, scenes, tmp_path):
         train(settings(data=root))
 
 
+@pytest.mark.parametrize("changes", [{"novel": []}, {"novel": None, "split": "all_base", "pairing": "none"}])
+def test_without_a_novel_class_nobody_is_asked_for_masks(settings, changes):
+    config = settings(pseudo="partial_labels", distill_from="partial_labels", **changes)
+    with ExitStack() as held:
+        run = engine.prepare(config, False, held)
+    assert run.teacher is None and run.task.similarity is None
+    assert sorted(path.name for path in config.out.iterdir() if "pseudo" in path.name or "teacher" in path.name) == []
+
+
 @pytest.mark.parametrize("pairing", ["none", "cross"])
 def test_a_run_with_a_teacher_of_pixels_goes_on_bit_equal(settings, tmp_path, monkeypatch, pairing):
     changes = {"pseudo": "partial_labels", "pairing": pairing, "partial_labels": {"steps": 20}, "steps": 4}

@@ -19,7 +19,7 @@ from simformer.utils.files import atomic_write, make_folder
 from train.config import TrainConfig
 from train.pseudo.partial_labels import PartialLabelTeacher
 from train.pseudo.saved_maps import SavedMaps
-from train.settings import MethodSettings, NetworkSettings
+from train.settings import NetworkSettings
 
 FILE = "teacher.safetensors"
 
@@ -57,9 +57,9 @@ def open_maps(config: TrainConfig, teacher: PartialLabelTeacher) -> TeacherMaps:
     return TeacherMaps(teacher, config.out / f"teacher_maps_{hashlib.sha256(origin.encode()).hexdigest()[:12]}")
 
 
-def uses_teacher(config: MethodSettings) -> bool:
+def uses_teacher(config: TrainConfig) -> bool:
     """Whether a run has a partial-label teacher, for pseudo masks or in SimNet's place."""
-    return "partial_labels" in (config.pseudo_kind, config.distill_from)
+    return config.has_weak and "partial_labels" in (config.pseudo_kind, config.distill_from)
 
 
 def imagenet_features(config: NetworkSettings, split: Split) -> CamNetwork:

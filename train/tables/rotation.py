@@ -4,7 +4,8 @@
     python -m train.tables.sweep train/configs/table_mine.yaml --results results
 
 The table has a FullyOracle and a CAM, too, so that the planner knows what masks gain and what image labels alone give.
-The hours are those of the training steps, from a few steps of each network; evaluating comes on top.
+The hours are those of what is prepared before a training's first step (the teacher of SimFormer+, the masks it makes)
+and of its steps, from a few steps of each network; evaluating comes on top.
 """
 
 from __future__ import annotations
@@ -32,10 +33,12 @@ from train.tables.cells import Cell, read_table
 WARM_UP, TIMED = 1, 3
 
 
-def seconds_a_step(config: TrainConfig) -> float:
-    """Median of a few steps of this training on this machine, after one that is not counted."""
+def timed(config: TrainConfig) -> tuple[float, float]:
+    """Seconds on this machine until this training begins, and of a step: the median of a few, after one not counted."""
     with tempfile.TemporaryDirectory() as out, ExitStack() as held:
+        start = time.perf_counter()
         run = prepare(config.model_copy(update={"out": Path(out)}), False, held)
+        preparing = time.perf_counter() - start
         run.model.train()
         seconds = []
         with cpu_matmul_precision(config.precision), closing(batches(run.stream, 0, False)) as loaded:
@@ -45,18 +48,19 @@ def seconds_a_step(config: TrainConfig) -> float:
                 seconds.append(time.perf_counter() - begun)
         if run.writer is not None:
             run.writer.close()
-    return statistics.median(seconds[WARM_UP:])
+    return preparing, statistics.median(seconds[WARM_UP:])
 
 
 def hours(cells: list[Cell]) -> float:
-    """Of the steps of all cells: of those that differ in their novel classes alone one is timed."""
-    found: dict[str, float] = {}
+    """Of all cells, without their evaluation: of those that differ in their novel classes alone one is timed."""
+    found: dict[str, tuple[float, float]] = {}
     total = 0.0
     for cell in cells:
         kind = cell.name.split("_")[0]
         if kind not in found:
-            found[kind] = seconds_a_step(cell.settings)
-        total += found[kind] * cell.settings.steps
+            found[kind] = timed(cell.settings)
+        preparing, a_step = found[kind]
+        total += preparing + a_step * cell.settings.steps
     return total / 3600
 
 
@@ -64,7 +68,7 @@ def main(
     data: Annotated[Path, typer.Argument(help="a folder data set")],
     out: Annotated[Path | None, typer.Option(help="write the table there")] = None,
     groups: Annotated[int | None, typer.Option(help="role sets; by default of about four novel classes each")] = None,
-    timed: Annotated[bool, typer.Option(help="take a few steps to tell the hours")] = True,
+    time_it: Annotated[bool, typer.Option("--timed/--no-timed", help="take a few steps to tell the hours")] = True,
 ) -> None:
     """Print the role sets in which every class of a folder is novel once, and how long they take on this machine."""
     with exit_on_error():
@@ -76,7 +80,7 @@ def main(
             file = Path(folder) / "table.json"
             file.write_text(json.dumps(table), encoding="utf-8")
             cells = read_table(file, [], Path(folder))
-            time_needed = hours(cells) if timed else None
+            time_needed = hours(cells) if time_it else None
         for training in trainings:
             print(training.title)
         steps = sum(cell.settings.steps for cell in cells)

@@ -121,7 +121,8 @@ def progress_html(found: Progress) -> str:
         return hint("Nothing was trained on this folder yet.")
     if found.state == "done":
         return hint(f"All {count} trainings are done: the results stand in the Results tab and behind the plan above.")
-    words = f"{found.done} of {count} trainings done. {found.current}: step {found.step:,} of {found.steps:,}"
+    what = found.stage or "step"
+    words = f"{found.done} of {count} trainings done. {found.current}: {what} {found.step:,} of {found.steps:,}"
     if not found.steps:
         words = f"{found.done} of {count} trainings done. {found.current or 'The last one'} begins"
     if found.state == "stopped":

@@ -19,9 +19,9 @@ RUNS = "runs"
 
 
 def commands(data: Path, novel: Sequence[str]) -> str:
-    """Shell commands that train a SimFormer with these novel classes, a FullyOracle and a CAM, and show them.
+    """Shell commands that train a SimFormer+ with these novel classes, a FullyOracle and a CAM, and show them.
 
-    Without a novel class there is no SimFormer: training on masks of every class gives FullyOracle.
+    Without a novel class there is no SimFormer+: training on masks of every class gives FullyOracle.
     """
     folder = shlex.quote(str(data))
     lines = ["pip install -r requirements.txt -r train/requirements.txt", ""]
@@ -53,8 +53,8 @@ def told(classes: Sequence[str], novel: Sequence[str]) -> str:
         return hint("Without any base class there is nothing that masks could be learnt from: leave some out.")
     names = escape(", ".join(novel))
     return hint(
-        f"SimFormer learns {names} from image labels and the others from masks; FullyOracle and CAM stand beside it on "
-        "the page. Label maps of novel classes are read for evaluation alone."
+        f"SimFormer+ learns {names} from image labels and the others from masks; FullyOracle and CAM stand beside it "
+        "on the page. Label maps of novel classes are read for evaluation alone."
     )
 
 

@@ -61,7 +61,7 @@ def test_from_nothing_to_done_with_a_stop_and_a_new_start_of_the_page_between(tr
     until(lambda: trainer.progress().step)
     found = trainer.progress()
     assert (found.state, found.done, found.step, found.steps, found.seconds_left) == ("running", 0, 40, 100, 60.0)
-    assert found.current == "SimFormer, image labels for cat" and found.of_all == 60 + 2 * 100
+    assert found.current == "SimFormer+, image labels for cat" and found.of_all == 60 + 2 * 100
     assert "step 40 of 100" in progress_html(found) and "about 60 s left" in progress_html(found)
     # One at a time, whatever the folder.
     with pytest.raises(ConfigError, match="a training on data is going on"):
@@ -111,12 +111,14 @@ def test_roles_that_are_none_begin_nothing(trainer, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("line", "read"),
     [
-        ("", (0, 0, None)),
-        (" 10%|█ | 150/1500 [01:00<09:00, 2.5step/s, loss 1.2]", (150, 1500, 540.0)),
-        ("| 1/1500 [00:09<3:59:51,  9.6s/step]", (1, 1500, 14391.0)),
-        ("  0%| | 0/1500 [00:00<?, ?step/s]", (0, 1500, None)),
+        ("", ("", 0, 0, None)),
+        (" 10%|█ | 150/1500 [01:00<09:00, 2.5step/s, loss 1.2]", ("", 150, 1500, 540.0)),
+        ("| 1/1500 [00:09<3:59:51,  9.6s/step]", ("", 1, 1500, 14391.0)),
+        ("  0%| | 0/1500 [00:00<?, ?step/s]", ("", 0, 1500, None)),
+        ("teacher's features:  50%|█ | 20/40 [00:10<00:10, 2photo/s]", ("teacher's features", 20, 40, 10.0)),
+        ("teacher: 100%|█| 9/9 [00:01<00:00, 9step/s]\n 1%| | 1/100 [00:01<01:39, 1step/s]", ("", 1, 100, 99.0)),
     ],
 )
 def test_how_far_a_log_says_it_is(tmp_path, line, read):
     (tmp_path / "log.txt").write_text(f"nonsense 3/4\n{line}\r")
-    assert read_steps(tmp_path / "log.txt") == read and read_steps(tmp_path / "none.txt") == (0, 0, None)
+    assert read_steps(tmp_path / "log.txt") == read and read_steps(tmp_path / "none.txt") == ("", 0, 0, None)

@@ -30,7 +30,7 @@ def test_names_tell_role_sets_apart_and_may_be_a_files():
 def test_a_table_has_the_role_sets_and_once_what_every_expectation_needs(tmp_path):
     table, trainings = own_table(tmp_path, CLASSES, [["dog", "cat"], ["sky"]])
     assert [cell["settings"].get("novel") for cell in table["cells"]] == [["cat", "dog"], ["sky"], None, None]
-    assert [one.title.split(",")[0] for one in trainings] == ["SimFormer", "SimFormer", "FullyOracle", "CAM"]
+    assert [one.title.split(",")[0] for one in trainings] == ["SimFormer+", "SimFormer+", "FullyOracle", "CAM"]
     assert [one.name.partition("_")[0] for one in trainings] == [cell["name"] for cell in table["cells"]]
     for novel, words in (([], "every class gets masks"), (CLASSES, "no class gets masks")):
         with pytest.raises(ConfigError, match=words):
@@ -44,7 +44,7 @@ def test_models_are_those_of_trainings_that_are_done(tmp_path, monkeypatch, make
     runs = OwnRuns(tmp_path / "data")
     assert OwnRuns(tmp_path / "other" / "data").folder != runs.folder and runs.models() == {}
     torch.manual_seed(0)
-    for name, kind, split in (("simformer_no-cat-1", "simformer", "no-cat-1"), ("cam_all_base", "cam", "all_base")):
+    for name, kind, split in (("plus_no-cat-1", "simformer", "no-cat-1"), ("cam_all_base", "cam", "all_base")):
         folder = runs.folder / "runs" / "table" / name
         folder.mkdir(parents=True)
         card = make_card(kind, split=split)

@@ -55,6 +55,7 @@ def test_a_damaged_file_is_made_again(settings):
 
 @pytest.mark.parametrize("changes, uses", [
     ({}, False), ({"distill_from": "partial_labels"}, True), ({"pairing": "none", "pseudo": "partial_labels"}, True),
+    ({"distill_from": "partial_labels", "novel": []}, False),
 ])  # fmt: skip
 def test_who_has_a_teacher(settings, changes, uses):
     assert uses_teacher(settings(**changes)) == uses
