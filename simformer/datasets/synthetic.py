@@ -28,6 +28,7 @@ def write_scenes(
     seed: int = 0,
     size: tuple[int, int] = (240, 320),
     val_share: float = 0.2,
+    masks: bool = True,
 ) -> Path:
     """Write a folder data set (see FolderDataset) of drawn scenes.
 
@@ -37,6 +38,7 @@ def write_scenes(
         seed: the same seed, count and size give the same pixels.
         size: height and width in pixels, each at least 32.
         val_share: share of the scenes in val.txt, the others being in train.txt; both get at least one.
+        masks: False writes image_labels.csv in place of label maps: a folder as it is before anything is masked.
 
     Returns:
         The folder.
@@ -52,22 +54,26 @@ def write_scenes(
         )
     root = Path(root)
     try:
-        for folder in (root / "images", root / "labels"):
+        for folder in (root / "images", root / "labels") if masks else (root / "images",):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot make the folder {root} ({error.strerror})") from error
     names = [f"scene_{index:05d}" for index in range(count)]
+    shown = ["photo,class"]
     for index, name in enumerate(names):
         photo, labels = draw_scene(np.random.default_rng([seed, index]), size)
         with atomic_write(root / "images" / f"{name}.jpg") as file:
             Image.fromarray(photo).save(file, format="JPEG", quality=92)
-        with atomic_write(root / "labels" / f"{name}.png") as file:
-            Image.fromarray(labels).save(file, format="PNG")
+        if masks:
+            with atomic_write(root / "labels" / f"{name}.png") as file:
+                Image.fromarray(labels).save(file, format="PNG")
+        shown += [f"{name},{SYNTHETIC_CLASSES[index]}" for index in np.unique(labels) if index != VOID]
     val = min(count - 1, max(1, round(count * val_share)))
     for file_name, lines in (
         ("classes.txt", SYNTHETIC_CLASSES),
         ("train.txt", names[:-val]),
         ("val.txt", names[-val:]),
+        *((("image_labels.csv", shown),) if not masks else ()),
     ):
         with atomic_write(root / file_name, "w") as file:
             file.write("\n".join(lines) + "\n")

@@ -156,7 +156,7 @@ class Trainer:
 
 
 def read_steps(log: Path) -> tuple[str, int, int, float | None]:
-    """`Progress`' (stage, step, steps, seconds_left) by the last line of a log; ("", 0, 0, None) without such a line."""
+    """`Progress`' (stage, step, steps, seconds_left) by a log's last line; ("", 0, 0, None) if there is none."""
     found = _STEPS.findall(_tail(log))
     if not found:
         return "", 0, 0, None

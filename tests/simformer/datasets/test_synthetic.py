@@ -24,6 +24,14 @@ def test_a_data_set_comes_out(tmp_path):
         assert all(len(labels) >= 3 for labels in data.all_image_labels())
 
 
+def test_without_masks_it_is_a_folder_before_any_masking(tmp_path):
+    masked, labelled = (write_scenes(tmp_path / str(masks), 4, size=(60, 80), masks=masks) for masks in (True, False))
+    assert not (labelled / "labels").exists() and not (masked / "image_labels.csv").exists()
+    assert FolderDataset(labelled).all_image_labels() == FolderDataset(masked).all_image_labels()
+    photo = "images/scene_00003.jpg"
+    assert (labelled / photo).read_bytes() == (masked / photo).read_bytes()
+
+
 def test_the_seed_decides_everything(tmp_path):
     roots = [write_scenes(tmp_path / str(i), 2, seed=seed, size=(40, 48)) for i, seed in enumerate((5, 5, 6))]
     for kind in ("images/scene_00000.jpg", "labels/scene_00001.png"):
