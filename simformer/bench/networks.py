@@ -27,7 +27,7 @@ from simformer.interop.onnx import OnnxPredictor
 from simformer.model import ModelConfig, SimFormer
 from simformer.predictor import Predictor
 from simformer.splits import dataset_classes
-from simformer.weights import Card, Inference, models_of, readable_cards, shown_dataset
+from simformer.weights import Card, Inference, models_of, read_card, readable_cards, shown_dataset
 
 PHOTO_WIDTH, PHOTO_HEIGHT = 320, 240
 DEFAULT_IMAGE_SIZE = 224
@@ -97,19 +97,15 @@ def subjects(*, paper: bool = True) -> list[Subject]:
     That one at SimFormer's image size and at the paper's. Shipped weights where there are any, else the default
     configurations with random weights.
     """
-    models = models_of(shown_dataset())
-    cards, _ = readable_cards(models)
-    network = next((name for name, card in cards.items() if card.kind == "simformer"), None)
-    cam = next((name for name, card in cards.items() if card.kind == "cam"), None)
-    card = cards[network] if network else random_card("simformer")
-    simformer: Path | Card = models[network] if network else card
-    activation_maps: Path | Card = models[cam] if cam else random_card("cam")
+    simformer: Path | Card = shipped("simformer") or random_card("simformer")
+    activation_maps: Path | Card = shipped("cam") or random_card("cam")
+    card = read_card(simformer) if isinstance(simformer, Path) else simformer
     rows = [
         Subject("SimFormer", (simformer,)),
         Subject("CAM", (activation_maps,)),
         Subject("SimFormer and CAM", (simformer, activation_maps)),
     ]
-    if importlib.util.find_spec("openvino") and isinstance(simformer, Path) and isinstance(activation_maps, Path):
+    if "openvino" in engines() and isinstance(simformer, Path) and isinstance(activation_maps, Path):
         rows += [
             Subject("SimFormer, OpenVINO", (simformer,), inference="openvino"),
             Subject("SimFormer and CAM, OpenVINO", (simformer, activation_maps), inference="openvino"),
@@ -121,6 +117,18 @@ def subjects(*, paper: bool = True) -> list[Subject]:
             rows.append(Subject(f"paper-size network, {size} px", (paper_card,)))
         rows += exact_subjects()
     return rows
+
+
+def engines() -> list[str]:
+    """What can run a network here."""
+    return ["torch", "openvino"] if importlib.util.find_spec("openvino") else ["torch"]
+
+
+def shipped(kind: Kind) -> Path | None:
+    """Weights of the first model of a kind that the page shows; None if there is none."""
+    models = models_of(shown_dataset())
+    cards, _ = readable_cards(models)
+    return next((models[name] for name, card in cards.items() if card.kind == kind), None)
 
 
 def exact_subjects() -> list[Subject]:

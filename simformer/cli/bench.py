@@ -1,4 +1,4 @@
-"""bench: seconds and memory for one photo."""
+"""bench: seconds and memory for one photo, and photos a second of a folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from simformer.bench.folder import FolderRates
     from simformer.bench.networks import Row
     from simformer.bench.page import PageTimes
 
@@ -21,6 +22,9 @@ def bench(
     paper: Annotated[bool, typer.Option(help="Measure the paper-size network too.")] = True,
     onnx: Annotated[
         Path | None, typer.Option(help="Measure this ONNX file (see the command onnx) in ONNX Runtime, too.")
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Measure photos a second on this folder's first 150, too.")
     ] = None,
     page: Annotated[
         bool, typer.Option("--page", help="Measure the page's cold start, and 40 requests from 8 clients, too.")
@@ -37,6 +41,7 @@ def bench(
     from simformer.bench.machine import gigaflops_a_second, processor
     from simformer.bench.networks import PHOTO_HEIGHT, PHOTO_WIDTH, measure, onnx_subject, subjects
 
+    rates = folder_rates(photos, threads) if photos else []
     others = [onnx_subject(onnx)] if onnx else []
     rows = measure([*subjects(paper=paper), *others], threads=threads, repeats=repeats)
     limits = {name: gigaflops_a_second(getattr(torch, name), threads) for name in ("float32", "bfloat16")}
@@ -49,6 +54,7 @@ def bench(
         setting = {"photo": [PHOTO_WIDTH, PHOTO_HEIGHT], "threads": threads, "torch": torch.__version__}
         setting |= {"processor": processor(), "gigaflops_a_second": limits}
         measured = {"rows": [asdict(row) for row in rows], "page": asdict(times) if times else None}
+        measured["folder"] = [asdict(one) | {"slowest": one.slowest} for one in rates]
         typer.echo(json.dumps({**setting, **measured}, indent=2))
         return
     typer.echo(f"One {PHOTO_WIDTH}x{PHOTO_HEIGHT} photo, {threads} threads, torch {torch.__version__}, CPU")
@@ -59,8 +65,31 @@ def bench(
     typer.echo(table(rows, limits["float32"]))
     if any(row.random for row in rows):
         typer.echo("* random weights: the cost of the network, not a trained model; HxW: of photo and input")
+    for one in rates:
+        typer.echo(folder_text(one))
     if times:
         typer.echo(page_text(times))
+
+
+def folder_rates(photos: Path, threads: int) -> list[FolderRates]:
+    """Of every engine that is installed. Raises ConfigError if no SimFormer is shipped, and as `measure_folder`."""
+    from simformer.bench.folder import measure_folder
+    from simformer.bench.networks import engines, shipped
+    from simformer.errors import ConfigError
+
+    weights = shipped("simformer")
+    if weights is None:
+        raise ConfigError("there are no weights of a SimFormer to segment photos with")
+    return [measure_folder(photos, weights, engine, threads) for engine in engines()]
+
+
+def folder_text(rates: FolderRates) -> str:
+    """A folder's measurements in a sentence."""
+    return (
+        f"{rates.photos} photos, {rates.engine}: {rates.one_by_one:.1f} a second one at a time, "
+        f"{rates.a_photo_a_thread:.1f} with a photo a thread ({rates.a_photo_a_thread / rates.slowest:.0%} of the "
+        f"slowest stage alone: reading {rates.reading:.1f}, network {rates.network:.1f}, writing {rates.writing:.1f})."
+    )
 
 
 def page_text(times: PageTimes) -> str:
