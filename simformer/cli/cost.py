@@ -194,7 +194,6 @@ def _classes(
 
 
 def _text(plan: Plan, counted: str) -> str:
-    from simformer.costs import ASSISTANT_NOTE
     from simformer.costs.role_expectation import LEVELS
 
     inputs, unit = plan.inputs, plan.inputs.currency
@@ -206,8 +205,8 @@ def _text(plan: Plan, counted: str) -> str:
         lines.append(inputs.share_note)
     if plan.evidence:
         lines.append(LEVELS[plan.evidence])
-    if inputs.drawn_by == "assistant":
-        lines.append(ASSISTANT_NOTE)
+    if plan.assistant_note:
+        lines.append(plan.assistant_note)
     lines += ["", *_scenario_lines(inputs, plan.scenarios)]
     if plan.best is not None:
         lines += [

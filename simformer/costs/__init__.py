@@ -5,7 +5,6 @@ from simformer.costs.decisions import Decision, Decisions, NextTraining
 from simformer.costs.expected import Expectation, Expected, NotMeasured, PaperSplits
 from simformer.costs.frequency import ClassFrequency, csv_frequency, folder_frequency, shipped_frequency
 from simformer.costs.inputs import (
-    ASSISTANT_NOTE,
     KINDS,
     AnnotationSeconds,
     Cost,
@@ -31,7 +30,6 @@ from simformer.costs.scenarios import (
 
 __all__ = [
     "ALL_MASKS",
-    "ASSISTANT_NOTE",
     "KINDS",
     "LABELS_ONLY",
     "WEAK_SHOT",

@@ -27,9 +27,6 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 _COSTS = DATA / "annotation_costs.json"
 DrawnBy = Literal["hand", "assistant"]
 """Who draws masks: somebody from nothing, or somebody who corrects what a model such as Segment Anything proposes."""
-ASSISTANT_NOTE = (
-    "Expected IoU is that of masks drawn by hand: what masks drawn with an assistant do to it is not measured."
-)
 _PER_INSTANCE = ("box", "mask", "assisted_mask")
 
 

@@ -1,4 +1,4 @@
-"""What masks on part of the photos keep of the IoU that masks on all of them give, as far as it was measured."""
+"""What masks on part of the photos, and coarse ones, keep of the IoU that all masks give, as far as it was measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from sklearn.isotonic import IsotonicRegression
 
 from simformer.costs.role_sets import ORACLE, MeasuredSets
 from simformer.results import MaskRow, ResultCell, mask_share_table
-from simformer.splits import split_label
+from simformer.splits import DATASET_TITLES, split_label
+
+ASSISTANT_NOTE = (
+    "Expected IoU is that of masks drawn by hand: what masks drawn with an assistant do to it is not measured."
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,29 @@ def mask_curves(cells: Iterable[ResultCell], key: str, method: str) -> MaskCurve
         if base and novel and whole:
             return MaskCurves(method, split, base, novel, whole)
     return None
+
+
+def assistant_note(cells: Iterable[ResultCell]) -> str:
+    """What is known of masks drawn with an assistant: nothing, but what far coarser ones keep.
+
+    Args:
+        cells: also part-masked ones.
+    """
+    rows = [row for row in mask_share_table(cells) if row.share == 1 and row.group == "base"]
+    kept = []
+    for coarse in (row for row in rows if row.corners):
+        fine = next((row for row in rows if not row.corners and _alike(row, coarse)), None)
+        if fine is not None and fine.miou:
+            dataset = DATASET_TITLES.get(coarse.dataset, coarse.dataset)
+            kept.append(
+                f"Polygons of at most {coarse.corners} corners keep {coarse.miou / fine.miou:.0%} of the IoU of "
+                f"classes with masks ({coarse.method} on split {split_label(coarse.split)} of {dataset})."
+            )
+    return " ".join([ASSISTANT_NOTE, *kept])
+
+
+def _alike(row: MaskRow, other: MaskRow) -> bool:
+    return (row.dataset, row.table, row.method, row.split) == (other.dataset, other.table, other.method, other.split)
 
 
 def _is(row: MaskRow, method: str, alone: bool, group: str) -> bool:

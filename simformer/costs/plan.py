@@ -7,7 +7,7 @@ The Annotation cost tab, the endpoint `/costs` and `python -m simformer cost` al
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from simformer import costs
 from simformer.costs.decisions import Decisions, decide
 from simformer.costs.evidence import NOT_MEASURED, default_expectation, expectation
+from simformer.costs.mask_share import assistant_note
 from simformer.costs.role_expectation import Evidence, RoleExpectation
 from simformer.costs.roles import present_roles
 from simformer.errors import ConfigError
@@ -37,6 +38,7 @@ class Plan:
         best: the best roles for the budget; None without a budget, or for the reason in `problem`.
         decisions: how sure every class's role in them is; None where there are none.
         rows, best_rows: class by class, with the present roles and with the best.
+        assistant_note: what is known of masks drawn with an assistant; empty where they are drawn by hand.
     """
 
     inputs: costs.CostInputs
@@ -53,6 +55,7 @@ class Plan:
     kinds: list[costs.KindCost]
     rows: list[costs.PlanRow]
     best_rows: list[costs.PlanRow]
+    assistant_note: str = ""
 
     def chosen(self, *, best: bool) -> costs.Scenario:
         """The best roles for the budget, or the present ones. Raises ConfigError: there are no best ones."""
@@ -89,6 +92,7 @@ class Plan:
         return {
             "expected_from": self.expected_from,
             "evidence": self.evidence,
+            "assistant_note": self.assistant_note,
             **{name: _json(part) for name, part in parts.items()},
         }
 
@@ -113,7 +117,8 @@ def plan_for(
     """The plan for these inputs.
 
     Args:
-        cells: all measured results there are; where not all photos get masks also part-masked ones.
+        cells: all measured results there are; where not all photos get masks, or an assistant draws them, also
+            part-masked ones.
         masked: the classes that get masks at present; None = the base classes of `split`.
         split: of the data set that has just these classes; None = the first.
         dataset: whose splits and results are meant; None = one that fits the classes.
@@ -137,7 +142,8 @@ def plan_for(
         except ConfigError:
             if budget is None or split is not None:
                 raise
-    return make_plan(inputs, masked, found, budget, expected_from=key, wishes=wishes)
+    plan = make_plan(inputs, masked, found, budget, expected_from=key, wishes=wishes)
+    return replace(plan, assistant_note=assistant_note(cells)) if inputs.drawn_by == "assistant" else plan
 
 
 def make_plan(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined
 
-from simformer.costs import ASSISTANT_NOTE, annotation_costs
+from simformer.costs import annotation_costs
 from simformer.costs.plan import Plan
 from simformer.costs.role_expectation import LEVELS
 from simformer.paths import DATA
@@ -85,8 +85,8 @@ def assumptions(plan: Plan, counted: str, *, best: bool = False) -> list[str]:
     if plan.evidence:
         found.append(LEVELS[plan.evidence])
     found.append(f"Expected IoU: {chosen.expected.note}")
-    if inputs.drawn_by == "assistant":
-        found.append(ASSISTANT_NOTE)
+    if plan.assistant_note:
+        found.append(plan.assistant_note)
     if chosen.expected.low is not None:
         found.append("In brackets: the range that is to hold four of five such trainings.")
     if best and plan.best is not None:

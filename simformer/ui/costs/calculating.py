@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from simformer.costs import ASSISTANT_NOTE, KINDS
+from simformer.costs import KINDS
 from simformer.costs.evidence import planning_cells
 from simformer.costs.plan import Plan, plan_for
 from simformer.costs.role_expectation import LEVELS
@@ -135,4 +135,4 @@ def _notes(plan: Plan) -> str:
     """What is known of these classes, and what is not of masks drawn with an assistant."""
     text = hint(escape(LEVELS[plan.evidence])) if plan.evidence else ""
     text += hint(plan.inputs.share_note) if plan.inputs.share_note else ""
-    return text + (hint(ASSISTANT_NOTE) if plan.inputs.drawn_by == "assistant" else "")
+    return text + (hint(escape(plan.assistant_note)) if plan.assistant_note else "")

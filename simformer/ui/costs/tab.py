@@ -200,8 +200,8 @@ def build(context: PageContext) -> None:
                 [("By hand", "hand"), ("With an assistant", "assistant")],
                 value="hand",
                 label="Masks are drawn",
-                info="An assistant proposes masks at a click (such as Segment Anything): cheaper, its effect on IoU "
-                "not measured. Seconds and sources below.",
+                info="An assistant proposes masks at a click (such as Segment Anything): cheaper. What is known of "
+                "its effect on IoU is said beside the plan, seconds and sources below.",
                 elem_id="cost-drawn-by",
             )
             mask_share = gr.Slider(

@@ -44,6 +44,18 @@ def test_masks_of_a_share_of_the_photos_cost_that_share(share):
     assert share < 1 or rows["cow"].money == class_cost(inputs(), cow, "mask").money
 
 
+def test_of_an_assistants_masks_it_says_what_coarser_ones_keep(cells):
+    whole = 61 + np.mean(S1.base)
+    alone = [cell for cell in cells if cell.masks is None]
+    plans = [
+        plan_for(inputs().model_copy(update={"drawn_by": who}), known, split="s1", expected_from=KEY)
+        for who, known in (("hand", cells), ("assistant", cells), ("assistant", alone))
+    ]
+    said = [plan.answer()["assistant_note"] for plan in plans]
+    assert said[0] == "" and said[1].startswith(said[2]) and "is not measured" in said[2]
+    assert f"at most 8 corners keep {(whole - 6) / whole:.0%} of the IoU of classes with masks (SimFormer" in said[1]
+
+
 def test_what_is_kept_is_what_was_measured(cells):
     curves = known_shares(cells, KEY)
     assert curves is not None and (curves.method, curves.split, curves.least) == ("SimFormer", "s1", 0.5)
