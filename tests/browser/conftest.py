@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from serving import Server, chromium, chromium_path, serve
 
 from simformer.cam import CamConfig
 from simformer.checkpoint import build_network, save_checkpoint
+from simformer.datasets.examples import list_examples
 from simformer.model import ModelConfig
 from simformer.splits import dataset_classes, load_split
 from simformer.weights import Card
@@ -99,7 +101,10 @@ def two_datasets(browser, synthetic_results, tmp_path_factory) -> Iterator[Serve
     for dataset, splits in (("msrc21", {"s1": "s1", "oracle": "all_base"}), ("nyuv2", {"s2": "s2", "s3": "s3"})):
         (folder / dataset).mkdir()
         write_models(folder / dataset, dataset, {**splits, "cam": "s1"})
+    photo = next(example.path for example in list_examples() if example.path is not None)
     with serve(folder, tmp_path_factory.mktemp("server-two"), results=synthetic_results) as running:
+        # The first answer waits for torch to be imported, which on a busy machine lasts longer than any page's wait.
+        Client(running.address, verbose=False).predict(handle_file(photo), api_name="/segment")
         yield running
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from compared import SETTINGS, write_photos
 from PIL import Image
+from playwright.sync_api import expect
 from serving import serve, slow_down
 
 from simformer.checkpoint import build_network, load_checkpoint, save_checkpoint
@@ -17,6 +18,7 @@ from simformer.splits import dataset_classes
 PHOTOS = 44
 SLOW = 60_000  # milliseconds
 LATENCY = 400
+FILTERS = "Columns, order, filters"
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def compare_server(browser, runs, tmp_path_factory):
 
 @pytest.fixture
 def open_tab(window, compare_server):
-    """open_tab(width, latency) -> the page with the tab open and everything predicted."""
+    """open_tab(width, latency) -> the page with the tab and its filters open and everything predicted."""
 
     def open_one(width=1440, latency=0, wait=True):
         page = window(width, 900)
@@ -58,6 +60,7 @@ def open_tab(window, compare_server):
             slow_down(page, latency)
         page.get_by_role("tab", name="Compare", exact=True).click()
         page.locator(".compare-row").first.wait_for()
+        page.get_by_role("button", name=FILTERS).click()
         if wait:
             settled(page)
         return page
@@ -120,11 +123,13 @@ def test_columns_filters_and_enlarging(open_tab):
     page.wait_for_function("!document.querySelector('.compare').dataset.query.includes('WSSS')")
     settled(page)
     assert "WSSS (CAM)" not in titles(page)
+    expect(page.get_by_role("button", name=FILTERS)).to_contain_text("4 columns, SimFormer leads first")
     other = page.get_by_label("with", exact=True).input_value()
     assert other in ("CAM", "SimFormer+", "FullyOracle")
     down = leads(page, "SimFormer", other)
     assert down and down == sorted(down, reverse=True)
     choose(page, "Only photos that show", "tree (novel)")
+    expect(page.get_by_role("button", name=FILTERS)).to_contain_text("photos that show tree")
     page.get_by_text("Numbers: IoU of tree, percent.").wait_for()
     assert all("tree" in text for text in page.locator(".compare-row .legend").all_inner_texts())
     page.locator("#compare-expansion input").click()
@@ -195,6 +200,15 @@ def test_the_last_of_quick_choices_counts(open_tab):
     settled(page)
     found = leads(page, "SimFormer", "WSSS (CAM)")
     assert found == sorted(found, reverse=True)
+
+
+def test_a_phone_s_first_screen_shows_a_picture(window, compare_server):
+    page = window(390, 844)
+    page.goto(f"{compare_server.address}/?tab=compare")
+    picture = page.locator(".compare-row img").first
+    picture.wait_for()
+    settled(page)
+    assert picture.bounding_box()["y"] < 844 - 40
 
 
 @pytest.mark.parametrize("width", [390, 1440])

@@ -35,6 +35,31 @@ def test_back_and_forward_and_a_copied_link(open_page):
     assert "roles=" in page.url
 
 
+# What the server answers to a page that opens stays unread until the test calls `readAddress`.
+HELD = """Object.defineProperty(window, "studioAddress", {
+  get() { return this.heldAddress; },
+  set(address) {
+    const opened = address.opened;
+    address.opened = (defaults) => { window.readAddress = () => opened.call(address, defaults); };
+    this.heldAddress = address;
+  },
+})"""
+
+
+def test_what_is_chosen_before_the_page_has_read_its_address_is_in_it(window, server):
+    page = window()
+    page.add_init_script(HELD)
+    page.goto(server.address)
+    page.wait_for_function("Boolean(window.readAddress)")
+    split(page, 2).check()
+    page.locator("#table caption", has_text="SimFormer, split 2").wait_for()
+    assert "roles=" not in page.url
+    page.evaluate("window.readAddress()")
+    page.wait_for_url("**roles=*")
+    page.go_back()
+    expect(split(page, 1)).to_be_checked()
+
+
 def test_of_quick_choices_over_a_slow_connection_the_last_is_shown(open_page, server):
     page = open_page()
     page.locator("#status", has_text="pixels").wait_for()

@@ -35,6 +35,9 @@ def test_filters_change_plot_table_and_csv(results_page, tmp_path):
     legend = page.locator("#results-plot .legendtext").all_text_contents()
     assert {"CAM (measured)", "SimFormer (measured)", "missing"} <= set(legend)
     expect(page.locator("#results-table caption")).to_have_text("mIoU in % over novel classes")
+    closed = page.get_by_role("button", name="Filters")
+    expect(closed).to_contain_text("Filters: novel classes, measured and published")
+    closed.press("Enter")
     page.locator("#results-group").get_by_label("base classes").check()
     expect(page.locator("#results-table caption")).to_have_text("mIoU in % over base classes")
     page.locator("#results-methods input").click()
@@ -42,6 +45,7 @@ def test_filters_change_plot_table_and_csv(results_page, tmp_path):
     page.keyboard.press("Escape")
     rows = page.locator("#results-table tbody tr")
     expect(rows).to_have_count(1)
+    expect(closed).to_contain_text("Filters: base classes, measured and published, SimFormer")
     expect(page.locator("#results-plot .legendtext")).to_have_text(["SimFormer (measured)"])
     with page.expect_download() as download:
         page.get_by_role("link", name="Download this table as CSV").click()
@@ -78,6 +82,11 @@ def test_every_view_draws(results_page):
     page.get_by_role("option", name="COCO-Stuff-10K").click()
     expect(page.locator("#results-table tbody th").first).to_have_text("Basic Model (published)")
     expect(page.locator("#results-notes")).to_contain_text("Nothing was measured on COCO-Stuff-10K yet")
+
+
+def test_a_phone_s_first_screen_shows_the_plot(results_page):
+    page = results_page(390)
+    assert page.locator("#results-plot .main-svg").first.bounding_box()["y"] < 844 - 150
 
 
 @pytest.mark.parametrize("view", ["Methods by split", "Classes by split"])

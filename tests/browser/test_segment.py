@@ -169,6 +169,14 @@ def test_nothing_is_wider_than_a_phone(open_page, photo):
     assert not scrolls_sideways(page)
 
 
+@pytest.mark.parametrize("width, screen", [(1440, 900), (390, 1.5 * 844)])
+def test_the_first_example_s_answer_is_seen_soon(open_page, width, screen):
+    page = open_page(width)
+    page.locator("#status", has_text="pixels").wait_for()
+    box = page.locator("[data-view=simformer] .stage").bounding_box()
+    assert box["y"] + box["height"] <= screen
+
+
 def test_the_endpoint_answers_with_types(server, photo):
     client = Client(server.address, verbose=False)
     named = client.view_api(return_format="dict")["named_endpoints"]

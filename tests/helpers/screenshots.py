@@ -94,6 +94,7 @@ def compared(page: Page) -> None:
 def compared_columns(page: Page) -> None:
     """Three columns of it."""
     compared(page)
+    page.get_by_role("button", name="Columns, order, filters").click(timeout=SLOW)
     for name in ("FullyOracle", "SimFormer+"):
         page.locator("#compare-columns .token", has_text=name).locator(".token-remove").click(timeout=SLOW)
         page.wait_for_function(

@@ -66,6 +66,17 @@ def expansion_label(second: str | None) -> str:
     return f"Only photos where {second} is" if second else "Only photos where the second is"
 
 
+def filters_text(
+    columns: list[str], first: str | None, second: str | None, order: str, class_name: str, expansion: str
+) -> str:
+    """What the closed filters say is chosen: "Columns, order, filters: 5 columns, by name, photos that show cow"."""
+    words = ["1 column" if len(columns) == 1 else f"{len(columns)} columns"]
+    words += [label for label, name in orders_for(first, second) if name == order]
+    words += [f"photos that show {class_name}"] if class_name else []
+    words += [f"{second or 'the second'} {expansion}"] if expansion else []
+    return f"Columns, order, filters: {', '.join(words)}"
+
+
 def named_splits(splits: Mapping[str, Split]) -> list[tuple[str, str]]:
     """(label, name) of splits: shipped ones and role sets say their novel classes, the others' names do so already."""
 
@@ -141,18 +152,20 @@ def build(context: PageContext) -> None:
 
     with gr.Row(elem_classes="compare-controls"):
         split_menu = dropdown({"choices": named_splits(compared.splits), "value": best}, "Split", "compare-split")
-        shown = dropdown(columns, "Columns", "compare-columns", multiselect=True, scale=3)
         first_choice = dropdown(first, "Compare", "compare-first")
         second_choice = dropdown(second, "with", "compare-second")
-    with gr.Row(elem_classes="compare-controls"):
+    # Closed: on a phone they would fill the screen before the first photo.
+    start = [columns["value"], first["value"], second["value"], order["value"], ANY_CLASS, ANY_EXPANSION]
+    closed = gr.Accordion(filters_text(*start), open=False, elem_id="compare-filters")
+    with closed, gr.Row(elem_classes="compare-controls"):
+        shown = dropdown(columns, "Columns", "compare-columns", multiselect=True, scale=3)
         order_choice = dropdown(order, "Order", "compare-order")
         class_choice = dropdown(class_name, "Only photos that show", "compare-class")
         options = {"choices": [*EXPANSIONS], "value": ANY_EXPANSION}
         expanded = dropdown(options, expansion["label"], "compare-expansion")
     controls = [split_menu, shown, first_choice, second_choice, order_choice, class_choice, expanded]
-    start = [best, columns["value"], first["value"], second["value"], order["value"], ANY_CLASS, ANY_EXPANSION]
     rows = gr.HTML(
-        query_html(*start),
+        query_html(best, *start),
         elem_id="compare-rows",
         js_on_load=SCRIPT.read_text(encoding="utf-8"),
         server_functions=server_functions(compared),
@@ -161,14 +174,18 @@ def build(context: PageContext) -> None:
     def new_split(name: str) -> tuple[dict[str, Any], ...]:
         return choices_for(compared.splits[name], compared.columns)
 
+    def ask(split: str, *chosen: Any) -> tuple[str, Any]:
+        return query_html(split, *chosen), gr.Accordion(label=filters_text(*chosen))
+
+    answered = [rows, closed]
     pair = [first_choice, second_choice, order_choice]
     of_pair = [*pair, expanded]
     split_chosen = listen(split_menu.input, new_split, split_menu, [shown, *of_pair, class_choice], last=True)
-    listen(split_chosen.then, query_html, controls, rows)
+    listen(split_chosen.then, ask, controls, answered)
     of_columns = [shown.input, first_choice.input, second_choice.input]
     columns_chosen = listen(of_columns, choices_of_pair, [shown, *pair], of_pair, last=True)
-    listen(columns_chosen.then, query_html, controls, rows)
-    listen([order_choice.input, class_choice.input, expanded.input], query_html, controls, rows, last=True)
+    listen(columns_chosen.then, ask, controls, answered)
+    listen([order_choice.input, class_choice.input, expanded.input], ask, controls, answered, last=True)
     if not context.galleries:  # one endpoint answers of all data sets
         endpoint.build(context.galleries)
     context.galleries[name_of(context.models)] = compared

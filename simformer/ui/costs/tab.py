@@ -165,7 +165,7 @@ def build(context: PageContext) -> None:
         listed, counted = names_to_annotate(context.data)
         photos = len(listed)
 
-    with gr.Row():
+    with gr.Row(elem_classes="cost-columns"):
         with gr.Column(scale=2, min_width=300):
             with gr.Row():
                 images = gr.Number(

@@ -26,7 +26,7 @@ from simformer.results import (
     read_results,
     to_csv,
 )
-from simformer.splits import DATASET_TITLES, datasets, shipped_choice, split_order
+from simformer.splits import DATASET_TITLES, datasets, shipped_choice, split_label, split_order
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import download_link, hint
@@ -265,6 +265,16 @@ def _split_wanted(row: MiouRow | ClassRow, chosen: Selection) -> bool:
 # ------------------------------------------------------------------------------------------- the page
 
 
+def filters_text(chosen: Selection) -> str:
+    """What the closed filters say is chosen: "Filters: novel classes, measured and published, split 1"."""
+    splits = [f"split {', '.join(map(split_label, chosen.splits))}"] if chosen.splits else []
+    if chosen.view == BY_CLASS:
+        return f"Filters: {', '.join(splits) or 'all splits'}"
+    origins = " and ".join(origin for origin in (MEASURED, PUBLISHED) if origin in chosen.origins) or "no numbers"
+    methods = [] if chosen.view == POINTS else chosen.methods
+    return f"Filters: {', '.join([f'{chosen.group} classes', origins, *methods, *splits])}"
+
+
 def _table_dropdown(names: list[str]) -> Any:
     """With the first of them chosen; where there is but one, nobody has to choose."""
     return gr.Dropdown(choices=names, value=next(iter(names), None), visible=len(names) > 1)
@@ -310,6 +320,7 @@ def build(context: PageContext) -> None:
             gr.Radio(visible=view != BY_CLASS),
             gr.CheckboxGroup(visible=view != BY_CLASS),
             gr.Dropdown(visible=view not in (BY_CLASS, POINTS)),
+            gr.Accordion(label=filters_text(chosen)),
         )
 
     def first_table(view: str, dataset: str) -> Any:
@@ -323,31 +334,33 @@ def build(context: PageContext) -> None:
         choices = [(shipped_choice(dataset, split), split) for split in splits]
         choices += [(f"Roles {name}", name) for name in role_sets(cells, dataset)]
         return (
-            gr.Dropdown(choices=methods, value=[]),
-            gr.Dropdown(choices=choices, value=[]),
+            gr.Dropdown(choices=methods, value=[], multiselect=True),
+            gr.Dropdown(choices=choices, value=[], multiselect=True),
             _table_dropdown(tables(cells, dataset, view)),
         )
 
     shown = context.models.dataset
     choices = dataset_choices(read()[0], shown if shown in datasets() else MSRC21)
     first = shown if shown in dict(choices).values() else choices[0][1]
-    with gr.Row():
+    with gr.Row(elem_classes="results-controls"):
         view = gr.Radio(VIEWS, value=BY_SPLIT, label="Show", elem_id="results-view", scale=3, min_width=320)
         dataset = gr.Dropdown(choices, value=first, label="Data set", elem_id="results-dataset", min_width=160)
         table_choice = gr.Dropdown([], label="Table", visible=False, elem_id="results-tables", min_width=160)
-    with gr.Row():
-        group = gr.Radio(GROUP_LABELS, value="novel", label="mIoU over", elem_id="results-group", min_width=300)
-        origins = gr.CheckboxGroup(
-            [*ORIGINS], value=[MEASURED, PUBLISHED], label="Numbers", elem_id="results-origins", min_width=300
-        )
-    with gr.Row():
-        methods = gr.Dropdown(
-            [], value=[], multiselect=True, label="Only these methods", elem_id="results-methods", min_width=300
-        )
-        variant = gr.Dropdown([], label="Method", visible=False, elem_id="results-variant", min_width=300)
-        splits = gr.Dropdown(
-            [], value=[], multiselect=True, label="Only these splits", elem_id="results-splits", min_width=300
-        )
+        variant = gr.Dropdown([], label="Method", visible=False, elem_id="results-variant", min_width=160)
+    # Closed: on a phone they would fill the screen before the plot.
+    with gr.Accordion(filters_text(Selection()), open=False, elem_id="results-filters") as closed:
+        with gr.Row():
+            group = gr.Radio(GROUP_LABELS, value="novel", label="mIoU over", elem_id="results-group", min_width=300)
+            origins = gr.CheckboxGroup(
+                [*ORIGINS], value=[MEASURED, PUBLISHED], label="Numbers", elem_id="results-origins", min_width=300
+            )
+        with gr.Row():
+            methods = gr.Dropdown(
+                [], value=[], multiselect=True, label="Only these methods", elem_id="results-methods", min_width=300
+            )
+            splits = gr.Dropdown(
+                [], value=[], multiselect=True, label="Only these splits", elem_id="results-splits", min_width=300
+            )
     plot = gr.Plot(show_label=False, container=False, elem_id="results-plot", elem_classes="plot")
     notes = gr.HTML(elem_id="results-notes")
     table = gr.HTML(elem_id="results-table", js_on_load=NUMBERS_SCRIPT.read_text(encoding="utf-8"))
@@ -355,7 +368,7 @@ def build(context: PageContext) -> None:
     section = shares.build()
 
     inputs = [view, dataset, table_choice, origins, group, methods, splits, variant]
-    outputs = [plot, notes, table, runs, variant, group, origins, methods]
+    outputs = [plot, notes, table, runs, variant, group, origins, methods, closed]
     chosen = [table_choice.input, origins.input, group.input, methods.input, splits.input, variant.input]
     listen(chosen, update, inputs, outputs, progress="minimal", last=True)
     viewed = listen(view.input, first_table, [view, dataset], table_choice, last=True)

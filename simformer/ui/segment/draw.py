@@ -101,10 +101,11 @@ def views_html(photo: Shown, views: Sequence[View], found: Sequence[Segmentation
     doubt = "unknown, nearest " if unknown else ""
     names = {colors[name]: f"{doubt}{name} ({role})" for name, role in roles.items()}
     height, width = photo.size
+    shape = "views upright" if height > width else "views"
     figures = "".join(_figure(view) for view in views)
     told = f'<p class="unknown" role="status">{escape(unknown)}</p>' if unknown else ""
     return (
-        f'{told}{TOOLS}<div class="views" style="--ratio:{width / height:.4f};--photo:url({photo.uri})" '
+        f'{told}{TOOLS}<div class="{shape}" style="--ratio:{width / height:.4f};--photo:url({photo.uri})" '
         f'data-names="{escape(json.dumps(names))}">{figures}{_legend(found, roles, colors, bool(unknown))}</div>'
         '<output class="readout" aria-live="polite"></output>'
     )

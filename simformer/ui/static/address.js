@@ -2,6 +2,7 @@
 // made: each a step for back and forward, but what is changed again within a second stays one step.
 const STEP_MILLISECONDS = 1000;
 let defaults = null, last = { name: "", time: 0 };
+const early = new Map();
 
 function known(name) {
   return new URL(window.location).searchParams.get(name) ?? defaults[name];
@@ -9,9 +10,17 @@ function known(name) {
 
 window.studioAddress = {
   // A page that opens shows its first tab, and sets what its address asks for: nothing of it is news to the address.
-  opened(ofSettings) { defaults = ofSettings; },
+  // What it does not ask for and is set by then, a quick visitor has chosen.
+  opened(ofSettings) {
+    const asked = new URL(window.location).searchParams;
+    defaults = ofSettings;
+    for (const [name, value] of early) if (!asked.has(name)) this.set(name, value);
+    early.clear();
+  },
   set(name, value) {
-    if (!defaults || value === null || value === undefined || String(value) === known(name)) return;
+    if (value === null || value === undefined) return;
+    if (!defaults) early.set(name, value);
+    if (!defaults || String(value) === known(name)) return;
     const address = new URL(window.location), now = Date.now();
     address.searchParams.set(name, value);
     const same = last.name === name && now - last.time < STEP_MILLISECONDS;

@@ -24,6 +24,7 @@ from simformer.ui.compare.tab import (
     build,
     choices_for,
     choices_of_pair,
+    filters_text,
     named_splits,
     query_html,
     server_functions,
@@ -186,6 +187,15 @@ def test_the_pair_is_of_the_shown_columns(columns, pair, expected):
     assert (first["value"], second["value"]) == expected
     both = None not in expected
     assert order["value"] == ("second" if both else "name")
+
+
+def test_closed_filters_say_what_they_hold():
+    held = "Columns, order, filters: "
+    assert filters_text(["CAM", "SimFormer"], "SimFormer", "CAM", "first", "", "") == (
+        f"{held}2 columns, SimFormer leads first"
+    )
+    assert filters_text(["CAM"], None, None, "name", "cow", "") == f"{held}1 column, by name, photos that show cow"
+    assert filters_text(["CAM", "A"], "A", "CAM", "name", "", "under-expanded").endswith("by name, CAM under-expanded")
 
 
 def test_the_script_s_query_is_one_of_the_gallery(compared):

@@ -16,6 +16,7 @@ from simformer.ui.results.html import miou_html, runs_html
 from simformer.ui.results.tab import (
     BY_CLASS,
     BY_SPLIT,
+    MEASURED,
     MORE_NOVEL,
     PAIRING,
     POINTS,
@@ -23,6 +24,7 @@ from simformer.ui.results.tab import (
     Selection,
     class_variants,
     dataset_choices,
+    filters_text,
     one_points,
     only_table,
     select_rows,
@@ -223,6 +225,7 @@ def test_role_sets_are_shown_where_they_are_chosen(cells, role_sets, view):
         assert chosen.figure is not None and "other sets of roles" not in chosen.notes
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_role_sets_can_be_chosen(lay_out, tmp_path, make_result, role_sets):
     for cell in (make_result("SimFormer", "s1", points=50), *role_sets):
         write_result(cell, tmp_path)
@@ -232,6 +235,14 @@ def test_role_sets_can_be_chosen(lay_out, tmp_path, make_result, role_sets):
     assert {labels["Roles r02-abcd"], labels["Roles r12-0123"]} == {"r02-abcd", "r12-0123"}
     assert labels["Split 1: tree, sheep, bicycle, road, dog"] == "s1"
     assert list(labels)[-2:] == ["Roles r02-abcd", "Roles r12-0123"]
+
+
+def test_closed_filters_say_what_they_hold():
+    assert filters_text(Selection()) == "Filters: novel classes, measured and published"
+    chosen = Selection(origins=(), group="all", methods=("CAM", "SimFormer"), splits=("s1", "r02-abcd"))
+    assert filters_text(chosen) == "Filters: all classes, no numbers, CAM, SimFormer, split 1, r02-abcd"
+    assert filters_text(Selection(POINTS, methods=("CAM",), origins=(MEASURED,))) == "Filters: novel classes, measured"
+    assert filters_text(Selection(BY_CLASS)) == "Filters: all splits"
 
 
 def test_of_several_tables_one_is_shown(make_result):

@@ -73,7 +73,7 @@ def test_views_name_every_class_and_say_what_they_show(found):
     views = [View("photo", "Photo", "300 × 200"), cam]
     tags = Tags(views_html(shown, views, [found]))
     grid = tags.all("div")[0]
-    assert "--ratio:1.5000" in grid["style"] and shown.uri in grid["style"]
+    assert grid["class"] == "views" and "--ratio:1.5000" in grid["style"] and shown.uri in grid["style"]
     colors = hex_colors(CLASSES)
     assert json.loads(grid["data-names"]) == {
         colors["sky"]: "sky (base)", colors["grass"]: "grass (base)", colors["cat"]: "cat (novel)",
@@ -90,6 +90,11 @@ def test_the_first_segmentation_decides_a_role_and_classes_may_differ(found):
     tags = Tags(views_html(Shown("", (2, 3), (2, 3)), [], [found, other]))
     names = json.loads(tags.all("div")[0]["data-names"])
     assert set(names.values()) == {"sky (base)", "grass (base)", "cat (novel)", "boat (base)"}
+
+
+def test_upright_photos_are_said_to_be(found):
+    shape = Tags(views_html(Shown("", (3, 2), (3, 2)), [], [found])).all("div")[0]["class"]
+    assert shape == "views upright"
 
 
 def test_class_names_cannot_smuggle_in_html():
