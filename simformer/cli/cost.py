@@ -64,7 +64,9 @@ def cost(
         list[str] | None,
         typer.Option(help="Asked of the best classes for the budget, such as 'person at least 60'. Repeat for more."),
     ] = None,
-    results: Annotated[Path | None, typer.Option(help="Folder of measured results.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of measured results, with --data beside the shipped ones.")
+    ] = None,
     schedule: Annotated[
         str | None, typer.Option(help="Which table of them; by default one that has measured the classes.")
     ] = None,
@@ -92,7 +94,8 @@ def cost(
     from simformer.costs.plan import plan_for
     from simformer.costs.typed import read_inputs
     from simformer.costs.wishes import read_wishes
-    from simformer.results import RESULTS_FOLDER, to_csv
+    from simformer.results import to_csv
+    from simformer.trainings.own import results_folders
     from simformer.utils.files import atomic_write
 
     if mask and split is not None:
@@ -117,7 +120,7 @@ def cost(
     def warn(problem: str) -> None:
         typer.echo(f"Warning: {problem}", err=True)
 
-    cells = planning_cells(results or RESULTS_FOLDER, report=warn)
+    cells = planning_cells(results_folders(data, results), report=warn)
     found = plan_for(
         inputs,
         cells,

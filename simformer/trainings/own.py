@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from simformer.errors import CheckpointError, ConfigError
-from simformer.paths import ROOT, runs_folder
+from simformer.paths import RESULTS, ROOT, runs_folder
+from simformer.results.cells import RESULTS_FOLDER
 from simformer.splits import class_index
 from simformer.utils.files import atomic_write, make_folder
 from simformer.weights import read_card
@@ -86,6 +87,19 @@ class OwnRuns:
         with atomic_write(self.table, "w") as file:
             json.dump(content, file, indent=1, ensure_ascii=False)
         return trainings
+
+
+def results_folders(data: str | Path | None, given: Path | None = None) -> tuple[Path, ...]:
+    """Where the results lie that a page or a plan rests on.
+
+    Args:
+        data: a folder of one's own, whose trainings say more. given: a folder of results to take in place of
+            $SIMFORMER_RESULTS; the shipped ones stay beside it where `data` has classes of its own.
+    """
+    first = given or RESULTS_FOLDER
+    if data is None:
+        return (first,)
+    return tuple(dict.fromkeys((first, OwnRuns(data).results, *((RESULTS,) if given else ()))))
 
 
 def own_table(

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.data_classes import APIInfo, BlocksConfigDict
 
-from simformer.results import RESULTS_FOLDER
-from simformer.trainings.own import OwnRuns
+from simformer.trainings.own import results_folders
 from simformer.ui import about, api, endpoints
 from simformer.ui.compare import tab as compare
 from simformer.ui.costs import tab as costs
@@ -96,7 +95,7 @@ def build_page(
     """
     shown = shown_models() if models is None else [models, *others]
     # What was trained on the data set here stands beside the shipped results.
-    results_folder = RESULTS_FOLDER if data is None else (RESULTS_FOLDER, OwnRuns(data).results)
+    results_folder = results_folders(data)
     page = Page(title=TITLE, analytics_enabled=False, delete_cache=CLEAN_UP, fill_width=True)
     shared = {
         "galleries": {},

@@ -280,10 +280,10 @@ def main(
     data: Annotated[Path | None, typer.Option(help="folder data set to show (default: drawn scenes)")] = None,
     readme: Annotated[bool, typer.Option("--readme", help="wide and light, as JPEG, for README.md")] = False,
 ) -> None:
-    """Start the page with a server of its own, and take the pictures; those of the README show it without own data."""
+    """Start the page with a server of its own, and take the pictures; README's show own data only if --data does."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        own = [] if readme else ["--data", str(data.resolve() if data else known_scenes(Path(place) / "scenes"))]
+        own = [] if readme and not data else ["--data", str(data or known_scenes(Path(place) / "scenes"))]
         for scenes, options, path in ((SCENES, own, ""), (OF_NYUV2, [], "/nyuv2")):
             wanted = [scene for scene in scenes if scene in (only or scenes)]
             if wanted:

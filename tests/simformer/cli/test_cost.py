@@ -6,12 +6,15 @@ import json
 import pytest
 import typer
 from drawn_classes import write_three_classes
+from made_cells import make_cell
 from typer.testing import CliRunner
 
 from simformer.cli.cost import cost
+from simformer.datasets.synthetic import SYNTHETIC_CLASSES, write_scenes
 from simformer.errors import SimFormerError
 from simformer.results import CellScores, ResultCell, write_result
 from simformer.splits import dataset_classes
+from simformer.trainings.own import OwnRuns
 
 CLASSES = dataset_classes("msrc21")
 
@@ -166,3 +169,18 @@ def test_a_broken_result_is_a_warning(measured):
     result = run("--results", measured)
     assert result.exit_code == 0
     assert "bad.json" in result.stderr
+
+
+def test_a_pilot_on_ones_own_classes_stands_beside_the_shipped_results(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMFORMER_RUNS", str(tmp_path / "runs"))
+    data = write_scenes(tmp_path / "scenes", 6, size=(48, 64))
+    words = ["--data", data, "--budget", 10]
+    assert printed(*words)["evidence"] == "other data sets"
+    for place, more in ((tmp_path / "results", ["--results", tmp_path / "results"]), (OwnRuns(data).results, [])):
+        for method, iou in (("FullyOracle", 70.0), ("CAM", 20.0)):
+            scores = CellScores(miou=iou, per_class=dict.fromkeys(SYNTHETIC_CLASSES, iou))
+            own = {"dataset": "custom", "schedule": "own", "split": "all", "novel": []}
+            write_result(make_cell(method=method, points=None, scores=scores, **own), place)
+        report = printed(*words, *more)
+        assert (report["evidence"], report["expected_from"]) == ("pilot", "custom/own")
+        assert [one["expected"]["miou"] for one in report["scenarios"]][::2] == [70, 20]
