@@ -133,6 +133,14 @@ def annotation_cost(page: Page) -> None:
     page.wait_for_timeout(3000)
 
 
+def own_plan(page: Page) -> None:
+    """The same with a budget that leaves a choice."""
+    annotation_cost(page)
+    page.locator("#cost-budget input").fill("140", timeout=SLOW)
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(12_000)
+
+
 def own_data_check(page: Page) -> None:
     """The Own data tab over a few drawn scenes, as it opens."""
     page.get_by_role("tab", name="Own data").click(timeout=SLOW)
@@ -193,6 +201,7 @@ SCENES: dict[str, Callable[[Page], None]] = {
     "results": results_bars,
     "results-classes": results_classes,
     "costs": annotation_cost,
+    "own-plan": own_plan,
     "own-data-check": own_data_check,
     "own-data": own_data,
     "own-data-confused": own_data_confused,
