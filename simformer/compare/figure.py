@@ -167,7 +167,7 @@ def _font(size: float) -> ImageFont.FreeTypeFont:
 def _number(
     draw: ImageDraw.ImageDraw, middle: tuple[int, int], cell: Cell, font: ImageFont.FreeTypeFont, *, bold: bool
 ) -> None:
-    text = "–" if cell.iou is None else f"{cell.iou:.1f}"
+    text = "-" if cell.iou is None else f"{cell.iou:.1f}"  # the font has no dash
     # The font has one weight: a thin stroke makes the bold one.
     draw.text(middle, text, _INK, font, anchor="mm", stroke_width=font.size / 40 if bold else 0)
 

@@ -131,7 +131,14 @@ class Compared:
         from simformer.compare.figure import MOST_ROWS, description, draw_figure
 
         view, indices = self._asked(asked, MOST_ROWS)
+        finished = self.background.progress(view).finished
         shown = [self.gallery.row(view, index) for index in indices]
+        # Its blank pictures would be taken for predictions. What failed is not waited for.
+        coming = [row.name for row in shown if not row.problem and any(c.labels is None for c in row.cells.values())]
+        if coming and not finished:
+            raise ConfigError(
+                f"predictions of {', '.join(coming)} are on their way: draw the figure when they are there"
+            )
         picture = draw_figure(view, shown)
         stem = "".join(letter if letter.isalnum() else "-" for letter in f"{self.name}-{view.split.name}")
         return {

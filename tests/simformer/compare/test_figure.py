@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from simformer.compare.figure import MOST_ROWS, _font, _legend_lines, caption, draw_figure, save_figure
 from simformer.compare.pictures import INPUT, ROLES, TRUTH, best_columns, classes_in, role_picture, row_pictures
@@ -61,11 +63,25 @@ def test_a_figure_has_every_picture_in_its_place(shown):
     assert tuple(figure[first + 70][3 + 3 * 123 + 30]) == grass  # where CAM misses the cat
 
 
+def test_what_is_written_is_in_the_font(shown, monkeypatch):
+    view, rows = shown
+    cells = {name: replace(cell, iou=None) for name, cell in rows[0].cells.items()}
+    rows[0] = replace(rows[0], cells=cells)
+    written, draw_text = [], ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "text",
+        lambda draw, at, text, *a, **k: written.append(text) or draw_text(draw, at, text, *a, **k),
+    )
+    draw_figure(view, rows)
+    unknown = bytes(_font(30).getmask("\uffff"))
+    letters = set("".join(written)) - {" "}
+    assert letters and not [letter for letter in letters if bytes(_font(30).getmask(letter)) == unknown]
+
+
 def test_rectangles_are_drawn_on_every_picture(shown):
     view, rows = shown
     with_boxes = np.asarray(draw_figure(view, rows[:1], 120)).astype(int)
-    from dataclasses import replace
-
     without = np.asarray(draw_figure(view, [replace(rows[0], boxes=())], 120)).astype(int)
     changed = np.abs(with_boxes - without).sum(axis=(0, 2)) > 0
     assert all(changed[3 + number * 123 : 3 + number * 123 + 120].any() for number in range(5))
@@ -93,8 +109,6 @@ def test_what_is_missing_leaves_its_place(drawn):
 
 
 def test_portraits_are_no_taller_than_wide(shown):
-    from dataclasses import replace
-
     view, rows = shown
     upright = [
         replace(

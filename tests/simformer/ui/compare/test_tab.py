@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from html import unescape
 from unittest.mock import Mock
 
@@ -15,6 +16,7 @@ from compared import write_models, write_photos
 from PIL import Image
 
 from simformer.compare.columns import columns_of
+from simformer.compare.gallery import Cell
 from simformer.errors import DatasetError
 from simformer.splits import Split
 from simformer.ui.compare import endpoint
@@ -117,6 +119,17 @@ def test_a_figure(compared):
     image.load()
     assert image.width == 6 * (320 + 8) + 8
     assert image.text["Photos"] == ", ".join(compared.gallery.photos.names[index] for index in order[:2])
+
+
+def test_a_figure_waits_for_its_predictions(compared, monkeypatch):
+    order = made(compared)["order"]
+    row = compared.gallery.row(compared.gallery.view(QUERY), order[0])
+    blank = replace(row, cells={name: Cell() for name in row.cells})
+    monkeypatch.setattr(compared.gallery, "row", lambda view, index: blank)
+    assert "uri" in compared.figure({"query": QUERY, "indices": order[:1]})  # they failed: none will come
+    monkeypatch.setattr(compared.background, "progress", lambda view: Mock(finished=False))
+    answer = compared.figure({"query": QUERY, "indices": order[:1]})
+    assert answer == {"error": f"predictions of {row.name} are on their way: draw the figure when they are there"}
 
 
 @pytest.mark.parametrize(
