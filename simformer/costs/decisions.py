@@ -1,20 +1,24 @@
 """A decision a class, and the training that would settle most.
 
 The optimum is sought again for every resampled fit of the expectation, in which what fits leave unexplained of a class
-is drawn, too: the share of fits whose optimum masks a class says how sure its decision is.
+is drawn, too: the share of fits whose optimum masks a class says how sure its decision is. Role sets that were trained
+compete with what they reached, give or take what another training of them would differ by.
 """
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 
 from simformer.costs.budget import Wishes, goal_of
+from simformer.costs.expectation import RoleModel
 from simformer.costs.inputs import CostInputs, Model
 from simformer.costs.optimum import EXACT
 from simformer.costs.role_expectation import RoleExpectation
 from simformer.costs.role_fits import COVERED, Array, Bools
+from simformer.costs.role_sets import RoleSet
 from simformer.costs.search import Goal, search
 
 Verdict = Literal["mask", "labels will do", "undecided"]
@@ -62,6 +66,7 @@ def decide(
     fits = np.arange(1, min(expectation.model.fits, _FITS + 1))
     shifts = _shifts(expectation, len(fits))
     found, values = search(goal, np.full(len(fits), budget), fits, shifts)
+    found, values = _or_trained(goal, budget, found, values)
     answered = np.isfinite(values)
     if not answered.any():
         return None
@@ -73,6 +78,31 @@ def decide(
         if name not in inputs.have
     ]
     return Decisions(classes=tuple(rows), next_training=_next(goal, inputs, found, fits, shifts))
+
+
+def _or_trained(goal: Goal, budget: float, found: Bools, values: Array) -> tuple[Bools, Array]:
+    """Role sets (P x K) and their values, or the best of those that were trained where it has more."""
+    model = goal.expectation.model
+    trained = model.measured.sets
+    if not trained:
+        return found, values
+    novel = np.array([one.novel for one in trained])
+    measured = np.where(goal.affordable(novel, budget), goal.values(novel), -np.inf)
+    drawn = np.random.default_rng(1).normal(size=(len(values), len(trained))) * [_spread(model, one) for one in trained]
+    best = (measured + drawn).argmax(axis=1)
+    value = (measured + drawn)[np.arange(len(values)), best]
+    better = value > values
+    return np.where(better[:, None], novel[best], found), np.where(better, value, values)
+
+
+def _spread(model: RoleModel, trained: RoleSet) -> float:
+    """Standard deviation of what was measured as a mean of its seeds: the interval is that of one more training."""
+    names = np.array(model.measured.classes)[trained.novel].tolist()
+    interval = model.expect(names, by_class=False).all
+    if interval is None:
+        return 0.0
+    whole = (interval.high - interval.low) / (2 * NormalDist().inv_cdf((1 + COVERED) / 2))
+    return whole / np.sqrt(1 + len(trained.iou))
 
 
 def _verdict(share: float) -> Verdict:

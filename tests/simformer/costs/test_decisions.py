@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn_roles import draw_sets, draw_truth
@@ -42,6 +44,19 @@ def test_with_all_the_money_or_none_nothing_is_open():
     assert {row.decision for row in decide(inputs, expectation, labels).classes} == {"labels will do"}
     found = decide(inputs, expectation, masks)
     assert {row.decision for row in found.classes} == {"mask"}
+
+
+@pytest.mark.parametrize(("reached", "shares"), [(100.0, {0.0, 1.0}), (0.0, {1.0})])
+def test_a_trained_role_set_competes_with_what_it_reached(reached, shares):
+    inputs, expectation = drawn(count=-8.0)
+    model = expectation.model
+    first, *others = model.measured.sets
+    sets = (replace(first, iou=np.full_like(first.iou, reached)), *(replace(one, iou=one.iou * 0) for one in others))
+    expectation = replace(expectation, model=replace(model, measured=replace(model.measured, sets=sets)))
+    found = decide(inputs, expectation, plan_cost(inputs, inputs.names).money)
+    assert {row.share for row in found.classes} == shares
+    if reached:
+        assert [row.share == 0 for row in found.classes] == first.novel.tolist()
 
 
 def test_wishes_decide():
