@@ -65,7 +65,8 @@ def publish(run: Path, name: str, weights: Path, results: Path) -> tuple[Path, P
         save_head(target, state_dict, card, weights)
     else:
         save_checkpoint(target, state_dict, card)
-    record_expected(target.parent, own, cells[0].scores.model_dump())
+    # The card's: a result of a method that is trained once has no base classes.
+    record_expected(target.parent, own, card.metrics)
     return target, write_result(cells[0].model_copy(update={"weights": f"{name}{SUFFIX}"}), results)
 
 

@@ -25,6 +25,7 @@ def finished(tmp_path):
     """A finished run."""
     run = tmp_path / "run"
     facts = {"dataset": "msrc21", "split": "s1", "image_size": 64, "training": SETTINGS}
+    facts["metrics"] = {"miou": 50.0, "base": 50.0, "novel": None}
     card = Card(kind="simformer", architecture={}, classes=SPLIT.classes, roles=SPLIT.roles, **facts)
     run.mkdir()
     save_checkpoint(run / "weights.safetensors", {"x": torch.ones(1)}, card)
@@ -41,7 +42,7 @@ def test_weights_and_result_are_shipped(finished, tmp_path):
     weights, result = publish(finished, "split1", tmp_path / "weights", tmp_path / "results")
     assert load_checkpoint(weights)[1].training == SETTINGS and weights == tmp_path / "weights/msrc21/s1.safetensors"
     assert [cell.weights for cell in read_results(result.parent)] == ["msrc21/s1.safetensors"]
-    assert read_expected(weights.parent) == {"s1": [("miou", 50.0, TOLERANCE)]}
+    assert read_expected(weights.parent) == {"s1": [("miou", 50.0, TOLERANCE), ("base", 50.0, TOLERANCE)]}
     assert publish(finished, "msrc21/s1", tmp_path / "weights", tmp_path / "results")[0] == weights
 
 
