@@ -42,14 +42,10 @@ def test_the_switch_leads_there_and_back(window, two_datasets):
     # It was segmented with models that nobody had asked for before.
     page.locator("#status", has_text="SimFormer, split 2").wait_for()
     expect(page.locator("[data-view=truth] img")).to_be_visible()
-    lamp = page.locator("#roles").get_by_label("lamp", exact=True)
-    base = lamp.is_checked()
-    lamp.click()
+    page.locator("#roles").get_by_label("lamp", exact=True).click()
     page.wait_for_url("**/nyuv2?roles=roles-*")
     page.go_back()
     page.wait_for_url("**/nyuv2")
-    # The address is back at once, the page once the server has answered: a further step back would overtake it.
-    expect(lamp).to_be_checked(checked=base)
     page.go_back()
     at(page, "MSRC-21")
     expect(page.locator("#roles input")).to_have_count(21)
