@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import torch
 from simformer.batch.find import find_photos
 from simformer.batch.outputs import save_segmentation
 from simformer.batch.run import Job, a_photo_a_thread
+from simformer.bench.networks import take_turns
 from simformer.errors import ConfigError
 from simformer.predictor import Predictor
 from simformer.utils.apart import load_apart
@@ -110,11 +110,5 @@ def _ways(predictor: Predictor, jobs: Sequence[Job], threads: int) -> list[Calla
 
 
 def _in_turns(ways: Sequence[Callable[[], object]], photos: int) -> list[float]:
-    """Photos a second of each, after a round that is not counted."""
-    seconds: list[list[float]] = [[] for _ in ways]
-    for _ in range(1 + ROUNDS):
-        for way, times in zip(ways, seconds, strict=True):
-            start = time.perf_counter()
-            way()
-            times.append(time.perf_counter() - start)
-    return [photos / statistics.median(times[1:]) for times in seconds]
+    """Photos a second of each, in rounds in which every one has its turn."""
+    return [photos / statistics.median(seconds) for seconds in take_turns(ways, ROUNDS)]
