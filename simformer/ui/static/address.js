@@ -1,11 +1,22 @@
 // Runs once, with `element`, the button that copies the link. Settings are written into the page's address as they are
 // made: each a step for back and forward, but what is changed again within a second stays one step.
 const STEP_MILLISECONDS = 1000;
+// Controls that hold one setting together are set one after the other: what they say in between is nobody's choice.
+const SETTLED_MILLISECONDS = 150;
 let defaults = null, last = { name: "", time: 0 };
-const early = new Map();
+const early = new Map(), waiting = new Map();
 
 function known(name) {
   return new URL(window.location).searchParams.get(name) ?? defaults[name];
+}
+
+function write(name, value) {
+  if (String(value) === known(name)) return;
+  const address = new URL(window.location), now = Date.now();
+  address.searchParams.set(name, value);
+  const same = last.name === name && now - last.time < STEP_MILLISECONDS;
+  window.history[same ? "replaceState" : "pushState"](null, "", address);
+  last = { name, time: now };
 }
 
 window.studioAddress = {
@@ -19,17 +30,17 @@ window.studioAddress = {
   },
   set(name, value) {
     if (value === null || value === undefined) return;
-    if (!defaults) early.set(name, value);
-    if (!defaults || String(value) === known(name)) return;
-    const address = new URL(window.location), now = Date.now();
-    address.searchParams.set(name, value);
-    const same = last.name === name && now - last.time < STEP_MILLISECONDS;
-    window.history[same ? "replaceState" : "pushState"](null, "", address);
-    last = { name, time: now };
+    if (!defaults) {
+      early.set(name, value);
+      return;
+    }
+    clearTimeout(waiting.get(name));
+    waiting.set(name, setTimeout(write, SETTLED_MILLISECONDS, name, value));
   },
 };
 
 window.addEventListener("popstate", () => {
+  for (const timer of waiting.values()) clearTimeout(timer);
   last = { name: "", time: 0 };
   trigger("went", { settings: Object.fromEntries(new URL(window.location).searchParams) });
 });
