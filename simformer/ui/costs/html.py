@@ -87,10 +87,10 @@ def decisions_html(decisions: Decisions) -> str:
     rows = []
     for verdict, words in VERDICTS.items():
         found = [row for row in decisions.classes if row.decision == verdict]
-        listed = ", ".join(f"{escape(row.class_name)} {row.share:.0%}" for row in found)
+        listed = ", ".join(escape(row.class_name) + _unless_sure(row.share) for row in found)
         rows.append([words, str(len(found)), wrapped(listed) if found else "–"])
     text = html_table(
-        "How sure: of the resampled fits, so many mask a class in their best choice",
+        "How sure: of the resampled fits, so many mask a class in their best choice (without a number: all, or none)",
         ["Decision", "Number", "Classes"],
         rows,
     )
@@ -101,6 +101,11 @@ def decisions_html(decisions: Decisions) -> str:
             f"{escape(', '.join(following.novel))}, masks for all others."
         )
     return text
+
+
+def _unless_sure(share: float) -> str:
+    """The share as a word behind a class; nothing where it is all or none, which the decision says."""
+    return "" if share in (0, 1) else f" {share:.0%}"
 
 
 def sensitivity_html(rows: Sequence[Sensitivity], currency: str) -> str:

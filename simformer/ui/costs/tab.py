@@ -28,6 +28,7 @@ from simformer.ui.costs.own import own_rows, own_splits
 from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.dataset import counted_dataset
 from simformer.ui.parts.events import listen
+from simformer.ui.parts.html import hint
 from simformer.ui.parts.inputs import ChangingChoices, failure
 from simformer.ui.segment.roles import SEGMENT_TAB, Sent
 from simformer.weights import MSRC21
@@ -247,25 +248,27 @@ def build(context: PageContext) -> None:
                     elem_id="cost-classes",
                 )
         with gr.Column(scale=3, min_width=300):
-            scenarios = gr.HTML(elem_id="cost-scenarios")
+            scenarios = gr.HTML(hint("The figures are being calculated."), elem_id="cost-scenarios")
             trusting.build(folder, expected_from)
-            budget = gr.Number(
-                FIRST_BUDGET, label="Budget", info="The most that annotation may cost.", elem_id="cost-budget"
-            )
-            wishes = gr.Textbox(
-                label="What you ask of the best classes",
-                info=f"One a line, or with semicolons: {WORDS}",
-                elem_id="cost-wishes",
-            )
-            best = gr.HTML(elem_id="cost-best")
-            with gr.Row():
-                take_best = gr.Button("Make them the present roles", interactive=False, elem_id="cost-take-best")
-                send_best = gr.Button(
-                    "Send them to the Segment tab", interactive=False, variant="primary",
-                    elem_id="cost-send-best",
-                )  # fmt: skip
-            frontier = gr.Plot(show_label=False, container=False, elem_id="cost-frontier", elem_classes="plot")
-            no_frontier = gr.HTML()
+            # On a phone it comes before the settings.
+            with gr.Column(elem_id="cost-answer"):
+                budget = gr.Number(
+                    FIRST_BUDGET, label="Budget", info="The most that annotation may cost.", elem_id="cost-budget"
+                )
+                wishes = gr.Textbox(
+                    label="What you ask of the best classes",
+                    info=f"One a line, or with semicolons: {WORDS}",
+                    elem_id="cost-wishes",
+                )
+                best = gr.HTML(elem_id="cost-best")
+                with gr.Row():
+                    take_best = gr.Button("Make them the present roles", interactive=False, elem_id="cost-take-best")
+                    send_best = gr.Button(
+                        "Send them to the Segment tab", interactive=False, variant="primary",
+                        elem_id="cost-send-best",
+                    )  # fmt: skip
+                frontier = gr.Plot(show_label=False, container=False, elem_id="cost-frontier", elem_classes="plot")
+                no_frontier = gr.HTML()
             with gr.Accordion("What if a mask takes longer", open=False):
                 changes_plot = gr.Plot(show_label=False, container=False, elem_id="cost-changes", elem_classes="plot")
                 changes_table = gr.HTML(elem_id="cost-sensitivity")

@@ -69,7 +69,8 @@ def examples_html(examples: Sequence[Example], dataset: str, model: str | None) 
         for each in examples
         if each.path is not None
     )
-    numbers = f" <span>with the mIoU of {escape(model)} in %</span>" if model else ""
+    # Shown with the first of them: they are computed after the page has opened.
+    numbers = f" <span hidden>with the mIoU of {escape(model)} in %</span>" if model else ""
     label = f'<p><strong id="examples-label">Examples</strong>{numbers}</p>'
     known = any(dataset in each.outlines for each in examples)
     word = "" if known else hint(NONE_KNOWN)

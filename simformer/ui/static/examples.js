@@ -18,6 +18,8 @@ watch("chosen", () => {
 });
 
 watch("scores", () => {
+  const legend = element.querySelector("p span");
+  if (legend) legend.hidden = !Object.keys(props.scores).length;
   for (const button of element.querySelectorAll("[data-example]")) {
     const score = props.scores[button.dataset.example];
     button.querySelector("b").textContent = score ?? "";
