@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 
@@ -115,6 +116,27 @@ def test_rows_as_in_the_paper_sorted_by_who_leads(open_tab, compare_server):
     picture = page.locator(".compare-row img").nth(3)
     assert picture.evaluate("image => image.complete && image.naturalWidth") == 64
     assert compare_server.unfailing()
+
+
+def test_links_hold_what_is_compared(open_tab, window):
+    page = open_tab()
+    choose(page, "with", "FullyOracle")
+    page.wait_for_url("**compare=*FullyOracle*")
+    page.wait_for_timeout(1100)  # choices of the same second are one step
+    choose(page, "Only photos that show", "cow")
+    page.wait_for_url("**compare=*FullyOracle*cow*")
+    other = window(1440, 900)
+    other.goto(page.url)
+    expect(other.locator("#compare-filters button").first).to_contain_text("photos that show cow")
+    expect(other.locator("#compare-second input")).to_have_value("FullyOracle")
+    assert json.loads(other.locator(".compare").get_attribute("data-query"))["class_name"] == "cow"
+    page.go_back()
+    expect(page.locator("#compare-filters button").first).not_to_contain_text("photos that show cow")
+    expect(page.locator("#compare-second input")).to_have_value("FullyOracle")
+    page.go_back()
+    expect(page.locator("#compare-second input")).to_have_value("WSSS (CAM)")
+    settled(page)
+    assert leads(page, "SimFormer", "WSSS (CAM)")
 
 
 def test_columns_filters_and_enlarging(open_tab):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -21,6 +22,9 @@ from simformer.ui.parts.events import listen
 from simformer.ui.parts.html import hint
 
 SCRIPT = STATIC / "compare.js"
+# What a link holds of the tab: the attribute that `query_html` writes beside the query.
+LINK_OF = """(html) =>
+  new DOMParser().parseFromString(html ?? "", "text/html").querySelector(".compare")?.dataset.link"""
 ANY_CLASS = ""
 ANY_EXPANSION = ""
 EXPANSIONS = (
@@ -46,7 +50,44 @@ def query_html(
         "class_name": class_name or ANY_CLASS,
         "expansion": expansion or None,
     }
-    return f'<div class="compare" data-query="{escape(json.dumps(query))}"></div>'
+    link = link_text(split, columns, first, second, order, class_name, expansion)
+    return f'<div class="compare" data-query="{escape(json.dumps(query))}" data-link="{escape(link)}"></div>'
+
+
+def link_text(
+    split: str, columns: list[str], first: str, second: str, order: str, class_name: str, expansion: str
+) -> str:
+    """What the page's address holds of the choices: "s1;CAM,SimFormer;SimFormer;CAM;first;cow;"."""
+    return ";".join([split, ",".join(columns), first or "", second or "", order, class_name or "", expansion or ""])
+
+
+def linked_choices(compared: Compared, text: str) -> list[Any] | None:
+    """Updates of the split, what it offers, the query and the filters' label for a link's text.
+
+    What the split does not offer is as in a split that was just chosen; None if there is no such split.
+    """
+    split, *asked = text.split(";")
+    if split not in compared.splits:
+        return None
+    offered = choices_for(compared.splits[split], compared.columns)
+    columns, first, second, order, expansion, class_name = offered
+    named = [*asked, *[""] * 6]
+    chosen = [name for name in named[0].split(",") if name in columns["choices"]] or columns["value"]
+    first = named[1] if named[1] in chosen else first["value"]
+    second = named[2] if named[2] in chosen else second["value"]
+    shows = named[4] if named[4] in dict(class_name["choices"]).values() else ANY_CLASS
+    expands = named[5] if named[5] in dict(EXPANSIONS).values() else ANY_EXPANSION
+    first, second, order, expansion = choices_of_pair(chosen, first, second, named[3])
+    values = [chosen, first["value"], second["value"], order["value"], shows, expands]
+    return [
+        split,
+        {**columns, "value": chosen},
+        *(first, second, order),
+        {**expansion, "value": expands},
+        {**class_name, "value": shows},
+        query_html(split, *values),
+        gr.Accordion(label=filters_text(*values)),
+    ]
 
 
 def orders_for(first: str | None, second: str | None) -> list[tuple[str, str]]:
@@ -186,6 +227,10 @@ def build(context: PageContext) -> None:
     columns_chosen = listen(of_columns, choices_of_pair, [shown, *pair], of_pair, last=True)
     listen(columns_chosen.then, ask, controls, answered)
     listen([order_choice.input, class_choice.input, expanded.input], ask, controls, answered, last=True)
+    # The query holds all choices: it is what links say, and what they set again.
+    linked = [split_menu, shown, *of_pair, class_choice, *answered]
+    read = partial(linked_choices, compared)
+    context.address.hold("compare", link_text(best, *start), linked, read, follow=[rows], text=LINK_OF)
     if not context.galleries:  # one endpoint answers of all data sets
         endpoint.build(context.galleries)
     context.galleries[name_of(context.models)] = compared

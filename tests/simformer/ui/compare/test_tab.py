@@ -27,6 +27,8 @@ from simformer.ui.compare.tab import (
     choices_for,
     choices_of_pair,
     filters_text,
+    link_text,
+    linked_choices,
     named_splits,
     query_html,
     server_functions,
@@ -218,6 +220,27 @@ def test_the_script_s_query_is_one_of_the_gallery(compared):
     assert (view.first.name, view.second.name) == ("SimFormer", "CAM")
     assert view.query.expansion is None
     assert {function.__name__ for function in server_functions(compared)} == {"arrange", "rows", "progress", "figure"}
+
+
+def test_a_link_sets_the_choices_again(compared):
+    chosen = ("s1", ["CAM", "FullyOracle"], "FullyOracle", "CAM", "second", "cat", "over-expanded")
+    split, columns, first, second, order, expansion, shows, query, filters = linked_choices(
+        compared, link_text(*chosen)
+    )
+    values = [update["value"] for update in (columns, first, second, order, shows, expansion)]
+    assert (split, *values) == chosen
+    assert query == query_html(*chosen) and filters.label == filters_text(*chosen[1:])
+
+
+@pytest.mark.parametrize("text", ["s1", "s1;", "s1;RETAB,None;RETAB;RETAB;worst;horse;exploded", "s1;;;;;;;;;;"])
+def test_what_a_split_does_not_offer_is_as_usual(compared, text):
+    columns, first, second, *_ = choices_for(compared.splits["s1"], compared.columns)
+    usual = query_html("s1", columns["value"], first["value"], second["value"], "first", "", "")
+    assert linked_choices(compared, text)[7] == usual
+
+
+def test_a_link_to_another_split_changes_nothing(compared):
+    assert linked_choices(compared, "s7;CAM") is None and linked_choices(compared, "") is None
 
 
 def test_the_page_is_laid_out(compared, lay_out, root):
