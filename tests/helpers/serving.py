@@ -35,8 +35,8 @@ START_SECONDS = 120
 # after it has thrown them away.
 _ON = r"(?:(?!ERROR: ).)*?"
 LEFT = re.compile(
-    rf"ERROR: +Exception in ASGI application\n{_ON}in sse_stream\n{_ON}HTTPException: 404: Not Found\n"
-    rf"{_ON}response already started\.\n",
+    rf"ERROR: +Exception in ASGI application\n{_ON}in sse_stream\n{_ON}"
+    r"(?:fastapi.exceptions.HTTPException: 404: Not Found\n(?:(?!ERROR: ).)*?response already started\.|KeyError: '\w+')\n",
     re.DOTALL,
 )
 

@@ -204,29 +204,24 @@ class Models:
         return tuple(name for name in self.simformers if name not in self.role_sets)
 
     @property
-    def first(self) -> tuple[str, ...]:
-        """The models of the page's menus, those first that most visitors see first."""
-        wanted = (*self.offered[:1], CAM, ORACLE, *self.offered)
-        return tuple(name for name in dict.fromkeys(wanted) if name in self.names)
-
-    @property
     def _parts(self) -> tuple[str, ...]:
         """The models that can be composed: the SimFormers, and the one that had all masks."""
         return tuple(name for name in self.names if name == ORACLE or name in self.simformers)
 
     def start(self) -> None:
-        """Begin to load what the page opens with. Returns at once, except on a ZeroGPU Space.
+        """Begin to load: first what most visitors see first. Returns at once, except on a ZeroGPU Space.
 
-        The first request does it, if nobody has. The others wait until somebody asks for them, or for roles that are
-        composed of them; on a ZeroGPU Space, where a request may load nothing, no model waits.
+        The first request does it, if nobody has. Role sets wait until roles are composed of them.
         """
         with self._starting:
             if not self._loading:
                 self._start()
 
     def _start(self) -> None:
-        for name in dict.fromkeys((*self.first, *(self.names if on_zerogpu() else ()))):
-            self._loading[name] = self._pool.submit(self._load, self._files.get(name, name))
+        first = [*self.offered[:1], *(name for name in (CAM, ORACLE) if name in self.names)]
+        for name in dict.fromkeys((*first, *self.names)):
+            if name not in self.role_sets or on_zerogpu():
+                self._loading[name] = self._pool.submit(self._load, self._files.get(name, name))
         if on_zerogpu():
             wait(self._loading.values())
 
@@ -317,8 +312,8 @@ class Models:
         if name in self.damaged and name not in self.names:
             raise CheckpointError(self.damaged[name])
         with self._starting:
-            if name in self.names and name not in self._loading:
-                self._loading[name] = self._pool.submit(self._load, self._files.get(name, name))
+            if name in self.role_sets and name not in self._loading:
+                self._loading[name] = self._pool.submit(self._load, self._files[name])
         if name not in self._loading:
             there = ", ".join(self.names) or "none"
             raise CheckpointError(f"there is no model {name!r} here; there is {there}")

@@ -95,7 +95,7 @@ class ExampleScores:
         if self.model is None:
             return
         # Visitors come first: who opens the page while models are loaded has a picture before all of them are.
-        for name in self.models.first:
+        for name in self.models.names:
             for _ in self.models.waiting(name):
                 pass
         for example in examples_of(self.models):
