@@ -36,7 +36,7 @@ START_SECONDS = 120
 _ON = r"(?:(?!ERROR: ).)*?"
 LEFT = re.compile(
     rf"ERROR: +Exception in ASGI application\n{_ON}in sse_stream\n{_ON}"
-    r"(?:fastapi.exceptions.HTTPException: 404: Not Found\n(?:(?!ERROR: ).)*?response already started\.|KeyError: '\w+')\n",
+    rf"(?:fastapi.exceptions.HTTPException: 404: Not Found\n{_ON}response already started\.|KeyError: '\w+')\n",
     re.DOTALL,
 )
 
