@@ -121,10 +121,13 @@ def test_differences_are_paired_over_the_splits():
         for split, miou in zip(splits, values, strict=False)
         for group in ("novel", "base", "all")
     ]
-    (table,) = differences(rows)
+    (table,) = differences(rows, "Basic Model")
     # 1, 3, 0, 4: mean 2, standard deviation 1.826, t 3.182.
     assert table.splitlines()[2:] == ["| RETAB | +2.0 ± 2.9 | +2.0 ± 2.9 | +2.0 ± 2.9 |"]
-    assert differences(rows[:12]) == []
+    (other,) = differences(rows, "RETAB")
+    assert other.splitlines()[0].startswith("| minus RETAB, s1–s4 |")
+    assert other.splitlines()[2:] == ["| Basic Model | -2.0 ± 2.9 | -2.0 ± 2.9 | -2.0 ± 2.9 |"]
+    assert differences(rows[:12], "Basic Model") == [] and differences(rows, "CAM") == []
 
 
 def test_who_tells_pixels_apart_is_the_mean_over_runs(make_result):
