@@ -246,5 +246,6 @@ def test_without_data_the_examples_are_there(open_page):
     page = open_page()
     page.get_by_role("tab", name="Compare", exact=True).click()
     page.locator(".compare-row").first.wait_for()
+    page.get_by_role("button", name="Compare on a data set instead").press("Enter")
     page.get_by_text("python app.py --data DIR").wait_for()
     assert titles(page)[0] == "Input"

@@ -32,9 +32,9 @@ EXPANSIONS = (
     ("under-expanded (recall < 50 %)", "under-expanded"),
     ("over-expanded (precision < 50 %)", "over-expanded"),
 )
-WITHOUT_DATA = """The photos are examples from installed packages, outlined for this project. For a data set:
-`python app.py --data DIR`, where DIR holds `images/`, `labels/` and `classes.txt`; for MSRC-21 and NYUv2
-`python -m train.prepare.msrc21` and `python -m train.prepare.nyuv2` make it from the official downloads."""
+EXAMPLES = "Example photos from installed packages, outlined for this project."
+A_DATA_SET = """`python app.py --data DIR`, where DIR holds `images/`, `labels/` and `classes.txt`; for MSRC-21 and
+NYUv2 `python -m train.prepare.msrc21` and `python -m train.prepare.nyuv2` make it from the official downloads."""
 
 
 def query_html(
@@ -183,7 +183,10 @@ def build(context: PageContext) -> None:
         gr.HTML(hint(problem))
         return
     if context.data is None:
-        gr.Markdown(WITHOUT_DATA)
+        gr.HTML(hint(EXAMPLES))
+        # Closed: who looks for the first time would have to scroll past it.
+        with gr.Accordion("Compare on a data set instead", open=False, elem_id="compare-data-set"):
+            gr.Markdown(A_DATA_SET)
     best = compared.first_split()
     columns, first, second, order, expansion, class_name = choices_for(compared.splits[best], compared.columns)
 

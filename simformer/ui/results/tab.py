@@ -47,6 +47,8 @@ NUMBERS_SCRIPT = STATIC / "numbers.js"
 VIEWS = (BY_SPLIT, BY_CLASS, MORE_NOVEL, POINTS, PAIRING)
 MEASURED, PUBLISHED = "measured", "published"
 ORIGINS = ((f"{MEASURED} by this project", MEASURED), (f"{PUBLISHED} in the paper", PUBLISHED))
+# What is said of the tables of the project's own data sets that have several; the files keep their names.
+TABLE_TITLES = {MSRC21: "present settings", f"{MSRC21}_cpu": "earlier round, with dropout"}
 GROUP_LABELS = [(f"{group} classes", group) for group in ("novel", "base", "all")]
 
 # Of each view: the methods it compares (None: all), the paper's tables, and its splits of the data sets that ship
@@ -275,9 +277,10 @@ def filters_text(chosen: Selection) -> str:
     return f"Filters: {', '.join([f'{chosen.group} classes', origins, *methods, *splits])}"
 
 
-def _table_dropdown(names: list[str]) -> Any:
+def table_dropdown(names: list[str]) -> Any:
     """With the first of them chosen; where there is but one, nobody has to choose."""
-    return gr.Dropdown(choices=names, value=next(iter(names), None), visible=len(names) > 1)
+    choices = [(TABLE_TITLES.get(name, name), name) for name in names]
+    return gr.Dropdown(choices=choices, value=next(iter(names), None), visible=len(names) > 1)
 
 
 def build(context: PageContext) -> None:
@@ -324,7 +327,7 @@ def build(context: PageContext) -> None:
         )
 
     def first_table(view: str, dataset: str) -> Any:
-        return _table_dropdown(tables(read()[0], dataset, view))
+        return table_dropdown(tables(read()[0], dataset, view))
 
     def filters(view: str, dataset: str) -> tuple[Any, Any, Any]:
         cells, _ = read()
@@ -336,7 +339,7 @@ def build(context: PageContext) -> None:
         return (
             gr.Dropdown(choices=methods, value=[], multiselect=True),
             gr.Dropdown(choices=choices, value=[], multiselect=True),
-            _table_dropdown(tables(cells, dataset, view)),
+            table_dropdown(tables(cells, dataset, view)),
         )
 
     shown = context.models.dataset
@@ -345,7 +348,7 @@ def build(context: PageContext) -> None:
     with gr.Row(elem_classes="results-controls"):
         view = gr.Radio(VIEWS, value=BY_SPLIT, label="Show", elem_id="results-view", scale=3, min_width=320)
         dataset = gr.Dropdown(choices, value=first, label="Data set", elem_id="results-dataset", min_width=160)
-        table_choice = gr.Dropdown([], label="Table", visible=False, elem_id="results-tables", min_width=160)
+        table_choice = gr.Dropdown([], label="Trainings", visible=False, elem_id="results-tables", min_width=160)
         variant = gr.Dropdown([], label="Method", visible=False, elem_id="results-variant", min_width=160)
     # Closed: on a phone they would fill the screen before the plot.
     with gr.Accordion(filters_text(Selection()), open=False, elem_id="results-filters") as closed:

@@ -29,6 +29,7 @@ from simformer.ui.results.tab import (
     only_table,
     select_rows,
     show,
+    table_dropdown,
     tables,
 )
 
@@ -243,6 +244,14 @@ def test_closed_filters_say_what_they_hold():
     assert filters_text(chosen) == "Filters: all classes, no numbers, CAM, SimFormer, split 1, r02-abcd"
     assert filters_text(Selection(POINTS, methods=("CAM",), origins=(MEASURED,))) == "Filters: novel classes, measured"
     assert filters_text(Selection(BY_CLASS)) == "Filters: all splits"
+
+
+def test_tables_are_called_what_they_hold():
+    assert table_dropdown(["msrc21", "msrc21_cpu", "own"]).choices == [
+        ("present settings", "msrc21"),
+        ("earlier round, with dropout", "msrc21_cpu"),
+        ("own", "own"),
+    ]
 
 
 def test_of_several_tables_one_is_shown(make_result):
