@@ -21,7 +21,7 @@ from simformer.costs.role_fits import TERMS, Array
 from simformer.costs.role_sets import FEWEST_SETS, ORACLE, PREFERRED, MeasuredSets, table_sets
 from simformer.errors import ConfigError
 from simformer.paths import RESULTS
-from simformer.results import RESULTS_FOLDER, Folders, ResultCell, of_table, read_results
+from simformer.results import RESULTS_FOLDER, TABLE_TITLES, Folders, ResultCell, of_table, read_results
 from simformer.splits import DATASET_TITLES, dataset_classes, datasets
 
 PAPER = "paper"
@@ -48,10 +48,12 @@ def planning_cells(folder: Folders, report: Callable[[str], None]) -> list[Resul
 def expectation_choices(cells: Iterable[ResultCell]) -> list[tuple[str, str]]:
     """(label, key) of everything that can say what mIoU to expect; measured tables first, own data last of them."""
     cells = list(cells)
-    choices = [
-        (f"{DATASET_TITLES.get(dataset, dataset)}, measured ({schedule})", f"{dataset}/{schedule}")
-        for dataset, schedule in _tables(cells)
-    ]
+    measured = _tables(cells)
+    several = Counter(dataset for dataset, _ in measured)
+    choices = []
+    for dataset, schedule in measured:
+        which = f" ({TABLE_TITLES.get(schedule, schedule)})" if several[dataset] > 1 else ""
+        choices.append((f"{DATASET_TITLES.get(dataset, dataset)}, measured{which}", f"{dataset}/{schedule}"))
     if _fitted_tables(cells):
         choices.append(("Other classes: all measured data sets, in % of full masks' IoU", SHARES))
     paper = ("COCO-Stuff-10K, the paper's splits 4 to 9", PAPER)

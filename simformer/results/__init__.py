@@ -25,6 +25,7 @@ from simformer.results.methods import METHOD_ORDER, METHODS, NAME_OF_TRAINING, T
 from simformer.results.published import published, published_note
 from simformer.results.tables import (
     GROUPS,
+    TABLE_TITLES,
     ClassRow,
     Group,
     MiouRow,
@@ -43,6 +44,7 @@ __all__ = [
     "NAME_OF_TRAINING",
     "RESULTS_FOLDER",
     "SEALED",
+    "TABLE_TITLES",
     "UNFINISHED",
     "CellScores",
     "ClassRow",

@@ -19,6 +19,8 @@ from simformer.splits import Role, Split, load_split, split_order
 
 Group = Literal["all", "base", "novel"]
 GROUPS: tuple[Group, ...] = ("all", "base", "novel")
+# What the tables of a data set that ships several are called where people read it; elsewhere their schedule.
+TABLE_TITLES = {"msrc21": "latest", "msrc21_cpu": "earlier, with dropout"}
 
 
 @dataclass(frozen=True)

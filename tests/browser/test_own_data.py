@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 from serving import serve
 
 from simformer.datasets.synthetic import write_scenes
@@ -99,6 +100,8 @@ def test_a_cell_of_the_confusion_matrix_opens_its_photos(open_tab, data_server):
     page.get_by_text(f"in which {truth} was taken for {predicted}, most pixels first").wait_for()
     pixels = re.findall(r": ([\d,]+) pixels", page.locator("#own-cards").inner_text())
     counts = [int(text.replace(",", "")) for text in pixels]
+    # Who uses the keyboard goes on from what was opened.
+    expect(page.locator("#own-cards")).to_be_focused()
     assert counts and counts == sorted(counts, reverse=True)
     page.get_by_role("button", name="Show all photos again").click()
     page.locator("#own-cards", has_text=f"{PHOTOS} photos").wait_for()

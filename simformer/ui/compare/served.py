@@ -78,12 +78,13 @@ class Compared:
         return len(self.gallery.photos.names)
 
     def first_split(self) -> str:
-        """The split with most models, of those with a photo that shows one of their novel classes."""
-        names = {name for example in list_examples() for name in example.outlines.get(self.columns[0].card.dataset, ())}
+        """The split with most models; of the examples, one with photos of its novel classes, as many as there are."""
+        outlined = [set(example.outlines.get(self.columns[0].card.dataset, ())) for example in list_examples()]
 
-        def worth(split: Split) -> tuple[bool, int]:
-            shown = self._dataset is not None or any(split.classes[index] in names for index in split.novel)
-            return shown, len(columns_of(split, self.columns))
+        def worth(split: Split) -> tuple[bool, int, int]:
+            novel = {split.classes[index] for index in split.novel}
+            photos = 1 if self._dataset is not None else sum(bool(novel & shown) for shown in outlined)
+            return photos > 0, len(columns_of(split, self.columns)), photos
 
         return max(self.splits, key=lambda name: worth(self.splits[name]))
 

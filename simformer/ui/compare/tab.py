@@ -184,9 +184,6 @@ def build(context: PageContext) -> None:
         return
     if context.data is None:
         gr.HTML(hint(EXAMPLES))
-        # Closed: who looks for the first time would have to scroll past it.
-        with gr.Accordion("Compare on a data set instead", open=False, elem_id="compare-data-set"):
-            gr.Markdown(A_DATA_SET)
     best = compared.first_split()
     columns, first, second, order, expansion, class_name = choices_for(compared.splits[best], compared.columns)
 
@@ -214,6 +211,9 @@ def build(context: PageContext) -> None:
         js_on_load=SCRIPT.read_text(encoding="utf-8"),
         server_functions=server_functions(compared),
     )
+    if context.data is None:  # below the few examples: on a phone it would push them off the first screen
+        with gr.Accordion("Compare on a data set instead", open=False, elem_id="compare-data-set"):
+            gr.Markdown(A_DATA_SET)
 
     def new_split(name: str) -> tuple[dict[str, Any], ...]:
         return choices_for(compared.splits[name], compared.columns)

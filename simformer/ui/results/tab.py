@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from simformer.paths import STATIC
 from simformer.results import (
+    TABLE_TITLES,
     ClassRow,
     Group,
     MiouRow,
@@ -47,8 +48,6 @@ NUMBERS_SCRIPT = STATIC / "numbers.js"
 VIEWS = (BY_SPLIT, BY_CLASS, MORE_NOVEL, POINTS, PAIRING)
 MEASURED, PUBLISHED = "measured", "published"
 ORIGINS = ((f"{MEASURED} by this project", MEASURED), (f"{PUBLISHED} in the paper", PUBLISHED))
-# What is said of the tables of the project's own data sets that have several; the files keep their names.
-TABLE_TITLES = {MSRC21: "present settings", f"{MSRC21}_cpu": "earlier round, with dropout"}
 GROUP_LABELS = [(f"{group} classes", group) for group in ("novel", "base", "all")]
 
 # Of each view: the methods it compares (None: all), the paper's tables, and its splits of the data sets that ship

@@ -14,7 +14,12 @@ element.addEventListener("click", (event) => {
   for (const other of element.querySelectorAll("[data-pair]")) other.classList.toggle("chosen", other.dataset.pair === cell.dataset.pair);
   trigger("click", { truth, predicted });
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  document.querySelector("#own-cards")?.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+  const cards = document.querySelector("#own-cards");
+  if (!cards) return;
+  cards.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+  // The next Tab leads to what has been opened, not to the cell behind this one.
+  cards.tabIndex = -1;
+  cards.focus({ preventScroll: true });
 });
 
 element.addEventListener("keydown", (event) => {

@@ -262,6 +262,18 @@ def test_without_data_the_examples_are_compared(compared, lay_out):
     assert len(examples.arrange({"split": "s1", "columns": ["CAM"]})["order"]) == examples.photos
 
 
+def test_the_first_split_is_one_of_which_the_examples_show_most(compared, monkeypatch):
+    examples = Compared()
+    monkeypatch.setattr(examples, "columns", [c for c in examples.columns if c.name in ("CAM", "FullyOracle")])
+    dataset = examples.columns[0].card.dataset
+    photos = [Mock(outlines={dataset: names}) for names in (("grass", "sky"), ("sky",), ())]
+    monkeypatch.setattr("simformer.ui.compare.served.list_examples", lambda: photos)
+    novel = {"none": (), "grass": (1,), "sky": (0,), "cat": (2,)}
+    splits = {name: Split("msrc21", name, CLASSES, indices) for name, indices in novel.items()}
+    monkeypatch.setattr(examples, "splits", splits)
+    assert examples.first_split() == "sky"
+
+
 def test_without_fitting_models_the_tab_says_so(root, tmp_path, monkeypatch, lay_out):
     (root / "classes.txt").write_text("x\ny\nz\n")
     monkeypatch.setenv("SIMFORMER_WEIGHTS", str(tmp_path / "none"))

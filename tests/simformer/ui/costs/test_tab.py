@@ -177,8 +177,13 @@ def test_expectations_to_choose(synthetic_results):
     assert [key for _, key in expectation_choices(cells)] == ["msrc21/synthetic", SHARES, PAPER]
     assert [key for _, key in expectation_choices([])] == [NOT_MEASURED, PAPER]
     own = cells[0].model_copy(update={"dataset": "custom"})
-    keys = [key for _, key in expectation_choices([own, *cells])]
-    assert keys == ["msrc21/synthetic", "custom/synthetic", SHARES, PAPER]
+    labels, keys = zip(*expectation_choices([own, *cells]), strict=True)
+    assert keys == ("msrc21/synthetic", "custom/synthetic", SHARES, PAPER)
+    assert labels[:2] == ("MSRC-21, measured", "Own data, measured")
+    # Of several tables each says which it is.
+    several = [cell.model_copy(update={"schedule": "msrc21_cpu"}) for cell in cells]
+    labels = [label for label, _ in expectation_choices([*cells, *several])]
+    assert set(labels[:2]) == {"MSRC-21, measured (synthetic)", "MSRC-21, measured (earlier, with dropout)"}
     classes = dataset_classes("msrc21")
     measured = expectation(cells, "msrc21/synthetic", classes)
     assert measured.evidence == "role sets"

@@ -248,8 +248,8 @@ def test_closed_filters_say_what_they_hold():
 
 def test_tables_are_called_what_they_hold():
     assert table_dropdown(["msrc21", "msrc21_cpu", "own"]).choices == [
-        ("present settings", "msrc21"),
-        ("earlier round, with dropout", "msrc21_cpu"),
+        ("latest", "msrc21"),
+        ("earlier, with dropout", "msrc21_cpu"),
         ("own", "own"),
     ]
 
