@@ -78,6 +78,7 @@ def test_who_waits_reads_the_place_in_the_queue(window, stalled):
     for page in (first, second, third):
         expect(page.locator("#status")).to_contain_text(DONE)
         expect(page.locator("#queue")).to_have_text("")
+        expect(page.locator("#stop")).to_be_hidden()  # a moment after the last answer
         assert offered(page) == {"run": False, "stop": False, "opacity": True, "proposals-section": True}
 
 
@@ -96,6 +97,7 @@ def test_what_was_stopped_does_not_come_late(window, stalled):
     assert offered(page) == stopped
     page.locator("#run").click()
     expect(page.locator("#status")).to_contain_text(DONE)
+    expect(page.locator("#stop")).to_be_hidden()
     assert offered(page) == {"run": False, "stop": False, "opacity": True, "proposals-section": True}
     # A part that is stopped keeps what had come to its end.
     stalled.answering.clear()
