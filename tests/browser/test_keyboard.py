@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from playwright.sync_api import expect
 
@@ -32,9 +30,10 @@ def test_tab_leads_from_a_long_menu_to_what_comes_next(open_page):
     expect(page.locator("#compare-first input")).to_be_focused()
     page.keyboard.press("Shift+Tab")
     expect(menu).to_be_focused()
+    split = menu.input_value()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    expect(menu).to_have_value(re.compile("Split 2"))
+    expect(menu).not_to_have_value(split)
     page.keyboard.press("Tab")
     expect(page.locator("#compare-first input")).to_be_focused()
 
