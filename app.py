@@ -69,7 +69,7 @@ from simformer.ui.parts.context import only_for_its_owner  # noqa: E402
 from simformer.ui.parts.dataset import shown_models  # noqa: E402
 from simformer.ui.parts.headers import SecurityHeaders  # noqa: E402
 from simformer.ui.parts.models import Models  # noqa: E402
-from simformer.ui.theme import HEAD, STYLES, theme  # noqa: E402
+from simformer.ui.theme import HEAD, STYLES, WORDS, theme  # noqa: E402
 from simformer.utils.apart import start_children  # noqa: E402
 
 with exit_on_error():
@@ -111,6 +111,7 @@ if __name__ == "__main__":
             },
             run_history=False,
             footer_links=["api", "settings"],
+            i18n=WORDS,
             prevent_thread_lock=True,
         )
     except OSError as error:

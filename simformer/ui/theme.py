@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradio import I18n
 from gradio.themes import Default
 from gradio.themes import ThemeClass as Theme
 
@@ -21,6 +22,9 @@ HEAD = f"""<style>@media (max-width: 639px) {{
   }}
 }}</style>
 <script type="module">{(STATIC / "keyboard.js").read_text(encoding="utf-8")}</script>"""
+
+# A button that Gradio has no name for.
+WORDS = I18n(en={"common.upload": "Add files"})
 
 
 def theme() -> Theme:

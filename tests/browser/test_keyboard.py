@@ -9,6 +9,7 @@ RING = """(element) => {
   const { outlineStyle, outlineWidth } = getComputedStyle(element);
   return [outlineStyle, outlineWidth];
 }"""
+WHICH = "(stops) => stops.find((stop) => document.querySelector(stop) === document.activeElement)"
 NEVER_STOPS = """() => document.getAnimations().filter((animation) => {
   const { duration, iterations } = animation.effect.getComputedTiming();
   return duration * iterations > 20;
@@ -82,3 +83,41 @@ def test_nothing_moves_for_who_wants_it_still(browser, server):
         assert page.evaluate(NEVER_STOPS) == []
         page.wait_for_timeout(50)
     context.close()
+
+
+def test_a_button_that_leads_to_another_tab_takes_the_focus_along(open_page):
+    page = open_page(query="?tab=costs")
+    button = page.locator("button#cost-send-present")
+    expect(button).to_be_enabled()
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("tab", name="Segment", exact=True)).to_be_focused()
+
+
+# Some of the stops, as they stand from the top.
+@pytest.mark.parametrize(
+    ("query", "stops"),
+    [
+        ("?tab=segment", ["#split input", "[data-view=photo] .stage", "[data-view=cam] .stage", "#roles input"]),
+        (
+            "?tab=costs",
+            ["#cost-scenarios [tabindex]", "#cost-budget input", "#cost-images input", "#cost-classes-section button"],
+        ),
+    ],
+)
+def test_on_a_phone_tab_follows_what_is_seen(open_page, query, stops):
+    page = open_page(390, query)
+    if "segment" in query:
+        page.locator("#status", has_text="pixels").wait_for()
+    for stop in stops:
+        expect(page.locator(stop).first).to_be_visible()
+    tops = [page.locator(stop).first.evaluate("(e) => e.getBoundingClientRect().top") for stop in stops]
+    assert tops == sorted(tops), "the stops are named as they stand"
+    page.get_by_role("tab", selected=True).first.focus()
+    reached = []
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(WHICH, stops))
+        if page.locator("footer :focus").count():
+            break
+    assert [stop for stop in reached if stop] == stops

@@ -33,20 +33,20 @@ def results_page(open_page):
 def test_filters_change_plot_table_and_csv(results_page, tmp_path):
     page = results_page()
     legend = page.locator("#results-plot .legendtext").all_text_contents()
-    assert {"CAM (measured)", "SimFormer (measured)", "missing"} <= set(legend)
-    expect(page.locator("#results-table caption")).to_have_text("mIoU in % over novel classes")
+    assert {"CAM", "SimFormer", "missing"} <= set(legend)
+    expect(page.locator("#results-table caption")).to_have_text("mIoU in % over novel classes (measured)")
     closed = page.get_by_role("button", name="Filters")
     expect(closed).to_contain_text("Filters: novel classes, measured and published")
     closed.press("Enter")
     page.locator("#results-group").get_by_label("base classes").check()
-    expect(page.locator("#results-table caption")).to_have_text("mIoU in % over base classes")
+    expect(page.locator("#results-table caption")).to_have_text("mIoU in % over base classes (measured)")
     page.locator("#results-methods input").click()
     page.get_by_role("option", name="SimFormer", exact=True).click()
     page.keyboard.press("Escape")
     rows = page.locator("#results-table tbody tr")
     expect(rows).to_have_count(1)
     expect(closed).to_contain_text("Filters: base classes, measured and published, SimFormer")
-    expect(page.locator("#results-plot .legendtext")).to_have_text(["SimFormer (measured)"])
+    expect(page.locator("#results-plot .legendtext")).to_have_text(["SimFormer"])
     with page.expect_download() as download:
         page.get_by_role("link", name="Download this table as CSV").click()
     file = tmp_path / download.value.suggested_filename
@@ -77,7 +77,7 @@ def test_every_view_draws(results_page):
     for name, drawn in VIEWS:
         views.get_by_label(name).check()
         expect(page.locator(f"#results-plot {drawn}").first).to_be_attached()
-    expect(page.locator("#results-table tbody th").first).to_have_text("Basic Model (measured)")
+    expect(page.locator("#results-table tbody th").first).to_have_text("Basic Model")
     page.locator("#results-dataset input").click()
     page.get_by_role("option", name="COCO-Stuff-10K").click()
     expect(page.locator("#results-table tbody th").first).to_have_text("Basic Model (published)")

@@ -167,7 +167,8 @@ def build(context: PageContext) -> None:
         photos = len(listed)
 
     with gr.Row(elem_classes="cost-columns"):
-        with gr.Column(scale=2, min_width=300):
+        answer = gr.Column(elem_classes="cost-answer")  # before the settings for Tab and on a phone: they are long
+        with gr.Column(elem_classes="cost-settings"):
             with gr.Row():
                 images = gr.Number(
                     photos, label="Photos to annotate", precision=0, elem_id="cost-images", min_width=120,
@@ -247,28 +248,27 @@ def build(context: PageContext) -> None:
                     label=f"Counted on {counted}, unless you give others; every number can be changed",
                     elem_id="cost-classes",
                 )
-        with gr.Column(scale=3, min_width=300):
+        with answer:
             scenarios = gr.HTML(hint("The figures are being calculated."), elem_id="cost-scenarios")
             trusting.build(folder, expected_from)
-            # On a phone it comes before the settings.
-            with gr.Column(elem_id="cost-answer"):
-                budget = gr.Number(
-                    FIRST_BUDGET, label="Budget", info="The most that annotation may cost.", elem_id="cost-budget"
-                )
-                wishes = gr.Textbox(
-                    label="What you ask of the best classes",
-                    info=f"One a line, or with semicolons: {WORDS}",
-                    elem_id="cost-wishes",
-                )
-                best = gr.HTML(elem_id="cost-best")
-                with gr.Row():
-                    take_best = gr.Button("Make them the present roles", interactive=False, elem_id="cost-take-best")
-                    send_best = gr.Button(
-                        "Send them to the Segment tab", interactive=False, variant="primary",
-                        elem_id="cost-send-best",
-                    )  # fmt: skip
-                frontier = gr.Plot(show_label=False, container=False, elem_id="cost-frontier", elem_classes="plot")
-                no_frontier = gr.HTML()
+            budget = gr.Number(
+                FIRST_BUDGET, label="Budget", info="The most that annotation may cost.", elem_id="cost-budget"
+            )
+            wishes = gr.Textbox(
+                label="What you ask of the best classes",
+                info=f"One a line, or with semicolons: {WORDS}",
+                elem_id="cost-wishes",
+            )
+            best = gr.HTML(elem_id="cost-best")
+            with gr.Row():
+                take_best = gr.Button("Make them the present roles", interactive=False, elem_id="cost-take-best")
+                send_best = gr.Button(
+                    "Send them to the Segment tab", interactive=False, variant="primary",
+                    elem_id="cost-send-best",
+                )  # fmt: skip
+            frontier = gr.Plot(show_label=False, container=False, elem_id="cost-frontier", elem_classes="plot")
+            no_frontier = gr.HTML()
+        with gr.Column(elem_classes="cost-detail"):
             with gr.Accordion("What if a mask takes longer", open=False):
                 changes_plot = gr.Plot(show_label=False, container=False, elem_id="cost-changes", elem_classes="plot")
                 changes_table = gr.HTML(elem_id="cost-sensitivity")

@@ -152,6 +152,7 @@ def _mistake(mistake: Mistake) -> str:
         shown = "".join(f"<li>{escape(file)}</li>" for file in mistake.files[:FILES_SHOWN])
         if len(mistake.files) > FILES_SHOWN:
             shown += f"<li>and {len(mistake.files) - FILES_SHOWN} more</li>"
-        files = f"<details><summary>Show them</summary><ul>{shown}</ul></details>"
+        name = f"Show them: {mistake.what}"  # heard without what stands before it
+        files = f'<details><summary aria-label="{escape(name)}">Show them</summary><ul>{shown}</ul></details>'
     word = "Wrong" if mistake.serious else "Note"
     return f'<li class="{kind}"><strong>{word}:</strong> {escape(mistake.what)} {escape(mistake.mend)}{files}</li>'

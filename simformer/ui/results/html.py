@@ -9,7 +9,7 @@ from html import escape
 from simformer.results import ClassRow, MiouRow, ResultCell
 from simformer.splits import split_label, split_order
 from simformer.ui.parts.html import download_link, duration_text, html_table, iou_text, role_mark
-from simformer.ui.results.plots import Series, series
+from simformer.ui.results.plots import Series, all_measured, series
 
 
 def miou_html(rows: Sequence[MiouRow], *, by: Series = "method") -> str:
@@ -24,7 +24,8 @@ def miou_html(rows: Sequence[MiouRow], *, by: Series = "method") -> str:
         place = {row.split: row for row in members}
         lines.append([escape(name), *(_number(place.get(split)) for split in splits)])
     head = ["Method", *(f"Split {split_label(split)}" for split in splits)]
-    return html_table(f"mIoU in % over {rows[0].group} classes", head, lines, numbers=range(1, len(head)))
+    caption = f"mIoU in % over {rows[0].group} classes" + (" (measured)" if all_measured(rows) else "")
+    return html_table(caption, head, lines, numbers=range(1, len(head)))
 
 
 def _number(row: MiouRow | None) -> str:

@@ -119,10 +119,10 @@ def read_roles(models: Models, text: str) -> list[Any] | None:
     return [choice if choice in models.offered else OWN_ROLES, masked_classes(models, choice)]
 
 
-def build(models: Models) -> RoleControls:
-    """The controls, in the context that is open."""
+def build_split(models: Models) -> gr.Radio:
+    """The choice of a split, in the context that is open."""
     first = next(iter(models.offered), None)
-    split = gr.Radio(
+    return gr.Radio(
         [*((short_title(name), name) for name in models.offered), ("Your roles", OWN_ROLES)],
         value=first,
         visible=bool(models.offered),
@@ -130,8 +130,13 @@ def build(models: Models) -> RoleControls:
         info=masks_sentence(models.classes, masked_classes(models, first)),
         elem_id="split",
     )
+
+
+def build_masked(models: Models) -> gr.CheckboxGroup:
+    """The roles one by one, in the context that is open."""
+    first = next(iter(models.offered), None)
     with gr.Accordion("Class roles, one by one", open=True, visible=bool(models.simformers), elem_id="roles-section"):
-        masked = gr.CheckboxGroup(
+        return gr.CheckboxGroup(
             list(models.classes),
             value=masked_classes(models, first),
             label="Base: learnt from masks",
@@ -140,7 +145,6 @@ def build(models: Models) -> RoleControls:
             elem_id="roles",
             elem_classes="many",
         )
-    return RoleControls(split, masked)
 
 
 def connect(context: PageContext, controls: RoleControls) -> None:

@@ -36,7 +36,7 @@ def build(context: PageContext) -> None:
     with gr.Column(elem_classes="segment"):
         thumbnails = examples.build(context)
         with gr.Row(elem_classes="segment-columns"):
-            with gr.Column(scale=1, min_width=300, elem_classes="segment-controls"):
+            with gr.Column(elem_classes="segment-photo"):
                 photo = PhotoInput(
                     first and str(first.path),
                     label="Your photo",
@@ -55,11 +55,14 @@ def build(context: PageContext) -> None:
                     run = gr.Button("Segment", variant="primary", elem_id="run", scale=1, min_width=100)
                     stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=100, visible=False)
                     leave = gr.Button("Leave the queue", size="md", elem_id="leave", scale=1, min_width=100)
+                split = roles.build_split(models)
+            beside = gr.Column(elem_classes="segment-views")
+            with gr.Column(elem_classes="segment-roles"):  # after the views for Tab and on a phone: it is long
                 if lacking := missing_sentence(models):
                     gr.HTML(hint(escape(lacking)), elem_id="missing")
-                controls = roles.build(models)
-                split, masked = controls
-            with gr.Column(scale=3, min_width=300, elem_classes="segment-views"):
+                masked = roles.build_masked(models)
+            controls = roles.RoleControls(split, masked)
+            with beside:
                 script = VIEWS_SCRIPT.read_text(encoding="utf-8")
                 views = gr.HTML(
                     OPENING if first else EMPTY, elem_id="views", apply_default_css=False, js_on_load=script

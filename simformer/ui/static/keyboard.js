@@ -38,3 +38,13 @@ document.addEventListener("click", ({ target }) => {
     panel = now;
   }).observe(document.body, { childList: true, subtree: true });
 }, true);
+
+// A button that opens another tab disappears with its own, and the focus would be nowhere: it goes to the tab's name.
+let focused = null;
+document.addEventListener("focusin", ({ target }) => { focused = target; });
+function toOpenTab(tries) {
+  if (!focused || ![focused, document.body].includes(document.activeElement)) return;
+  if (!focused.checkVisibility()) document.querySelector('#tabs [role="tab"][aria-selected="true"]')?.focus();
+  else if (tries) setTimeout(toOpenTab, 100, tries - 1); // its own tab is still there
+}
+new MutationObserver(() => toOpenTab(20)).observe(document, { subtree: true, attributeFilter: ["aria-selected"] });

@@ -46,14 +46,14 @@ def main_cells(synthetic_cells):
 
 def test_bars_stand_at_the_measured_values(main_cells):
     bars = traces(miou_bars(rows_of(main_cells, splits=SPLITS)), "bar")
-    simformer = bars["SimFormer (measured)"]
+    simformer = bars["SimFormer"]
     assert simformer["x"] == ["1", "2", "3"]
     # Split 1 has two seeds, 2 apart.
     assert simformer["y"] == pytest.approx([novel_mean("s1", 31), novel_mean("s2", 30), None])
     assert simformer["error_y"]["array"][:2] == [1, 0]
     assert simformer["error_y"]["arrayminus"][:2] == [1, 0]
     assert simformer["error_y"]["visible"] is True
-    assert bars["CAM (measured)"]["error_y"]["visible"] is False
+    assert bars["CAM"]["error_y"]["visible"] is False
 
 
 def test_a_missing_cell_is_marked_off_the_axis_and_never_zero(main_cells):
@@ -62,9 +62,9 @@ def test_a_missing_cell_is_marked_off_the_axis_and_never_zero(main_cells):
     marks = [trace for trace in json.loads(figure.to_json())["data"] if trace["type"] == "scatter"]
     by_group = {mark["offsetgroup"]: mark for mark in marks}
     groups = {bar["name"]: bar["offsetgroup"] for bar in traces(figure, "bar").values()}
-    assert by_group[groups["SimFormer (measured)"]]["x"] == ["3"]
-    assert by_group[groups["Basic Model (measured)"]]["x"] == ["2", "3"]
-    assert groups["CAM (measured)"] not in by_group
+    assert by_group[groups["SimFormer"]]["x"] == ["3"]
+    assert by_group[groups["Basic Model"]]["x"] == ["2", "3"]
+    assert groups["CAM"] not in by_group
     assert {mark["yaxis"] for mark in marks} == {"y2"}
     assert [mark["showlegend"] for mark in marks].count(True) == 1
 
@@ -83,8 +83,8 @@ def test_the_legend_tells_published_from_measured(main_cells):
 def test_bars_by_points(synthetic_cells):
     rows = rows_of(synthetic_cells, methods=["SimFormer"], splits=["s1", "s2"])
     bars = traces(miou_bars(rows, by="points"), "bar")
-    assert bars["SimFormer, J = 50 (measured)"]["y"] == pytest.approx([novel_mean("s1", 31), novel_mean("s2", 30)])
-    assert bars["SimFormer, J = 100 (measured)"]["y"] == pytest.approx([novel_mean("s1", 31), None])
+    assert bars["SimFormer, J = 50"]["y"] == pytest.approx([novel_mean("s1", 31), novel_mean("s2", 30)])
+    assert bars["SimFormer, J = 100"]["y"] == pytest.approx([novel_mean("s1", 31), None])
     assert len({bar["marker"]["color"] for bar in bars.values()}) == 2
 
 
@@ -94,13 +94,9 @@ def test_series_are_told_apart_by_what_differs(make_result):
         make_result("SimFormer", "s1", points=50, label_rule="crop"),
         make_result("CAM", "all"),
     ]
-    assert set(series_names(rows_of(cells))) == {
-        "SimFormer (measured)",
-        "SimFormer, crop labels (measured)",
-        "CAM (measured)",
-    }
+    assert set(series_names(rows_of(cells))) == {"SimFormer", "SimFormer, crop labels", "CAM"}
     cells += [make_result("SimFormer", "s1", points=50, schedule="longer")]
-    assert "SimFormer, longer (measured)" in series_names(rows_of(cells))
+    assert "SimFormer, longer" in series_names(rows_of(cells))
     # The paper repeats SimFormer in three tables; that makes no variants.
     names = series_names([row for row in published() if row.points in (None, 100)])
     assert "SimFormer (published)" in names and not any("pairing" in name for name in names)
@@ -112,13 +108,13 @@ def test_series_are_told_apart_by_what_differs(make_result):
 def test_lines_over_the_share_of_novel_classes(main_cells):
     rows = rows_of([c for c in main_cells if c.split != "s6"], splits=["s4", "s5", "s6", "s9"])
     lines = traces(novel_share_lines(rows), "scatter")
-    simformer = lines["SimFormer (measured)"]
+    simformer = lines["SimFormer"]
     assert simformer["x"] == pytest.approx([500 / 21, 600 / 21, 700 / 21, 1000 / 21])
     assert simformer["y"] == pytest.approx([novel_mean("s4", 30), novel_mean("s5", 30), None, novel_mean("s9", 30)])
     assert simformer["connectgaps"] is False
     assert simformer["line"]["dash"] == "solid"
     # Basic Model has no number on these splits: no line, and no legend entry that leads nowhere.
-    assert "Basic Model (measured)" not in lines
+    assert "Basic Model" not in lines
 
 
 def test_splits_of_one_share_have_one_tick(main_cells):
@@ -213,8 +209,8 @@ def test_sensitivity_lines(inputs):
 def test_a_method_of_no_row_is_drawn_in_a_color_of_its_own(main_cells):
     other = [cell.model_copy(update={"method": "Somebody's"}) for cell in main_cells if cell.method == "SimFormer"]
     rows = rows_of([*main_cells, *other])
-    assert series_names(rows)[-1] == "Somebody's (measured)"
+    assert series_names(rows)[-1] == "Somebody's"
     figures = [miou_bars(rows), novel_share_lines(rows), class_heat_map(per_class_table(other))]
-    bar = traces(figures[0], "bar")["Somebody's (measured)"]
+    bar = traces(figures[0], "bar")["Somebody's"]
     assert bar["marker"]["color"] not in METHOD_COLORS.values() and 31.0 < max(value or 0 for value in bar["y"])
-    assert "Somebody's (measured)" in traces(figures[1], "scatter") and traces(figures[2], "heatmap")
+    assert "Somebody's" in traces(figures[1], "scatter") and traces(figures[2], "heatmap")
