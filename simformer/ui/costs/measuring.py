@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -132,15 +132,17 @@ def progress_html(found: Progress) -> str:
     return progress_bar("Steps", found.step, found.steps or 1, words, found.seconds_left)
 
 
-def how_long(root: Path) -> str:
-    """What a rotation takes on this machine, from a few steps that are taken now."""
+def how_long(root: Path) -> Iterator[str]:
+    """What is done, then what a rotation takes on this machine, from a few steps that are taken now."""
+    yield hint("A few steps of a training are taken and timed: a minute or so.")
     command = [sys.executable, "-m", "train.tables.rotation", str(root.resolve())]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMING_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return hint("A few steps took more than ten minutes on this machine: a rotation would take days.")
+        yield hint("A few steps took more than ten minutes on this machine: a rotation would take days.")
+        return
     lines = [line for line in (done.stdout if not done.returncode else done.stderr).splitlines() if line.strip()]
-    return hint(escape(f"Every class novel once: {lines[-1]}." if lines and not done.returncode else lines[-1]))
+    yield hint(escape(f"Every class novel once: {lines[-1]}." if lines and not done.returncode else lines[-1]))
 
 
 def build(
@@ -178,6 +180,6 @@ def build(
     listen(train.click, partial(begin, root, trainer, models, plan_of), [which, *typed], outputs)
     listen(stop.click, partial(end, trainer, models), None, outputs, progress="minimal")
     listen(resume.click, partial(go_on, trainer, models), None, outputs)
-    listen(ask.click, partial(how_long, root), None, answer, progress="full", queue="timing")
+    listen(ask.click, partial(how_long, root), None, answer, progress="minimal", queue="timing")
     looked = [*outputs, expected_from, seen]
     listen([clock.tick, context.page.load], partial(look, trainer, models, folders), [seen, classes], looked)

@@ -231,7 +231,7 @@ def build(context: PageContext, plan_of: Callable[..., Plan], typed: Sequence[An
         go = gr.Button("Make the worklist", variant="primary", scale=0, min_width=220, elem_id="work-make")
         stop = gr.Button("Stop", variant="stop", visible=False, scale=0, min_width=220, elem_id="work-stop")
         save = gr.DownloadButton(
-            "Save it for CVAT, Label Studio and as CSV", visible=False, scale=0, min_width=320, elem_id="work-save"
+            "Save it for CVAT, Label Studio and as CSV", visible=False, scale=0, min_width=400, elem_id="work-save"
         )
     answer = gr.HTML(empty("The photos to draw in appear here."), elem_id="work-list", apply_default_css=False)
     job = gr.State(None)
