@@ -29,6 +29,15 @@ def backtest(
     sealed: Annotated[
         bool, typer.Option("--sealed", help="Predict the sealed role sets, too: once, when all else is decided.")
     ] = False,
+    curve: Annotated[
+        int,
+        typer.Option(
+            "--learning-curve",
+            min=0,
+            metavar="N",
+            help="Fit few of the role sets, N random choices of each number, and predict others: how many it takes.",
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a data set's name over its numbers.")] = False,
 ) -> None:
     """Predict every measured role set without it and those nested with it; print errors beside simple predictions."""
@@ -44,6 +53,8 @@ def backtest(
     for dataset, measured in tables.items():
         try:
             report[dataset] = _tested(measured, tables, hidden)
+            if curve:
+                report[dataset]["learning_curve"] = _curve(measured, curve)
         except ConfigError as error:
             problems.append(str(error))
     if not report:
@@ -100,6 +111,17 @@ def _tested(measured: MeasuredSets, tables: dict[str, MeasuredSets], hidden: lis
         trial = tests.of_sealed(measured, sealed, count_alone=found.count_alone) if sealed else None
         report["sealed"] = None if trial is None else _numbers(trial)
     return report
+
+
+def _curve(measured: MeasuredSets, choices: int) -> list[dict[str, float]]:
+    """None of it where too few role sets are measured."""
+    from simformer.costs.learning_curve import learning_curve
+
+    try:
+        return [asdict(point) for point in learning_curve(measured, choices)]
+    except ConfigError as error:
+        typer.echo(f"Warning: {error}", err=True)
+        return []
 
 
 def _preferences(measured: MeasuredSets) -> list[dict[str, Any]] | None:
@@ -165,6 +187,12 @@ def _text(dataset: str, found: dict[str, Any]) -> str:
         lines.append(f"  too few others are left to predict: {', '.join(found['not_predicted'])}")
     for other, trial in found["from_other"].items():
         lines += [f"  predicted from {other} alone:", *_errors(trial)]
+    for point in found.get("learning_curve", []):
+        lines.append(
+            f"  fitted to {point['role_sets']} role sets: {point['all']:.1f} off over all classes (a constant "
+            f"{point['constant']:.1f}), {point['novel']:.1f} over novel ones ({point['novel_constant']:.1f}); mean of "
+            f"{point['choices']} choices, {point['count_alone']:.0%} with the number of novel classes alone"
+        )
     if found.get("sealed"):
         lines += ["  sealed role sets:", *_rows(found["sealed"]), *_errors(found["sealed"])]
     elif "sealed" in found:
