@@ -50,6 +50,10 @@ def segment(
         str | None,
         typer.Option(help="Instead of --weights: a split (s2) or novel classes (cat,dog), composed of shipped models."),
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="With --roles: whose classes they name: msrc21 or nyuv2."),
+    ] = None,
     threshold: Annotated[float, typer.Option(min=0, help="Pixels whose best score is below it are unsure.")] = 0.0,
     exact: Annotated[
         bool | None,
@@ -76,15 +80,11 @@ def segment(
     from simformer.batch.find import find_photos
     from simformer.batch.outputs import digest
     from simformer.predictor import Predictor
+    from simformer.splits import dataset_classes
     from simformer.utils.files import make_folder
     from simformer.weights import find_weights
 
-    if roles is not None and weights is not None:
-        raise ConfigError("give either --weights or --roles")
-    if roles is not None and exact:
-        raise ConfigError("--exact is for --weights: roles are composed at a quarter of the resolution")
-    if roles is not None and (ray_address is not None or batch is not None):
-        raise ConfigError("--roles asks several models one photo after another: leave out --ray and --batch")
+    _check_roles(roles, dataset, weights, exact, ray_address or batch)
     if ray_address is not None and engine != "torch":
         raise ConfigError("--engine is for this machine; on a Ray cluster leave it out")
     export = None if format_name is None else find_export(format_name, out, min_area)
@@ -96,18 +96,20 @@ def segment(
         report.failure(path, "was not segmented", sentence)
     if found:
         make_folder(out)
-        file = find_weights(weights or "split1")
         with ExitStack() as stack:
             if roles is not None:
-                composed = composed_predictor(roles, None, [], device, engine=engine)
+                classes = None if dataset is None else dataset_classes(dataset)
+                composed = composed_predictor(roles, classes, [], device, engine=engine)
                 first = next(iter(composed.predictors.values()))
                 run = RolesRun(first, roles_digest(composed), threshold, out, report, batch, max_pixels, composed)
             elif ray_address is None:
+                file = find_weights(weights or "split1")
                 predictor = Predictor.load(file, device, exact=exact, engine=engine)
                 run = Run(predictor, digest(file), threshold, out, report, batch, max_pixels)
             else:
                 from simformer.batch.cluster import connected
 
+                file = find_weights(weights or "split1")
                 predictor = Predictor.load(file, "cpu", exact=exact)  # for its classes, and a check of the weights
                 cluster = stack.enter_context(connected(ray_address, device))
                 run = ClusterRun(
@@ -118,6 +120,22 @@ def segment(
             export.write(finished, run.predictor.classes, out, report)
     if report.failures:
         raise typer.Exit(1)
+
+
+def _check_roles(
+    roles: str | None, dataset: str | None, weights: str | None, exact: bool | None, several: str | int | None
+) -> None:
+    """What goes with --roles and what does not. `several`: what --ray or --batch says. Raises ConfigError."""
+    if roles is None:
+        if dataset is not None:
+            raise ConfigError("--dataset says whose classes --roles names; weights know theirs")
+        return
+    if weights is not None:
+        raise ConfigError("give either --weights or --roles")
+    if exact:
+        raise ConfigError("--exact is for --weights: roles are composed at a quarter of the resolution")
+    if several is not None:
+        raise ConfigError("--roles asks several models one photo after another: leave out --ray and --batch")
 
 
 class Report:

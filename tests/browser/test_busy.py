@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from simformer.bench.page import free_port
+from simformer.datasets.examples import list_examples
 from simformer.ui.page import build_page
 from simformer.ui.parts.models import Models
 from simformer.ui.theme import STYLES, theme
@@ -145,3 +146,24 @@ def test_who_waits_can_leave_the_queue(window, stalled):
     assert second.locator("#proposals").inner_text() == proposals
     second.locator("#run").click()
     expect(second.locator("#status")).to_contain_text("serves")
+
+
+def test_who_waits_for_anothers_many_photos_reads_so_and_can_stop(window, stalled):
+    pages = [visit(window(), stalled.address) for _ in range(2)]
+    first, second = pages
+    flower = next(str(example.path) for example in list_examples() if example.name == "Flower")
+    for page in pages:
+        page.get_by_role("button", name="Many photos at once").click()
+        page.locator("#many-files input[type=file]").set_input_files(flower)
+        page.locator("#many-files", has_text="KB").wait_for()
+        page.get_by_role("button", name="Segment all").click()
+        expect(page.locator("#many-stop")).to_be_visible()
+        expect(first.locator("#many-progress")).to_contain_text("0 of 1 photos")
+    expect(second.locator("#many-queue")).to_have_text("The page is busy: yours is number 2 in the queue.")
+    assert first.locator("#many-queue").inner_text() == ""
+    second.locator("#many-stop").click()
+    expect(second.locator("#many-run")).to_be_visible()
+    expect(second.locator("#many-queue")).to_have_text("")
+    stalled.answering.set()
+    expect(first.locator("#many-progress")).to_contain_text("1 of 1 photos segmented")
+    expect(first.locator("#many-queue")).to_have_text("")

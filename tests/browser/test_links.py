@@ -35,6 +35,22 @@ def test_back_and_forward_and_a_copied_link(open_page):
     assert "roles=" in page.url
 
 
+def test_a_link_holds_the_budget(open_page):
+    page = open_page(query="?tab=costs&budget=140")
+    budget, best = page.locator("#cost-budget input"), page.locator("#cost-best")
+    expect(budget).to_have_value("140")
+    expect(best).to_contain_text("For 140 USD")
+    budget.fill("300")
+    page.keyboard.press("Tab")
+    expect(best).to_contain_text("For 300 USD")
+    page.wait_for_url("**budget=300*")
+    page.go_back()
+    expect(budget).to_have_value("140")
+    expect(best).to_contain_text("For 140 USD")
+    page.goto(page.url.replace("budget=140", "budget=-1"))
+    expect(budget).to_have_value("500")
+
+
 # What the server answers to a page that opens stays unread until the test calls `readAddress`.
 HELD = """Object.defineProperty(window, "studioAddress", {
   get() { return this.heldAddress; },

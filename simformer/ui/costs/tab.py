@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -133,6 +134,15 @@ def take_expectation(results_folder: Folders, classes: list[list[Any]], masked: 
     choices = split_choices(names, cells)
     keys = [key for _, key in choices if key != OWN_CHOICE and set(base_of(key, cells, names)) == set(masked)]
     return default_expectation(cells, names), gr.Dropdown(choices=choices, value=next(iter(keys), OWN_CHOICE))
+
+
+def read_budget(text: str) -> list[float] | None:
+    """The budget of an address; None where it is none."""
+    try:
+        budget = float(text)
+    except ValueError:
+        return None
+    return [budget] if math.isfinite(budget) and budget >= 0 else None
 
 
 def send_roles(
@@ -306,8 +316,8 @@ def build(context: PageContext) -> None:
         return (done or (looked and counted), *update(looked and not done, counted, *values))
 
     answered = [looked, counted_own, *asked]
-    fields = (images, classes, rate, currency, control, instances, budget, expected_from, wishes, *seconds)
-    typed = [item.input for item in fields]
+    fields = (images, classes, rate, currency, control, instances, expected_from, wishes, *seconds)
+    typed = [*(item.input for item in fields), budget.change]  # a budget comes from the address, too
     quietly = partial(listen, progress="minimal")
     quietly(context.tab.select, lambda: True, None, looked)
     quietly([looked.change, counted_own.change], first_look, [first_done, *answered], [first_done, *outputs])
@@ -327,6 +337,7 @@ def build(context: PageContext) -> None:
         changes.append(
             listen([count.click, path.submit], count_folder, [path, *roles], changed_classes, progress="full")
         )
+    context.address.hold("budget", str(FIRST_BUDGET), [budget], read_budget, follow=[budget])
     expect = partial(take_expectation, folder)
     for change in changes:
         expected = quietly(change.success, expect, [classes, masked], [expected_from, split])

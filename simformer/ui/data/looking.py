@@ -259,7 +259,9 @@ def build(context: PageContext, own: OwnData) -> None:
         begun.then, partial(evaluate, own, models), model, scored, progress="full", progress_on=status, queue="own-data"
     )
     stopped = listen(stop.click, show_overview, model, scored, progress="full", cancels=[running])
-    for event in (running.then, stopped.then):
+    # What is told of one model stays away from another's name; its photos are kept, and evaluated again it goes on.
+    changed = listen(model.input, None, cancels=[running])
+    for event in (running.then, stopped.then, changed.then):
         listen(event, lambda: gr.Button(visible=False), None, stop)
     listen(running.then, first_page, chosen_order, shown)
     listen(running.then, show_matrix, model, matrix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -98,6 +99,12 @@ def new_folder() -> Path:
         if age > KEPT_SECONDS or number >= KEPT_FOLDERS:
             shutil.rmtree(folder, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+def keep_folder(folder: Path) -> None:
+    """Tells that a folder of `new_folder` is still in use: its minutes begin anew."""
+    with suppress(OSError):  # it is gone
+        os.utime(folder)
 
 
 def format_choices() -> gr.Dropdown:

@@ -22,7 +22,8 @@ from simformer.ui.parts.html import hint, html_table, progress_bar
 from simformer.ui.parts.inputs import UploadedFiles, failure
 from simformer.ui.parts.models import Choice, Models, title
 from simformer.ui.parts.photos import Photo
-from simformer.ui.segment.exporting import format_choices, full_size_labels, new_folder
+from simformer.ui.parts.queue import QUEUED, place_in_queue
+from simformer.ui.segment.exporting import format_choices, full_size_labels, keep_folder, new_folder
 from simformer.utils.files import atomic_write
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def look(models: Models, batch: Batch, left_out: float) -> Iterator[int]:
     from simformer.labels import palette_image
 
     for number, file in enumerate(batch.photos, start=1):
+        keep_folder(batch.folder)
         try:
             photo = Photo(str(file.path))
             found = models.segment(batch.choice, photo)
@@ -217,7 +219,9 @@ def build(context: PageContext, choice: Sequence[Any], chosen: Callable[..., str
             go = gr.Button("Segment all", variant="primary", scale=0, min_width=140, elem_id="many-run")
             stop = gr.Button("Stop", variant="stop", visible=False, scale=0, min_width=140, elem_id="many-stop")
         told = hint(f"{MOST_PHOTOS} photos at most, {ZIP_LIMIT} a file. Each becomes a label map at its own size.")
-        progress = gr.HTML(told, elem_id="many-progress", apply_default_css=False)
+        with gr.Column(elem_classes=QUEUED):
+            progress = gr.HTML(told, elem_id="many-progress", apply_default_css=False)
+            place_in_queue("many-queue")
         save = gr.DownloadButton("Save the label maps", visible=False, elem_id="many-save")
     batch = gr.State(None)
 
@@ -225,7 +229,10 @@ def build(context: PageContext, choice: Sequence[Any], chosen: Callable[..., str
     listen(context.page.load, format_choices, None, file_format)
     # Not in the models' queue, where minutes of photos would hold up everybody's single ones.
     inputs = [files, model, file_format, left_out, *choice]
-    running = listen(go.click, partial(run, models, chosen), inputs, outputs, queue="many")
+    # Who waits for another's photos may stop that, too.
+    begun = listen(go.click, lambda: _buttons(running=True), None, [go, stop])
+    work = partial(run, models, chosen)
+    running = listen(begun.then, work, inputs, outputs, progress="minimal", progress_on=progress, queue="many")
     listen(stop.click, finish, [batch, file_format], outputs, cancels=[running])
 
 

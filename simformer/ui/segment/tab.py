@@ -12,6 +12,7 @@ from simformer.ui.parts.context import PageContext
 from simformer.ui.parts.events import MODEL_QUEUE, listen
 from simformer.ui.parts.html import hint
 from simformer.ui.parts.inputs import PhotoInput
+from simformer.ui.parts.queue import QUEUED, place_in_queue
 from simformer.ui.segment import examples, many, roles
 from simformer.ui.segment.exporting import download_controls
 from simformer.ui.segment.proposals import proposals
@@ -20,7 +21,7 @@ from simformer.ui.segment.running import look
 from simformer.ui.segment.running import stop as stop_looking
 from simformer.ui.segment.views import EMPTY, OPENING, missing_sentence
 
-VIEWS_SCRIPT, QUEUE_SCRIPT = STATIC / "views.js", STATIC / "queue.js"
+VIEWS_SCRIPT = STATIC / "views.js"
 TO_PHOTO = "(photo) => { if (!photo) document.querySelector('#photo button')?.focus(); }"
 SET_OPACITY = "(percent) => { document.documentElement.style.setProperty('--overlay-opacity', percent / 100); }"
 
@@ -46,12 +47,9 @@ def build(context: PageContext) -> None:
                     buttons=["fullscreen"],
                     elem_id="photo",
                 )
-                with gr.Row(elem_classes="segment-status"):
+                with gr.Row(elem_classes=["segment-status", QUEUED]):
                     status = gr.HTML(elem_id="status", elem_classes="status", scale=3, min_width=150)
-                    gr.HTML(
-                        '<output class="status"></output>', elem_id="queue", scale=3, min_width=150,
-                        js_on_load=QUEUE_SCRIPT.read_text(encoding="utf-8"),
-                    )  # fmt: skip
+                    place_in_queue("queue", scale=3, min_width=150)
                     run = gr.Button("Segment", variant="primary", elem_id="run", scale=1, min_width=100)
                     stop = gr.Button("Stop", elem_id="stop", scale=1, min_width=100, visible=False)
                     leave = gr.Button("Leave the queue", size="md", elem_id="leave", scale=1, min_width=100)

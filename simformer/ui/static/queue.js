@@ -1,7 +1,7 @@
-// Gradio counts the visitors who wait, in a tracker over the status. Here the same is said in a sentence: `element` stands
-// beside the status, in one row. What waits for a moment only, as on an idle server, is not worth a word.
+// Gradio counts the visitors who wait, in a tracker over what they wait for. Here the same is said in a sentence: `element`
+// stands beside that, in one row or column. What waits for a moment only, as on an idle server, is not worth a word.
 const PATIENCE_MILLISECONDS = 700;
-const row = element.closest(".segment-status"), told = element.querySelector("output");
+const row = element.closest(".queued"), told = element.querySelector("output");
 let due = null;
 
 function place() {

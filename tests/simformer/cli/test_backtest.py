@@ -81,3 +81,9 @@ def test_a_method_without_results_is_one_sentence(results):
 def test_the_shipped_results_have_a_backtest():
     found = json.loads(run("--json").stdout)
     assert {row["name"] for row in found["msrc21"]["rows"]} >= {"s1", "s2", "s3", "s4"}
+
+
+def test_a_learning_curve_needs_more_role_sets_than_these(results):
+    found = run("--results", results, "--learning-curve", 2, "--json")
+    assert json.loads(found.stdout)["msrc21"]["learning_curve"] == []
+    assert "has 5 role sets: a learning curve needs 8" in found.stderr

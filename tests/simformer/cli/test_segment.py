@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 
 import numpy as np
@@ -78,8 +79,18 @@ def test_roles_in_place_of_weights(segment, photos, tmp_path):
     assert (content["model"], content["roles"]) == ("split1", ["base", "base", "novel"])
     assert "1 of 1 photos are done already" in segment(photos / "one.jpg", "--roles", "cat").stdout
     assert "done already" not in segment(photos / "one.jpg", "--weights", "split1").stdout
-    for words in (("--weights", "split1"), ("--batch", 2), ("--ray", "local")):
+    for words in (("--weights", "split1"), ("--batch", 2), ("--ray", "local"), ("--dataset", "unheard-of")):
         assert isinstance(segment(photos / "one.jpg", "--roles", "cat", *words).exception, SimFormerError)
+
+
+def test_roles_need_no_model_of_a_certain_name(segment, photos, shipped, tmp_path, monkeypatch):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    shutil.copy(shipped / "split1.safetensors", folder / "mine.safetensors")
+    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(folder))
+    result = segment(photos / "one.jpg", "--roles", "cat")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out" / "one.json").read_text())["model"] == "mine"
 
 
 def test_a_bad_file_is_reported_and_the_others_are_done(segment, photos, tmp_path):

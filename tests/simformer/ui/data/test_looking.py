@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from functools import partial
 
 import gradio as gr
 import numpy as np
@@ -17,6 +18,7 @@ from simformer.ui.data import photos as own_photos
 from simformer.ui.data.looking import (
     ANY_CLASS,
     PAGE_SIZE,
+    build,
     evaluate,
     first_overview,
     gallery,
@@ -258,3 +260,11 @@ def test_step_walks_the_gallery_s_order(own):
         walk.append(step(own, None, "name", ANY_CLASS, None, walk[-1], by=1))
     assert walk == [0, 1, 2, 3, 4, 0]
     assert step(own, None, "name", ANY_CLASS, None, 0, by=-1) == 4
+
+
+def test_another_model_stops_the_evaluation(lay_out, models, own):
+    page = lay_out(lambda context: build(context, own), models)
+    [evaluating] = [each for each in page.fns.values() if isinstance(each.fn, partial) and each.fn.func is evaluate]
+    choosing = next(block for block in page.blocks.values() if block.elem_id == "own-model")
+    cancelling = [function for function in page.fns.values() if evaluating._id in function.cancels]
+    assert (choosing._id, "input") in [target for function in cancelling for target in function.targets]

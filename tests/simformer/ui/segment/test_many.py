@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import time
 import zipfile
 
 import gradio as gr
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from simformer.predictor import Predictor
+from simformer.ui.segment.exporting import KEPT_SECONDS, new_folder
 from simformer.ui.segment.many import CHOSEN, finish, look, pack, run, start
 
 
@@ -47,6 +50,14 @@ def test_label_maps_of_all_photos_and_what_failed(models, files):
     assert "2 of 3 photos segmented by SimFormer, split 1" in html
     assert "&lt;b&gt;.jpg" in html and "<b>" not in html
     assert (batch, go.visible, stop.visible, save.visible) == (None, True, False, True)
+
+
+def test_a_batch_that_takes_long_stays_when_others_save_files(models, files):
+    batch = start(models, files[:1], "split1")
+    os.utime(batch.folder, (time.time() - 2 * KEPT_SECONDS,) * 2)
+    assert next(look(models, batch, 0.0)) == 1
+    new_folder()
+    assert batch.label_file(batch.photos[0]).is_file()
 
 
 @pytest.mark.parametrize("file_format, inside", [("coco", "coco.json"), ("labelme", "deep/two.json")])
