@@ -1,4 +1,7 @@
-"""Seconds until a visitor who clicks nothing sees an example segmented: PYTHONPATH=. python tests/helpers/first_look.py"""
+"""Seconds until a visitor who clicks nothing sees an example segmented.
+
+PYTHONPATH=. python tests/helpers/first_look.py
+"""
 
 from __future__ import annotations
 
