@@ -23,9 +23,10 @@ function className(view, x, y) {
   const row = Math.min(image.naturalHeight - 1, Math.floor(y * image.naturalHeight));
   const [red, green, blue, alpha] = pixels(image).getImageData(column, row, 1, 1).data;
   if (alpha < 128) return image.closest("figure").dataset.unlabelled;
-  const name = classNames()[nearest(red, green, blue)] || "";
+  const name = classNames()[nearest(red, green, blue)];
+  if (!name) return "";
   // What a class is under CAM and FullyOracle does not depend on the roles.
-  return view.dataset.role ? name.replace(/ \([^)]*\)$/, ` (${view.dataset.role})`) : name;
+  return view.dataset.doubt + (view.dataset.role ? name.replace(/ \([^)]*\)$/, ` (${view.dataset.role})`) : name);
 }
 
 const namesImage = (view) => element.querySelector(`[data-view="${view.dataset.namesFrom}"] .stage > img`);
