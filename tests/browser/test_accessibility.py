@@ -1,38 +1,38 @@
-"""What axe-core finds on every tab, by day and by night."""
+"""What axe-core finds on every tab: by day and by night, on a phone, on the page of another data set.
+
+Own data is looked at in test_own_data.py: only with --data there is that tab.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from accessibility import grave
+from playwright.sync_api import expect
 
 # Tab: what is there when it has been drawn.
 TABS = {
     "Segment": "#views figure",
     "Compare": ".compare-row",
-    "Results": ".js-plotly-plot .main-svg",
+    "Results": ".js-plotly-plot .main-svg, #results-notes p",
     "Annotation cost": "table.data",
     "About": "h2",
 }
 # What is closed at first on some of them.
 CLOSED = {"Compare": "Columns, order, filters", "Results": "Filters"}
-GRAVE = ("serious", "critical")
+# What Gradio shows faintly, or without a name, until an answer is there.
+BUSY = ".pending, .empty[aria-label]"
 
 
-def grave(page) -> Iterator[str]:
-    """What keeps somebody from using the page: rule, place and axe-core's words."""
-    for violation in Axe().run(page).response["violations"]:
-        if violation["impact"] in GRAVE:
-            for node in violation["nodes"]:
-                yield f"{violation['id']} {node['target']}: {node['failureSummary']}"
-
-
-@pytest.fixture(scope="module", params=["light", "dark"])
-def opened(request, visitor, server):
+@pytest.fixture(
+    scope="module",
+    params=[("server", "", "light", 1440), ("server", "", "dark", 390), ("two_datasets", "nyuv2", "dark", 1440)],
+    ids=lambda param: "-".join(map(str, param[1:])),
+)
+def opened(request, visitor):
+    server, path, theme, width = request.param
     page = visitor.new_page()
-    page.set_viewport_size({"width": 1440, "height": 1000})
-    page.goto(f"{server.address}/?__theme={request.param}")
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.goto(f"{request.getfixturevalue(server).address}/{path}?__theme={theme}")
     page.locator("#status", has_text="pixels").wait_for(timeout=60_000)
     yield page
     page.close()
@@ -44,6 +44,7 @@ def test_nothing_serious_is_found(opened, tab):
     opened.locator(TABS[tab]).filter(visible=True).first.wait_for(timeout=60_000)
     if tab in CLOSED:
         opened.get_by_role("button", name=CLOSED[tab]).click()
+    expect(opened.locator(BUSY).filter(visible=True)).to_have_count(0)
     assert list(grave(opened)) == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -42,9 +44,49 @@ def test_the_legend_isolates_and_hides_classes(segmented):
     expect(canvas).to_have_count(0)
 
 
+def test_a_hidden_class_stays_hidden_under_other_roles_but_not_in_another_photo(segmented):
+    page, renewed = segmented, segmented.locator("#views .views[style*='--look-zoom']")
+    page.locator("[data-color]").first.click(modifiers=["Shift"])
+    page.locator("[data-view=simformer] canvas").wait_for()
+    page.locator("#split").get_by_label("Split 2").check()
+    page.locator("#table caption", has_text="SimFormer, split 2").wait_for()
+    renewed.wait_for()
+    expect(page.locator("[data-view=simformer] canvas")).to_have_count(1)
+    page.locator("[data-example=Temple]").click()
+    page.locator("#status", has_text=re.compile("FullyOracle on (?!451)")).wait_for()
+    renewed.wait_for()
+    expect(page.locator("[data-every]")).to_be_hidden()
+    expect(page.locator("#views canvas")).to_have_count(0)
+
+
+ZOOM = "getComputedStyle(document.querySelector('[data-view=%s] .stage > img')).transform"
+
+
+def test_the_views_follow_a_pointer_that_the_arrow_keys_move_out_of_them(segmented):
+    page, stage = segmented, segmented.locator("[data-view=cam] .stage")
+    stage.focus()
+    for _ in range(3):
+        page.keyboard.press("+")
+
+    def pressed(key, times):
+        earlier = page.evaluate(ZOOM % "oracle")
+        for _ in range(times):
+            page.keyboard.press(key)
+        box, name = stage.bounding_box(), stage.locator(".pointer b").bounding_box()
+        assert box["x"] <= name["x"] and name["x"] + name["width"] <= box["x"] + box["width"], key
+        looks = {page.evaluate(ZOOM % view) for view in ("cam", "simformer", "oracle")}
+        assert len(looks) == 1
+        return looks != {earlier}
+
+    assert pressed("Shift+ArrowLeft", 8)
+    assert page.locator("#views .views").evaluate("(views) => views.style.getPropertyValue('--look-left')") == "0%"
+    assert pressed("Shift+ArrowRight", 8)
+    assert not pressed("Shift+ArrowLeft", 2), "it is still seen"
+    assert pressed("Shift+ArrowDown", 3)
+
+
 def test_all_views_zoom_and_pan_together(segmented):
-    page = segmented
-    zoom = "getComputedStyle(document.querySelector('[data-view=%s] .stage > img')).transform"
+    page, zoom = segmented, ZOOM
     assert page.evaluate(zoom % "cam").startswith("matrix(1,")
     page.locator("#views [data-zoom=in]").click()
     for view in ("cam", "simformer", "oracle"):
@@ -90,10 +132,23 @@ def test_before_and_after_a_role_is_switched(segmented):
     caption = page.locator("figure.swipe figcaption strong")
     expect(caption).to_have_text("Before: SimFormer, split 1 | SimFormer, your roles")
     assert page.locator("figure.swipe img").first.get_attribute("src") == earlier
+    # Of two switches the last one counts, though both have roles of one's own.
+    view = page.locator("[data-view=simformer]")
+    earlier, roles = view.locator(".stage > img").get_attribute("src"), view.get_attribute("data-roles")
+    page.locator("#roles").get_by_label("sky", exact=True).click()
+    expect(view).not_to_have_attribute("data-roles", roles)
+    expect(view).to_have_attribute("data-roles", re.compile("roles-"))
+    expect(caption).to_have_text("Before: SimFormer, your roles | SimFormer, your roles")
+    assert page.locator("figure.swipe img").first.get_attribute("src") == earlier
 
 
-def test_under_cam_every_class_has_image_labels(segmented):
+def test_the_pointer_says_what_a_class_is_in_each_view(segmented):
     page = segmented
     page.locator("[data-view=cam] .stage").hover(position={"x": 40, "y": 40})
     expect(page.locator("[data-view=cam] .pointer")).to_contain_text("(image labels)")
     expect(page.locator("[data-view=oracle] .pointer")).to_contain_text("(masks)")
+    # As draw.py marks all views but the truth of a photo of nothing known.
+    page.locator("[data-view=cam]").evaluate("(view) => { view.dataset.doubt = 'unknown, nearest '; }")
+    page.locator("[data-view=cam] .stage").hover(position={"x": 41, "y": 40})
+    expect(page.locator("[data-view=cam] .pointer")).to_contain_text(re.compile(r"unknown, nearest \w+ \(image labels"))
+    expect(page.locator("[data-view=oracle] .pointer")).not_to_contain_text("unknown")

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from accessibility import grave
 from PIL import Image
 from playwright.sync_api import expect
 from serving import serve
@@ -82,6 +83,7 @@ def test_the_page_opens_on_the_check_of_the_data(window, data_server):
     assert not scrolls_sideways(page)
     page.get_by_text("Show them").first.click()
     page.locator("#own-check li", has_text="9 x 9 pixels").first.wait_for()
+    assert list(grave(page)) == []
     page.goto(f"{data_server.address}/?tab=results")
     page.locator("#results-plot").wait_for()
 
@@ -117,6 +119,7 @@ def test_decide_opens_the_plan_of_these_classes(window, data_server, data):
     page.goto(data_server.address)
     page.get_by_role("tab", name="3. Decide").click()
     page.locator("#own-decide", has_text=f"{listed} photos (the photos in train.txt of scenes)").wait_for()
+    assert list(grave(page)) == []
     page.get_by_role("button", name="Plan with these classes").click()
     page.locator("#cost-scenarios table").wait_for()
     assert page.locator("#cost-images input").input_value() == str(listed)
@@ -132,6 +135,7 @@ def test_measure_says_what_is_trained(window, data_server, data):
     page.locator("#own-novel").get_by_label("cat", exact=True).check()
     page.get_by_text("SimFormer+ learns cat from image labels").wait_for()
     page.locator("#own-commands", has_text='novel=["cat"]').wait_for()
+    assert list(grave(page)) == []
 
 
 def test_evaluate_and_look_at_the_worst(open_tab, data_server):
@@ -205,3 +209,4 @@ def test_nothing_is_wider_than_the_window(open_tab, width):
     page.locator(".card").first.click()
     page.locator("#own-photo [data-view=prediction] img").wait_for()
     assert not scrolls_sideways(page)
+    assert list(grave(page)) == []

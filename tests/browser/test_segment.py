@@ -170,11 +170,38 @@ def test_nothing_is_wider_than_a_phone(open_page, photo):
 
 
 @pytest.mark.parametrize("width, screen", [(1440, 900), (390, 1.5 * 844)])
-def test_the_first_example_s_answer_is_seen_soon(open_page, width, screen):
+def test_the_first_example_s_answer_and_the_choice_of_roles_are_seen_soon(open_page, width, screen):
     page = open_page(width)
     page.locator("#status", has_text="pixels").wait_for()
-    box = page.locator("[data-view=simformer] .stage").bounding_box()
-    assert box["y"] + box["height"] <= screen
+    for part in ("[data-view=simformer] .stage", "#split"):
+        box = page.locator(part).bounding_box()
+        assert box["y"] + box["height"] <= screen, part
+
+
+def test_segment_without_a_photo_says_so_at_the_button(open_page, server):
+    page = open_page()
+    page.locator("#status", has_text="FullyOracle on 377 × 600").wait_for()
+    page.locator("#photo").get_by_role("button", name="Remove Image").click()
+    status, button = page.locator("#status"), page.locator("#run")
+    expect(status).to_have_text("There is no photo yet: choose one above, or click an example.")
+    button.click()
+    expect(page.locator("#photo button").first).to_be_focused()
+    expect(status).to_have_text("There is no photo yet: choose one above, or click an example.")
+    said, beside = status.bounding_box(), button.bounding_box()
+    assert said["y"] < beside["y"] + beside["height"] and beside["y"] < said["y"] + said["height"]
+    assert server.unfailing()
+
+
+def test_a_thumbnail_comes_to_tell_the_miou_of_its_photo(open_page):
+    page = open_page()
+    thumbnail = page.locator("[data-example=Cat]")
+    expect(thumbnail.locator("b")).to_have_text(re.compile(r"^\d+\.\d$"))
+    expect(page.locator("#examples", has_text="with the mIoU of SimFormer, split 1 in %")).to_be_visible()
+    score = thumbnail.locator("b").inner_text()
+    expect(thumbnail.locator("b")).to_have_attribute("aria-label", f"mIoU {score} %")
+    thumbnail.click()
+    page.locator("#status", has_text="FullyOracle on 451 × 300").wait_for()
+    expect(page.locator("[data-view=simformer] figcaption b")).to_have_text(f"mIoU {score}")
 
 
 def test_the_endpoint_answers_with_types(server, photo):

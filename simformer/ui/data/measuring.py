@@ -76,8 +76,9 @@ def build(own: OwnData) -> None:
         elem_classes="many",
     )
     sentence = gr.HTML(text, elem_id="own-training")
+    # Of no language: the colors of one are too faint on white.
     code = gr.Code(
-        lines, language="shell", interactive=False, label="In the project's folder", wrap_lines=True,
+        lines, interactive=False, label="In the project's folder", wrap_lines=True,
         elem_id="own-commands", lines=1, max_lines=30,
     )  # fmt: skip
     listen(novel.change, partial(measure, own), novel, [sentence, code], last=True)

@@ -50,6 +50,8 @@ class View:
         message: what stands in place of an overlay that is not there.
         unlabelled: what the pointer calls a pixel without a class.
         score: how well it does, in two words, where that is known.
+        roles: those of its classes, as `str(Roles)` writes them, where a visitor chooses them.
+        sure: its classes are right, whatever the models know.
     """
 
     key: str
@@ -61,6 +63,8 @@ class View:
     message: str = ""
     unlabelled: str = "unsure"
     score: str = ""
+    roles: str = ""
+    sure: bool = False
 
 
 def class_overlay(segmentation: Segmentation) -> str:
@@ -98,11 +102,10 @@ def views_html(photo: Shown, views: Sequence[View], found: Sequence[Segmentation
     """
     roles = _roles(found)
     colors = hex_colors(list(roles))
-    doubt = "unknown, nearest " if unknown else ""
-    names = {colors[name]: f"{doubt}{name} ({role})" for name, role in roles.items()}
+    names = {colors[name]: f"{name} ({role})" for name, role in roles.items()}
     height, width = photo.size
     shape = "views upright" if height > width else "views"
-    figures = "".join(_figure(view) for view in views)
+    figures = "".join(_figure(view, "unknown, nearest " if unknown and not view.sure else "") for view in views)
     told = f'<p class="unknown" role="status">{escape(unknown)}</p>' if unknown else ""
     return (
         f'{told}{TOOLS}<div class="{shape}" style="--ratio:{width / height:.4f};--photo:url({photo.uri})" '
@@ -111,7 +114,8 @@ def views_html(photo: Shown, views: Sequence[View], found: Sequence[Segmentation
     )
 
 
-def _figure(view: View) -> str:
+def _figure(view: View, doubt: str) -> str:
+    """doubt: what the pointer says before the name of a class."""
     if view.overlay:
         inside = f'<img src="{view.overlay}" alt="{escape(view.text)}" draggable="false">'
     else:
@@ -121,7 +125,8 @@ def _figure(view: View) -> str:
     label = f"{view.title}: {facts}. The arrow keys move the pointer that names the class."
     return (
         f'<figure data-view="{view.key}" data-names-from="{view.names_from}" '
-        f'data-unlabelled="{escape(view.unlabelled)}" data-role="{FIXED_ROLES.get(view.key, "")}">'
+        f'data-unlabelled="{escape(view.unlabelled)}" data-role="{FIXED_ROLES.get(view.key, "")}" '
+        f'data-doubt="{doubt}" data-roles="{view.roles}">'
         f"<figcaption><strong>{escape(view.title)}</strong>{score}<span>{escape(view.note)}</span></figcaption>"
         f'<div class="stage" tabindex="0" role="group" aria-label="{escape(label)}">{inside}'
         '<span class="pointer"><b></b></span></div></figure>'

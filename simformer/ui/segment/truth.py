@@ -45,7 +45,7 @@ def truth_views(truth: Segmentation | None) -> list[View]:
     if truth is None:
         return []
     overlay, text = class_overlay(truth), describe(truth, NOT_OUTLINED)
-    return [View(KEY, "Truth", "outlined for this page", overlay, text, KEY, unlabelled=NOT_OUTLINED)]
+    return [View(KEY, "Truth", "outlined for this page", overlay, text, KEY, unlabelled=NOT_OUTLINED, sure=True)]
 
 
 def score(found: Segmentation, truth: Segmentation | None) -> str:

@@ -146,7 +146,8 @@ def model_views(
         if key == "roles":
             return View(key, heading, note, role_overlay(segmentation), describe(segmentation), names_from)
         overlay, how_well = class_overlay(segmentation), score(segmentation, truth)
-        return View(key, heading, note, overlay, describe(segmentation), names_from, score=how_well)
+        chosen = str(Roles(segmentation.roles)) if key == SIMFORMER else ""
+        return View(key, heading, note, overlay, describe(segmentation), names_from, score=how_well, roles=chosen)
 
     views = []
     if split is not None:

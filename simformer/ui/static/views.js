@@ -23,9 +23,10 @@ function className(view, x, y) {
   const row = Math.min(image.naturalHeight - 1, Math.floor(y * image.naturalHeight));
   const [red, green, blue, alpha] = pixels(image).getImageData(column, row, 1, 1).data;
   if (alpha < 128) return image.closest("figure").dataset.unlabelled;
-  const name = classNames()[nearest(red, green, blue)] || "";
+  const name = classNames()[nearest(red, green, blue)];
+  if (!name) return "";
   // What a class is under CAM and FullyOracle does not depend on the roles.
-  return view.dataset.role ? name.replace(/ \([^)]*\)$/, ` (${view.dataset.role})`) : name;
+  return view.dataset.doubt + (view.dataset.role ? name.replace(/ \([^)]*\)$/, ` (${view.dataset.role})`) : name);
 }
 
 const namesImage = (view) => element.querySelector(`[data-view="${view.dataset.namesFrom}"] .stage > img`);
@@ -56,9 +57,10 @@ function point(x, y) {
     const name = className(view, place.x, place.y);
     const pointer = view.querySelector(".pointer");
     pointer.firstElementChild.textContent = name;
-    pointer.className = "pointer shown" + (place.x > 0.5 ? " left" : "") + (place.y > 0.5 ? " up" : "");
-    pointer.style.left = `${100 * (place.x - shown.left) * shown.zoom}%`;
-    pointer.style.top = `${100 * (place.y - shown.top) * shown.zoom}%`;
+    const across = (place.x - shown.left) * shown.zoom, down = (place.y - shown.top) * shown.zoom;
+    pointer.className = "pointer shown" + (across > 0.5 ? " left" : "") + (down > 0.5 ? " up" : "");
+    pointer.style.left = `${100 * across}%`;
+    pointer.style.top = `${100 * down}%`;
     if (name && view.dataset.namesFrom === view.dataset.view) {
       told.push(`${view.querySelector("figcaption strong").textContent}: ${name}`);
     }
@@ -101,12 +103,21 @@ element.addEventListener("keydown", (event) => {
     event.preventDefault();
     return event.key === "0" ? look(1, 0, 0) : zoomAt(event.key === "-" ? 1 / 1.5 : 1.5, place.x, place.y);
   }
-  const step = event.shiftKey ? 0.1 : 0.02;
-  const [x, y] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key] || [];
+  const far = event.shiftKey ? 0.1 : 0.02;
+  const [x, y] = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] }[event.key] || [];
   if (x === undefined) return;
   event.preventDefault();
-  point(place.x + x, place.y + y);
+  step(x, y);
 });
+
+// The pointer moves from where it is seen, and the views follow it where it would leave them.
+function step(x, y) {
+  const size = 1 / shown.zoom, margin = size / 10, between = (low, value, high) => Math.min(high, Math.max(low, value));
+  x += between(shown.left, place.x, shown.left + size);
+  y += between(shown.top, place.y, shown.top + size);
+  look(shown.zoom, between(x + margin - size, shown.left, x - margin), between(y + margin - size, shown.top, y - margin));
+  point(x, y);
+}
 
 // Zoom and pan: one part of the photo in all views.
 const MOST_ZOOM = 12;
@@ -209,7 +220,7 @@ function filtered(image, names) {
 }
 
 // Swipe: two views in one, left and right of a line. What SimFormer showed before its roles changed is one of them.
-let before = null, last = null, pair = null;
+let before = null, last = null, pair = null, looked = "";
 
 function sources() {
   const found = [{ key: "photo", title: "Photo", src: "" }];
@@ -271,12 +282,15 @@ function renewed() {
   near.clear();
   const views = element.querySelector(".views"), photo = views?.style.getPropertyValue("--photo") || "";
   const view = element.querySelector('[data-view="simformer"]'), image = view?.querySelector(".stage > img");
-  const now = image && { photo, src: image.src, title: view.querySelector("figcaption strong").textContent };
-  if (last && photo && photo !== last.photo) {
-    [before, last, pair] = [null, null, null];
+  const title = view?.querySelector("figcaption strong").textContent, now = image && { src: image.src, title, roles: view.dataset.roles };
+  if (looked && photo && photo !== looked) {
+    [before, last, pair, alone] = [null, null, null, ""];
+    hidden.clear();
     look(1, 0, 0);
   } else look(shown.zoom, shown.left, shown.top);
-  if (now && last && now.title !== last.title) before = last;
+  if (photo) looked = photo;
+  // All roles of one's own have one title.
+  if (now && last && (now.title !== last.title || now.roles !== last.roles)) before = last;
   if (now) last = now;
   if (views) swipe(pair);
   filter();

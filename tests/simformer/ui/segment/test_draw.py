@@ -12,6 +12,7 @@ from PIL import Image
 from simformer.segmentation import Segmentation
 from simformer.ui.parts.photos import Shown
 from simformer.ui.segment.draw import View, class_overlay, describe, role_overlay, views_html
+from simformer.ui.segment.truth import truth_views
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR, hex_colors
 
 CLASSES = ("sky", "grass", "cat")
@@ -119,8 +120,11 @@ def test_every_class_of_the_legend_is_a_button_of_its_color(found):
     assert sorted(colors) == sorted(hex_colors(CLASSES)[name] for name in present)
 
 
-def test_an_unknown_photo_has_no_sure_names(found):
-    tags = Tags(views_html(Shown("", (2, 3), (2, 3)), [], [found], "<b>Probably none"))
+def test_an_unknown_photo_has_no_sure_names_but_those_of_its_truth(found):
+    views = [View("cam", "CAM", ""), *truth_views(found)]
+    tags = Tags(views_html(Shown("", (2, 3), (2, 3)), views, [found], "<b>Probably none"))
     names = json.loads(tags.all("div")[0]["data-names"])
-    assert all(name.startswith("unknown, nearest ") for name in names.values())
-    assert "<b>Probably none" in tags.text and "probably none of them right" in tags.text and not tags.all("b")
+    assert set(names.values()) == {"sky (base)", "grass (base)", "cat (novel)"}
+    assert [figure["data-doubt"] for figure in tags.all("figure")] == ["unknown, nearest ", ""]
+    assert "<b>Probably none" in tags.text and "probably none of them right" in tags.text
+    assert len(tags.all("b")) == len(views), "the pointers', none of the notice"

@@ -53,6 +53,12 @@ def test_the_other_split_is_another_model_with_other_roles(models, photo_file):
     assert "sky (novel)" in second and "cat (base)" in second
 
 
+def test_the_view_of_simformer_tells_its_roles(models, photo_file):
+    for roles in ("roles-bnn", "roles-nnb", "roles-nnn"):
+        views = run(models, photo_file, roles)[0]
+        assert re.findall(r'<figure data-view="(\w+)"[^>]* data-roles="(roles-\w+)"', views) == [("simformer", roles)]
+
+
 def test_leaving_out_the_least_certain_runs_no_network(models, photo_file, monkeypatch):
     run(models, photo_file)
     monkeypatch.setattr(models, "_predict", None)
