@@ -189,6 +189,43 @@ def test_chosen_rows_become_one_picture(open_tab, latency, tmp_path):
     assert page.locator(".compare-figure").is_disabled()
 
 
+def test_why_there_is_no_figure_stays_in_sight(open_tab):
+    page = open_tab()
+    asked = []
+
+    def answer(route):
+        name = route.request.post_data_json["fn_name"]
+        asked.append(name)
+        if name == "figure":
+            return route.fulfill(json={"error": "at most 24 photos at a time"})
+        response = route.fetch()
+        found = response.json()
+        of_progress = {"arrange": found.get("progress"), "progress": found}.get(name)
+        if of_progress:
+            of_progress["finished"] = False  # so that it is asked for again and again
+        return route.fulfill(response=response, json=found)
+
+    page.route("**/component_server*", answer)
+    page.get_by_label("Order", exact=True).click()
+    page.get_by_role("option", name="by name", exact=True).click()
+    page.locator("[data-choose]").first.check()
+    page.mouse.wheel(0, 3000)
+    page.wait_for_function("window.scrollY > 1000")
+    page.locator(".compare-figure").click()
+    sentence = page.get_by_text("at most 24 photos at a time")
+    expect(sentence).to_be_in_viewport()
+    before = asked.count("progress")
+    for _ in range(100):
+        if asked.count("progress") > before + 1:
+            break
+        page.wait_for_timeout(100)
+    assert asked.count("progress") > before + 1
+    expect(sentence).to_be_in_viewport()
+    page.locator(".compare-none").click()
+    expect(sentence).to_have_count(0)
+    page.unroute("**/component_server*")
+
+
 @pytest.mark.parametrize("latency", [0, LATENCY])
 def test_scrolling_has_no_end_and_few_rows_in_the_page(open_tab, latency):
     page = open_tab(latency=latency)

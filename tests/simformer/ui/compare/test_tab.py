@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import replace
 from html import unescape
+from threading import Thread
 from unittest.mock import Mock
 
 import gradio as gr
@@ -36,6 +37,7 @@ from simformer.ui.compare.tab import (
 
 CLASSES = ("sky", "grass", "cat")
 QUERY = {"split": "s1", "columns": ["CAM", "SimFormer", "FullyOracle"], "first": "SimFormer", "second": "CAM"}
+PAIR = {**QUERY, "columns": ["CAM", "SimFormer"]}
 
 
 @pytest.fixture
@@ -310,6 +312,38 @@ def test_endpoint_without_waiting(compared, monkeypatch):
     answer = gallery_function(compared)("s1", ["CAM", "SimFormer"], wait=False)
     assert answer["predictions_made"] == 0
     assert all(row["lead"] is None for row in answer["rows"])
+
+
+def test_an_unforeseen_error_ends_the_waiting(compared, monkeypatch):
+    def full(tasks):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(compared.gallery, "make", full)
+    answer = gallery_function(compared)("s1", ["CAM", "SimFormer"])
+    assert answer["predictions_made"] == 0
+    assert answer["problems"] == ["No more predictions are made, because of an error: out of memory"]
+    progress = compared.progress(PAIR)
+    assert progress["failed"] and progress["finished"] and "out of memory" in progress["html"]
+    row = compared.rows({"query": PAIR, "indices": [0]})["rows"]["0"]
+    assert "on its way" not in row and "data-waiting" not in row
+
+
+def test_the_endpoint_waits_for_a_view_that_others_have_pushed_out(compared, monkeypatch):
+    monkeypatch.setattr("simformer.compare.background.MOST_WANTED", 1)
+    want, others = compared.background.want, []
+
+    def pushed_out(view):
+        with monkeypatch.context() as patched:
+            patched.setattr("simformer.compare.background.Thread", Mock())
+            want(view)
+            want(compared.gallery.view({"split": "s1", "columns": ["FullyOracle"]}))
+        others.append(Thread(target=compared.background._work))
+        others[-1].start()
+
+    monkeypatch.setattr(compared.background, "want", pushed_out)
+    answer = gallery_function(compared)("s1", ["CAM", "SimFormer"])
+    others[-1].join()
+    assert answer["predictions_made"] == answer["predictions"] > 0
 
 
 def test_own_weights_come_before_the_shipped_ones(compared, tmp_path):
