@@ -139,6 +139,22 @@ def choose_columns(available: Sequence[Column], names: Sequence[str]) -> list[Co
     return [by_name[name] for name in dict.fromkeys(name.strip().lower() for name in names)]
 
 
+def listed_names(text: str, available: Iterable[str]) -> list[str]:
+    """The names in a list with commas between, such as "CAM,SimFormer, masks on 25 % of the photos".
+
+    A name may hold commas: as many pieces as together make an available one (in small letters, too) are one name.
+    """
+    known = {name.lower() for name in available}
+    longest = max((1 + name.count(",") for name in known), default=1)
+    pieces, names = text.split(","), []
+    while pieces:
+        ends = range(min(longest, len(pieces)), 0, -1)
+        end = next((end for end in ends if ",".join(pieces[:end]).strip().lower() in known), 1)
+        names.append(",".join(pieces[:end]).strip())
+        del pieces[:end]
+    return [name for name in names if name]
+
+
 def usual_columns(available: Sequence[Column]) -> list[Column]:
     """The methods that the paper's figures show, and SimFormer's best variant; all where not two of these are there."""
     usual = [CAM, "WSSS (CAM)", "WSSS (RIB)", "RETAB", SIMFORMER, "SimFormer+", ORACLE]

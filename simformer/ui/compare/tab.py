@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from simformer.compare.columns import Column, columns_of, usual_columns, usual_pair
+from simformer.compare.columns import Column, columns_of, listed_names, usual_columns, usual_pair
 from simformer.paths import STATIC
 from simformer.splits import ROLE_SET, Split, split_choice, split_label
 from simformer.ui.compare import endpoint
@@ -72,7 +72,8 @@ def linked_choices(compared: Compared, text: str) -> list[Any] | None:
     offered = choices_for(compared.splits[split], compared.columns)
     columns, first, second, order, expansion, class_name = offered
     named = [*asked, *[""] * 6]
-    chosen = [name for name in named[0].split(",") if name in columns["choices"]] or columns["value"]
+    available = columns["choices"]
+    chosen = [name for name in listed_names(named[0], available) if name in available] or columns["value"]
     first = named[1] if named[1] in chosen else first["value"]
     second = named[2] if named[2] in chosen else second["value"]
     shows = named[4] if named[4] in dict(class_name["choices"]).values() else ANY_CLASS

@@ -234,6 +234,14 @@ def test_a_link_sets_the_choices_again(compared):
     assert query == query_html(*chosen) and filters.label == filters_text(*chosen[1:])
 
 
+def test_a_link_names_a_method_with_a_comma(compared):
+    quarter = "SimFormer, masks on 25 % of the photos"
+    simformer = next(column for column in compared.columns if column.name == "SimFormer")
+    compared.columns.append(replace(simformer, name=quarter))
+    chosen = ("s1", ["CAM", quarter, "FullyOracle"], quarter, "CAM", "second", "", "")
+    assert linked_choices(compared, link_text(*chosen))[1]["value"] == chosen[1]
+
+
 @pytest.mark.parametrize("text", ["s1", "s1;", "s1;RETAB,None;RETAB;RETAB;worst;horse;exploded", "s1;;;;;;;;;;"])
 def test_what_a_split_does_not_offer_is_as_usual(compared, text):
     columns, first, second, *_ = choices_for(compared.splits["s1"], compared.columns)
