@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Literal, get_args
 
 from simformer.batch.outputs import digest
 from simformer.errors import CheckpointError, ConfigError
@@ -15,6 +16,10 @@ from simformer.splits import ALL_BASE, Split, dataset_classes, datasets, load_sp
 from simformer.weights import SUFFIX, Card, find_weights, read_card, weights_folder
 
 CAM, ORACLE, SIMFORMER = "CAM", "FullyOracle", "SimFormer"
+Picture = Literal["Input", "Ground truth", "Base / novel"]
+PICTURES: tuple[Picture, ...] = get_args(Picture)
+"""Titles of the columns that no model makes, in the order of the figure."""
+INPUT, TRUTH, ROLES = PICTURES
 ALL_MASKS = {"mask_share": 1, "mask_corners": 0}
 # Behind the star of a method that was trained a second time on its own predictions.
 STAR = "*"

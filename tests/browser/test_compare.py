@@ -145,7 +145,7 @@ def test_columns_filters_and_enlarging(open_tab):
     page.wait_for_function("!document.querySelector('.compare').dataset.query.includes('WSSS')")
     settled(page)
     assert "WSSS (CAM)" not in titles(page)
-    expect(page.get_by_role("button", name=FILTERS)).to_contain_text("4 columns, SimFormer leads first")
+    expect(page.get_by_role("button", name=FILTERS)).to_contain_text("4 methods, SimFormer leads first")
     other = page.get_by_label("with", exact=True).input_value()
     assert other in ("CAM", "SimFormer+", "FullyOracle")
     down = leads(page, "SimFormer", other)
@@ -160,6 +160,10 @@ def test_columns_filters_and_enlarging(open_tab):
     page.wait_for_function("!document.querySelector('.compare[aria-busy]')")
     assert page.locator(".compare-row").count() or page.get_by_text("passes the filter").count()
     choose(page, "Only photos that show", "any novel class")
+    page.locator("#compare-columns .token", has_text="Base / novel").locator(".token-remove").click()
+    page.wait_for_url("**Base*novel*")
+    page.wait_for_function("!document.querySelector('.compare-cells').textContent.includes('Base / novel')")
+    assert titles(page)[:3] == ["Input", "Ground truth", "CAM"]
     row = page.locator(".compare-row").first
     narrow = row.locator("img").first.bounding_box()["width"]
     row.get_by_role("button", name="Enlarge").press("Enter")
@@ -206,8 +210,7 @@ def test_why_there_is_no_figure_stays_in_sight(open_tab):
         return route.fulfill(response=response, json=found)
 
     page.route("**/component_server*", answer)
-    page.get_by_label("Order", exact=True).click()
-    page.get_by_role("option", name="by name", exact=True).click()
+    choose(page, "Order", "by name")
     page.locator("[data-choose]").first.check()
     page.mouse.wheel(0, 3000)
     page.wait_for_function("window.scrollY > 1000")

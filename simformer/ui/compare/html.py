@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simformer.compare.columns import INPUT, ROLES, TRUTH
 from simformer.labels import VOID
 from simformer.ui.parts.html import chip, empty, hint, left_out, legend, progress_bar, role_mark, share_text
 from simformer.ui.parts.photos import data_uri
@@ -101,8 +102,6 @@ def expansion_text(view: View, cell: Cell) -> str:
 
 
 def _figure(view: View, row: Row, title: str, picture: Image.Image | None, best: bool, coming: bool) -> str:
-    from simformer.compare.pictures import INPUT, ROLES, TRUTH
-
     cell = row.cells.get(title)
     number, below = "", ""
     if cell is not None and cell.iou is not None:

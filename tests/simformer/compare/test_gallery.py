@@ -173,6 +173,7 @@ def test_photos_without_a_truth(runs, tmp_path):
         ({"split": "s1", "order": "worst"}, "the gallery cannot be arranged so: order"),
         ({"split": "s1", "columns": ["x"] * 99}, "the gallery cannot be arranged so: columns"),
         ({"columns": []}, "the gallery cannot be arranged so: split"),
+        ({"split": "s1", "left_out": ["CAM"]}, "the gallery cannot be arranged so: left_out"),
     ],
 )
 def test_bad_queries_are_one_sentence(gallery, query, sentence):
