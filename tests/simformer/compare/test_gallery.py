@@ -229,13 +229,13 @@ def test_the_last_wish_comes_first(drawn, monkeypatch, no_network):
 
 
 def test_a_view_that_was_dropped_is_made_for_who_waits_for_it(gallery, monkeypatch):
-    monkeypatch.setattr("simformer.compare.background.MOST_WANTED", 1)
-    first, second = (gallery.view({"split": "s1", "columns": [name]}) for name in ("CAM", "SimFormer"))
+    monkeypatch.setattr("simformer.compare.background.MOST_WANTED", 2)
+    first, *others = (gallery.view({"split": "s1", "columns": [name]}) for name in ("CAM", "SimFormer", "FullyOracle"))
     background = Background(gallery)
     with monkeypatch.context() as patched:
         patched.setattr("simformer.compare.background.Thread", Mock())
-        background.want(first)
-        background.want(second)
+        for view in (first, *others):
+            background.want(view)
     background._work()
     wait_until(lambda: background.progress(first).finished)
 

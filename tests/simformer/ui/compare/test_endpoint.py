@@ -56,18 +56,19 @@ def test_an_unforeseen_error_ends_the_waiting(compared, monkeypatch):
 
 
 def test_the_endpoint_waits_for_a_view_that_others_have_pushed_out(compared, monkeypatch):
-    monkeypatch.setattr("simformer.compare.background.MOST_WANTED", 1)
-    want, others = compared.background.want, []
+    monkeypatch.setattr("simformer.compare.background.MOST_WANTED", 2)
+    want, threads = compared.background.want, []
 
     def pushed_out(view):
         with monkeypatch.context() as patched:
             patched.setattr("simformer.compare.background.Thread", Mock())
             want(view)
-            want(compared.gallery.view({"split": "s1", "columns": ["FullyOracle"]}))
-        others.append(Thread(target=compared.background._work))
-        others[-1].start()
+            for name in ("FullyOracle", "SimFormer+"):
+                want(compared.gallery.view({"split": "s1", "columns": [name]}))
+        threads.append(Thread(target=compared.background._work, daemon=True))
+        threads[-1].start()
 
     monkeypatch.setattr(compared.background, "want", pushed_out)
     answer = gallery_function(compared)("s1", ["CAM", "SimFormer"])
-    others[-1].join()
+    threads[-1].join()
     assert answer["predictions_made"] == answer["predictions"] > 0
