@@ -73,7 +73,7 @@ def compare(
     """
     from tqdm import tqdm
 
-    from simformer.compare.columns import find_columns
+    from simformer.compare.columns import find_columns, listed_names
     from simformer.compare.figure import caption, draw_figure, save_figure
     from simformer.compare.gallery import Gallery
     from simformer.compare.predictions import Predictions
@@ -83,11 +83,12 @@ def compare(
     dataset = FolderDataset(data, list_file)
     found = find_columns(dataset.classes, weights)
     gallery = Gallery(dataset, found, Predictions(cache_folder() / "predictions", device))
-    first, second = _pair(pair)
+    available = [column.name for column in gallery.columns(split)]
+    first, second = ("", "") if pair is None else _pair(pair, listed_names(pair, available))
     view = gallery.view(
         {
             "split": split,
-            "columns": [name for name in (columns or "").split(",") if name.strip()],
+            "columns": listed_names(columns or "", available),
             "first": first,
             "second": second,
             "order": order.value,
@@ -113,10 +114,7 @@ def compare(
     typer.echo(caption(view))
 
 
-def _pair(text: str | None) -> tuple[str, str]:
-    if text is None:
-        return "", ""
-    names = [name.strip() for name in text.split(",")]
+def _pair(text: str, names: list[str]) -> tuple[str, str]:
     if len(names) != 2:
         raise ConfigError(f"--pair takes two methods with a comma between, not {text!r}")
     return names[0], names[1]

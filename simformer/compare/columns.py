@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Literal, get_args
 
 from simformer.batch.outputs import digest
 from simformer.errors import CheckpointError, ConfigError
@@ -15,6 +16,10 @@ from simformer.splits import ALL_BASE, Split, dataset_classes, datasets, load_sp
 from simformer.weights import SUFFIX, Card, find_weights, read_card, weights_folder
 
 CAM, ORACLE, SIMFORMER = "CAM", "FullyOracle", "SimFormer"
+Picture = Literal["Input", "Ground truth", "Base / novel"]
+PICTURES: tuple[Picture, ...] = get_args(Picture)
+"""Titles of the columns that no model makes, in the order of the figure."""
+INPUT, TRUTH, ROLES = PICTURES
 ALL_MASKS = {"mask_share": 1, "mask_corners": 0}
 # Behind the star of a method that was trained a second time on its own predictions.
 STAR = "*"
@@ -137,6 +142,22 @@ def choose_columns(available: Sequence[Column], names: Sequence[str]) -> list[Co
             there = ", ".join(column.name for column in available) or "none"
             raise ConfigError(f"there is no model of the method {name.strip()!r} for this split; there is {there}")
     return [by_name[name] for name in dict.fromkeys(name.strip().lower() for name in names)]
+
+
+def listed_names(text: str, available: Iterable[str]) -> list[str]:
+    """The names in a list with commas between, such as "CAM,SimFormer, masks on 25 % of the photos".
+
+    A name may hold commas: as many pieces as together make an available one (in small letters, too) are one name.
+    """
+    known = {name.lower() for name in available}
+    longest = max((1 + name.count(",") for name in known), default=1)
+    pieces, names = text.split(","), []
+    while pieces:
+        ends = range(min(longest, len(pieces)), 0, -1)
+        end = next((end for end in ends if ",".join(pieces[:end]).strip().lower() in known), 1)
+        names.append(",".join(pieces[:end]).strip())
+        del pieces[:end]
+    return [name for name in names if name]
 
 
 def usual_columns(available: Sequence[Column]) -> list[Column]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from simformer.compare.columns import INPUT, ROLES, TRUTH
 from simformer.compare.gallery import Cell, Row, View
-from simformer.compare.pictures import INPUT, ROLES, TRUTH, best_columns, classes_in, row_pictures, weak_columns
+from simformer.compare.pictures import best_columns, classes_in, row_pictures, weak_columns
 from simformer.compare.regions import Box
 from simformer.errors import ConfigError
 from simformer.labels import VOID, VOID_COLOR
@@ -43,7 +44,8 @@ def draw_figure(view: View, rows: Sequence[Row], cell: int = CELL) -> Image.Imag
     """
     if not 0 < len(rows) <= MOST_ROWS:
         raise ConfigError(f"a figure has 1 to {MOST_ROWS} rows, not {len(rows)}")
-    titles = [INPUT, *((TRUTH, ROLES) if any(row.truth is not None for row in rows) else ()), *rows[0].cells]
+    without_model = (INPUT, TRUTH, ROLES) if any(row.truth is not None for row in rows) else (INPUT,)
+    titles = [*(title for title in without_model if title not in view.query.left_out), *rows[0].cells]
     gap, text = max(2, round(_GAP * cell)), max(8, round(_TEXT * cell))
     font = _font(text)
     scored = any(found.iou is not None for row in rows for found in row.cells.values())
@@ -202,7 +204,8 @@ def _legend_lines(view: View, rows: Sequence[Row], width: int, font, text: int) 
                 begin, line = inset, []
             line.append(item)
         yield begin, line
-    if any(row.truth is not None and (row.truth == VOID).any() for row in rows):
+    truth_is_seen = not {TRUTH, ROLES} <= view.query.left_out
+    if truth_is_seen and any(row.truth is not None and (row.truth == VOID).any() for row in rows):
         yield 0.0, [("void: no truth", VOID_COLOR)]
 
 

@@ -10,7 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from simformer.batch.gallery import resize_labels
-from simformer.compare.columns import Column, choose_columns, columns_of, known_splits, usual_columns, usual_pair
+from simformer.compare.columns import (
+    Column,
+    Picture,
+    choose_columns,
+    columns_of,
+    known_splits,
+    usual_columns,
+    usual_pair,
+)
 from simformer.compare.photos import Photos
 from simformer.compare.predictions import SIDE, Labels, Predictions
 from simformer.compare.regions import Box, boxes_around, one_is_right
@@ -30,6 +38,7 @@ class Query(BaseModel):
     Attributes:
         split: name of the split.
         columns: names of methods, in the order of the figure; empty for the usual ones.
+        left_out: which of the pictures that no model makes are not shown.
         first, second: the two columns that are compared; empty for the usual ones.
         order: the photos where the first leads by most come first, those where the second does, those with the
             largest difference whichever leads, or by name.
@@ -41,6 +50,7 @@ class Query(BaseModel):
 
     split: str
     columns: Annotated[tuple[str, ...], Field(max_length=MOST_COLUMNS)] = ()
+    left_out: frozenset[Picture] = frozenset()
     first: str = ""
     second: str = ""
     order: Order = "first"

@@ -8,21 +8,25 @@ import numpy as np
 from PIL import Image
 
 from simformer.batch.gallery import resize_labels
+from simformer.compare.columns import INPUT, ROLES, TRUTH
 from simformer.compare.gallery import Row, View
 from simformer.compare.predictions import Labels
 from simformer.labels import VOID, VOID_COLOR, palette_image
 from simformer.utils.images import bounded, load_image
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR
 
-INPUT, TRUTH, ROLES = "Input", "Ground truth", "Base / novel"
-"""Titles of the pictures that no model makes."""
-
 
 def row_pictures(view: View, row: Row, side: int) -> dict[str, Image.Image | None]:
     """Title -> picture with at most `side` pixels a side, in the order of the figure; None for what is not there.
 
-    A photo without a label map has neither a truth nor a base/novel map if none has one.
+    A photo without a label map has neither a truth nor a base/novel map if none has one. What the view leaves out is
+    not there.
     """
+    pictures = _all_pictures(view, row, side)
+    return {title: picture for title, picture in pictures.items() if title not in view.query.left_out}
+
+
+def _all_pictures(view: View, row: Row, side: int) -> dict[str, Image.Image | None]:
     if row.image is None:
         return dict.fromkeys((INPUT, TRUTH, ROLES, *row.cells))
     size = bounded(row.image.shape[1:], side)

@@ -145,7 +145,7 @@ def test_columns_filters_and_enlarging(open_tab):
     page.wait_for_function("!document.querySelector('.compare').dataset.query.includes('WSSS')")
     settled(page)
     assert "WSSS (CAM)" not in titles(page)
-    expect(page.get_by_role("button", name=FILTERS)).to_contain_text("4 columns, SimFormer leads first")
+    expect(page.get_by_role("button", name=FILTERS)).to_contain_text("4 methods, SimFormer leads first")
     other = page.get_by_label("with", exact=True).input_value()
     assert other in ("CAM", "SimFormer+", "FullyOracle")
     down = leads(page, "SimFormer", other)
@@ -160,6 +160,10 @@ def test_columns_filters_and_enlarging(open_tab):
     page.wait_for_function("!document.querySelector('.compare[aria-busy]')")
     assert page.locator(".compare-row").count() or page.get_by_text("passes the filter").count()
     choose(page, "Only photos that show", "any novel class")
+    page.locator("#compare-columns .token", has_text="Base / novel").locator(".token-remove").click()
+    page.wait_for_url("**Base*novel*")
+    page.wait_for_function("!document.querySelector('.compare-cells').textContent.includes('Base / novel')")
+    assert titles(page)[:3] == ["Input", "Ground truth", "CAM"]
     row = page.locator(".compare-row").first
     narrow = row.locator("img").first.bounding_box()["width"]
     row.get_by_role("button", name="Enlarge").press("Enter")
@@ -187,6 +191,42 @@ def test_chosen_rows_become_one_picture(open_tab, latency, tmp_path):
     page.get_by_text("2 rows chosen").wait_for()
     page.get_by_role("button", name="Choose none").click()
     assert page.locator(".compare-figure").is_disabled()
+
+
+def test_why_there_is_no_figure_stays_in_sight(open_tab):
+    page = open_tab()
+    asked = []
+
+    def answer(route):
+        name = route.request.post_data_json["fn_name"]
+        asked.append(name)
+        if name == "figure":
+            return route.fulfill(json={"error": "at most 24 photos at a time"})
+        response = route.fetch()
+        found = response.json()
+        of_progress = {"arrange": found.get("progress"), "progress": found}.get(name)
+        if of_progress:
+            of_progress["finished"] = False  # so that it is asked for again and again
+        return route.fulfill(response=response, json=found)
+
+    page.route("**/component_server/", answer)
+    choose(page, "Order", "by name")
+    page.locator("[data-choose]").first.check()
+    page.mouse.wheel(0, 3000)
+    page.wait_for_function("window.scrollY > 1000")
+    page.locator(".compare-figure").click()
+    sentence = page.get_by_text("at most 24 photos at a time")
+    expect(sentence).to_be_in_viewport()
+    before = asked.count("progress")
+    for _ in range(100):
+        if asked.count("progress") > before + 1:
+            break
+        page.wait_for_timeout(100)
+    assert asked.count("progress") > before + 1
+    expect(sentence).to_be_in_viewport()
+    page.locator(".compare-none").click()
+    expect(sentence).to_have_count(0)
+    page.unroute("**/component_server/")
 
 
 @pytest.mark.parametrize("latency", [0, LATENCY])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simformer.compare.columns import INPUT, ROLES, TRUTH
 from simformer.labels import VOID
 from simformer.ui.parts.html import chip, empty, hint, left_out, legend, progress_bar, role_mark, share_text
 from simformer.ui.parts.photos import data_uri
@@ -48,12 +49,13 @@ def progress_html(progress: Progress) -> str:
     return bar + left_out(progress.problems)
 
 
-def row_html(view: View, row: Row) -> str:
-    """A photo: its name and who leads, pictures, the classes in it."""
+def row_html(view: View, row: Row, coming: bool = True) -> str:
+    """A photo: its name and who leads, pictures, the classes in it. coming: whether what is missing is being made."""
     from simformer.compare.pictures import best_columns, classes_in, row_pictures
 
     name = escape(row.name)
-    waiting = any(cell.labels is None for cell in row.cells.values()) and not row.problem
+    coming = coming and not row.problem
+    waiting = coming and any(cell.labels is None for cell in row.cells.values())
     head = (
         f'<header><label><input type="checkbox" data-choose> <strong>{name}</strong></label>'
         f"<span>{escape(lead_text(view, row))}</span>"
@@ -66,7 +68,7 @@ def row_html(view: View, row: Row) -> str:
     pictures = row_pictures(view, row, SIDE)
     height, width = row.image.shape[1:]
     figures = "".join(
-        _figure(view, row, title, picture, title in best)
+        _figure(view, row, title, picture, title in best, coming)
         for title, picture in pictures.items()
         if picture is not None or title in row.cells
     )
@@ -99,16 +101,14 @@ def expansion_text(view: View, cell: Cell) -> str:
     )
 
 
-def _figure(view: View, row: Row, title: str, picture: Image.Image | None, best: bool) -> str:
-    from simformer.compare.pictures import INPUT, ROLES, TRUTH
-
+def _figure(view: View, row: Row, title: str, picture: Image.Image | None, best: bool, coming: bool) -> str:
     cell = row.cells.get(title)
     number, below = "", ""
     if cell is not None and cell.iou is not None:
         number = f'<span class="{"iou best" if best else "iou"}"><abbr title="IoU, %">{cell.iou:.1f}</abbr></span>'
         below = escape(expansion_text(view, cell))
     if picture is None:
-        inside = "<span>on its way …</span>" if not row.problem else "<span>–</span>"
+        inside = "<span>on its way …</span>" if coming else "<span>–</span>"
     else:
         kind = "JPEG" if title == INPUT else "PNG"
         options = {"quality": 88} if kind == "JPEG" else {}

@@ -123,7 +123,7 @@ class Compared:
 
     @answering
     def progress(self, query: Any) -> Answer:
-        """How far the predictions of a query are: done, finished, and HTML."""
+        """How far the predictions of a query are: done, finished, failed, and HTML."""
         return self._progress(self.gallery.view(query))
 
     @answering
@@ -173,11 +173,13 @@ class Compared:
         return self.gallery.view(asked.get("query", {})), indices
 
     def _rows(self, view: View, indices: list[int]) -> dict[str, str]:
-        return {str(index): row_html(view, self.gallery.row(view, index)) for index in indices}
+        coming = not self.background.failed(view)
+        return {str(index): row_html(view, self.gallery.row(view, index), coming) for index in indices}
 
     def _progress(self, view: View) -> Answer:
         found = self.background.progress(view)
-        return {"done": found.done, "finished": found.finished, "html": progress_html(found)}
+        html = progress_html(found)
+        return {"done": found.done, "finished": found.finished, "failed": found.failed, "html": html}
 
 
 def no_models(compared: Compared) -> str:

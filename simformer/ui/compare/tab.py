@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from simformer.compare.columns import Column, columns_of, usual_columns, usual_pair
+from simformer.compare.columns import PICTURES, Column, columns_of, listed_names, usual_columns, usual_pair
 from simformer.paths import STATIC
 from simformer.splits import ROLE_SET, Split, split_choice, split_label
 from simformer.ui.compare import endpoint
@@ -43,9 +43,10 @@ def query_html(
     """What the visitor wants to see, as the script takes it: its attribute is a query (`simformer.compare.gallery`)."""
     query = {
         "split": split,
-        "columns": columns,
-        "first": first if first in columns else "",
-        "second": second if second in columns else "",
+        "columns": methods_in(columns),
+        "left_out": left_out_of(columns),
+        "first": first if first in methods_in(columns) else "",
+        "second": second if second in methods_in(columns) else "",
         "order": order,
         "class_name": class_name or ANY_CLASS,
         "expansion": expansion or None,
@@ -54,11 +55,26 @@ def query_html(
     return f'<div class="compare" data-query="{escape(json.dumps(query))}" data-link="{escape(link)}"></div>'
 
 
+def methods_in(columns: list[str]) -> list[str]:
+    """The chosen columns that models make."""
+    return [name for name in columns if name not in PICTURES]
+
+
+def left_out_of(columns: list[str]) -> list[str]:
+    """The columns that no model makes and that are not chosen."""
+    return [name for name in PICTURES if name not in columns]
+
+
 def link_text(
     split: str, columns: list[str], first: str, second: str, order: str, class_name: str, expansion: str
 ) -> str:
-    """What the page's address holds of the choices: "s1;CAM,SimFormer;SimFormer;CAM;first;cow;"."""
-    return ";".join([split, ",".join(columns), first or "", second or "", order, class_name or "", expansion or ""])
+    """What the page's address holds of the choices: "s1;CAM,SimFormer;SimFormer;CAM;first;cow;".
+
+    Input, truth and base/novel map are named at its end if they are left out: older links do not name them.
+    """
+    methods, left_out = ",".join(methods_in(columns)), ",".join(left_out_of(columns))
+    words = [split, methods, first or "", second or "", order, class_name or "", expansion or ""]
+    return ";".join([*words, left_out] if left_out else words)
 
 
 def linked_choices(compared: Compared, text: str) -> list[Any] | None:
@@ -71,10 +87,12 @@ def linked_choices(compared: Compared, text: str) -> list[Any] | None:
         return None
     offered = choices_for(compared.splits[split], compared.columns)
     columns, first, second, order, expansion, class_name = offered
-    named = [*asked, *[""] * 6]
-    chosen = [name for name in named[0].split(",") if name in columns["choices"]] or columns["value"]
-    first = named[1] if named[1] in chosen else first["value"]
-    second = named[2] if named[2] in chosen else second["value"]
+    named = [*asked, *[""] * 7]
+    available = methods_in(columns["choices"])
+    methods = [name for name in listed_names(named[0], available) if name in available]
+    chosen = [name for name in PICTURES if name not in named[6].split(",")] + (methods or methods_in(columns["value"]))
+    first = named[1] if named[1] in methods else first["value"]
+    second = named[2] if named[2] in methods else second["value"]
     shows = named[4] if named[4] in dict(class_name["choices"]).values() else ANY_CLASS
     expands = named[5] if named[5] in dict(EXPANSIONS).values() else ANY_EXPANSION
     first, second, order, expansion = choices_of_pair(chosen, first, second, named[3])
@@ -110,8 +128,11 @@ def expansion_label(second: str | None) -> str:
 def filters_text(
     columns: list[str], first: str | None, second: str | None, order: str, class_name: str, expansion: str
 ) -> str:
-    """What the closed filters say is chosen: "Columns, order, filters: 5 columns, by name, photos that show cow"."""
-    words = ["1 column" if len(columns) == 1 else f"{len(columns)} columns"]
+    """What the closed filters say is chosen: "Columns, order, filters: 5 methods, by name, photos that show cow"."""
+    methods, left_out = len(methods_in(columns)), left_out_of(columns)
+    # Without any the gallery shows the usual ones.
+    words = ["the usual methods" if not methods else "1 method" if methods == 1 else f"{methods} methods"]
+    words += [f"without {' and '.join(left_out)}"] if left_out else []
     words += [label for label, name in orders_for(first, second) if name == order]
     words += [f"photos that show {class_name}"] if class_name else []
     words += [f"{second or 'the second'} {expansion}"] if expansion else []
@@ -139,7 +160,7 @@ def choices_for(split: Split, columns: list[Column]) -> tuple[dict[str, Any], ..
     novel = [(f"{split.classes[index]} (novel)", split.classes[index]) for index in split.novel]
     base = [(split.classes[index], split.classes[index]) for index in split.base]
     return (
-        gr.update(choices=names, value=usual),
+        gr.update(choices=[*PICTURES, *names], value=[*PICTURES, *usual]),
         gr.update(choices=usual, value=first),
         gr.update(choices=usual, value=second),
         gr.update(choices=orders_for(first, second), value="first" if first else "name"),
@@ -150,14 +171,15 @@ def choices_for(split: Split, columns: list[Column]) -> tuple[dict[str, Any], ..
 
 def choices_of_pair(columns: list[str], first: str | None, second: str | None, order: str) -> tuple[Any, ...]:
     """The pair can be of the shown columns only: updates of the two, the order and the filter by expansion."""
-    left = [name for name in columns if name not in (first, second)]
-    first = first if first in columns else next(iter(reversed(left)), None)
-    second = second if second in columns and second != first else next((n for n in left if n != first), None)
+    methods = methods_in(columns)
+    left = [name for name in methods if name not in (first, second)]
+    first = first if first in methods else next(iter(reversed(left)), None)
+    second = second if second in methods and second != first else next((n for n in left if n != first), None)
     orders = orders_for(first, second)
     kept = order if order in dict(orders).values() else orders[0][1]
     return (
-        gr.update(choices=columns, value=first),
-        gr.update(choices=columns, value=second),
+        gr.update(choices=methods, value=first),
+        gr.update(choices=methods, value=second),
         gr.update(choices=orders, value=kept),
         gr.update(label=expansion_label(second)),
     )

@@ -9,7 +9,7 @@ const RETRY = 3000;
 const AT_ONCE = 2;
 const chosen = new Set(), enlarged = new Set();
 let run = 0, query = null, order = [], done = -1, finished = true, watcher = null, filling = false;
-let wanted = [], loading = 0;
+let wanted = [], loading = 0, away = false;
 
 const find = (selector) => element.querySelector(selector);
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -21,10 +21,12 @@ async function ask(name, asked) {
     try {
       const answer = await server[name](asked);
       if (mine !== run) return null;
-      say("");
+      if (away) say("");
+      away = false;
       return answer;
     } catch {
       if (mine !== run) return null;
+      away = true;
       say("The server does not answer; it is asked again.");
       await pause(RETRY);
     }
@@ -32,6 +34,7 @@ async function ask(name, asked) {
   return null;
 }
 
+// It stands until the visitor does the next thing.
 function say(text) {
   const place = find(".compare-say");
   if (place && place.textContent !== text) place.textContent = text;
@@ -41,8 +44,8 @@ function layOut() {
   find(".compare").innerHTML = `<div class="compare-bar"><span class="compare-count" aria-live="polite"></span>
     <button type="button" class="compare-figure" disabled>Figure of these rows (PNG)</button>
     <button type="button" class="compare-none" hidden>Choose none</button>
-    <button type="button" class="compare-again" hidden>Sort again</button></div>
-    <p class="compare-say" role="status"></p><div class="compare-progress"></div><div class="compare-head"></div>
+    <button type="button" class="compare-again" hidden>Sort again</button>
+    <span class="compare-say" role="status"></span></div><div class="compare-progress"></div><div class="compare-head"></div>
     <div class="compare-list"></div>`;
   count();
 }
@@ -54,7 +57,8 @@ function count() {
   find(".compare-none").hidden = !listed;
 }
 
-async function start() {
+// said: what the visitor may still be reading.
+async function start(said = "") {
   const shell = find(".compare");
   if (!shell) return;
   run += 1;
@@ -65,11 +69,12 @@ async function start() {
   watcher?.disconnect();
   layOut();
   find(".compare").setAttribute("aria-busy", "true");
-  say("The photos are being sorted.");
+  say(said || "The photos are being sorted.");
   const mine = run, answer = await ask("arrange", query);
   if (!answer) return;
   find(".compare").removeAttribute("aria-busy");
   if (answer.error) return say(answer.error);
+  say(said);
   order = answer.order;
   find(".compare-head").innerHTML = answer.head;
   count();
@@ -145,7 +150,10 @@ function progress(answer) {
   const grown = answer.done !== done;
   done = answer.done;
   find(".compare-progress").innerHTML = answer.html;
-  if (answer.finished && !finished) ready();
+  if (answer.failed) {
+    find(".compare-again").textContent = "Try again";
+    find(".compare-again").hidden = false;
+  } else if (answer.finished && !finished) ready();
   finished = answer.finished;
   return grown;
 }
@@ -154,7 +162,7 @@ function progress(answer) {
 function ready() {
   const atTop = find(".compare-list").getBoundingClientRect().top > -200;
   const busy = find(".compare-list").contains(document.activeElement);
-  if (atTop && !busy && query.order !== "name") start();
+  if (atTop && !busy && query.order !== "name") start(find(".compare-say").textContent);
   else find(".compare-again").hidden = false;
 }
 
@@ -165,8 +173,9 @@ async function poll(mine) {
     if (!element.isConnected) return;
     if (document.hidden || !element.offsetParent) continue;
     const answer = await ask("progress", query);
-    if (!answer || answer.error) return;
-    if (progress(answer) && mine === run) await refresh();
+    if (!answer) return;
+    if (answer.error) return say(answer.error);
+    if ((progress(answer) || answer.failed) && mine === run) await refresh();
   }
 }
 
@@ -216,6 +225,7 @@ function enlarge(row) {
 
 element.addEventListener("click", (event) => {
   const row = event.target.closest(".compare-row");
+  if (!away) say("");
   if (event.target.closest(".compare-figure")) figure();
   else if (event.target.closest(".compare-again")) start();
   else if (event.target.closest(".compare-none")) {
@@ -245,5 +255,5 @@ element.addEventListener("keydown", (event) => {
   next?.closest(".compare-row").scrollIntoView({ block: "center" });
 });
 
-watch("value", start);
+watch("value", () => start());
 start();

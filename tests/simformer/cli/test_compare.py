@@ -7,6 +7,7 @@ import pytest
 from compared import write_models, write_photos
 from PIL import Image
 
+from simformer.checkpoint import load_checkpoint, save_checkpoint
 from simformer.paths import ROOT
 
 
@@ -43,6 +44,19 @@ def test_a_figure(command, tmp_path):
     assert "Dotted: where only one of SimFormer and CAM is right." in done.stdout
     # What was made is kept.
     assert len(list((tmp_path / "cache" / "predictions").glob("*/*.png"))) % 2 == 0
+
+
+@pytest.mark.slow
+def test_a_method_whose_name_holds_a_comma(command, tmp_path):
+    weights = tmp_path / "runs" / "simformer_s1" / "weights.safetensors"
+    tensors, card = load_checkpoint(weights)
+    card = card.model_copy(update={"training": {**card.training, "mask_share": 0.25, "unmasked": "labels"}})
+    save_checkpoint(weights, tensors, card)
+    name = "SimFormer, masks on 25 % of the photos"
+    words = ["--columns", f"CAM,{name}", "--pair", f"{name},CAM", "--rows", 1, "--out", "figure.png"]
+    done = command("--split", "s1", *words)
+    assert done.returncode == 0, done.stderr
+    assert f"only one of {name} and CAM is right" in done.stdout
 
 
 @pytest.mark.slow

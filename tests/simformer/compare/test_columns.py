@@ -10,6 +10,7 @@ from simformer.compare.columns import (
     columns_of,
     find_columns,
     known_splits,
+    listed_names,
     method_of,
     usual_columns,
     usual_pair,
@@ -138,6 +139,17 @@ def test_choosing(runs):
     assert usual_pair(choose_columns(found, ["CAM", "FullyOracle"])) == ("FullyOracle", "CAM")
     assert usual_pair(found[:1]) is None
     assert set(names(found)) <= set(METHOD_ORDER)
+
+
+def test_names_in_a_list_may_hold_commas_themselves():
+    quarter = "SimFormer, masks on 25 % of the photos"
+    corners = f"{quarter}, masks of at most 8 corners"
+    available = ["CAM", "SimFormer", quarter, corners]
+    assert listed_names("CAM,SimFormer", available) == ["CAM", "SimFormer"]
+    assert listed_names(f"CAM,{quarter},SimFormer", available) == ["CAM", quarter, "SimFormer"]
+    assert listed_names(f"{corners},{quarter}", available) == [corners, quarter]
+    assert listed_names(" cam , RETAB,,", available) == ["cam", "RETAB"]
+    assert listed_names("", available) == listed_names("", []) == []
 
 
 def test_fingerprints_follow_the_file(runs):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from simformer.compare.columns import INPUT, ROLES, TRUTH
 from simformer.compare.figure import MOST_ROWS, _font, _legend_lines, caption, draw_figure, save_figure
-from simformer.compare.pictures import INPUT, ROLES, TRUTH, best_columns, classes_in, role_picture, row_pictures
+from simformer.compare.pictures import best_columns, classes_in, role_picture, row_pictures
 from simformer.errors import ConfigError
 from simformer.utils.palette import BASE_COLOR, NOVEL_COLOR, class_colors
 
@@ -61,6 +62,14 @@ def test_a_figure_has_every_picture_in_its_place(shown):
     assert tuple(row[truth + 30]) == tuple(row[simformer + 30]) == cat
     assert tuple(row[truth + 90]) == tuple(row[simformer + 90]) == grass
     assert tuple(figure[first + 70][3 + 3 * 123 + 30]) == grass  # where CAM misses the cat
+
+
+def test_what_the_view_leaves_out_is_not_in_the_figure(drawn, shown):
+    _, rows = shown
+    for left_out, shown_titles in (([ROLES], [INPUT, TRUTH]), ([INPUT, TRUTH, ROLES], [])):
+        view = drawn.view({**PAIR, "left_out": left_out})
+        assert list(row_pictures(view, rows[0], 30)) == [*shown_titles, "CAM", "SimFormer"]
+        assert draw_figure(view, rows, 100).width == (2 + len(shown_titles)) * 102 + 2
 
 
 def test_what_is_written_is_in_the_font(shown, monkeypatch):

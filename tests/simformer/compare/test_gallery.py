@@ -71,6 +71,14 @@ def test_filter_by_expansion_of_the_second(drawn, no_network):
     assert names(drawn, drawn.view({**grass, "expansion": "under-expanded"})) == ["b"]
 
 
+def test_a_photo_passes_the_filter_where_the_second_covers_much_else(drawn, no_network):
+    truth = np.ones((40, 60), dtype=np.uint8)
+    truth[:, :15] = 2  # on b SimFormer says cat everywhere: a quarter of it is right
+    Image.fromarray(truth).save(drawn.photos.root / "labels" / "b.png")
+    view = made(drawn, drawn.view({**PAIR, "first": "CAM", "second": "SimFormer", "expansion": "over-expanded"}))
+    assert names(drawn, view) == ["b"]
+
+
 def test_a_row(drawn, no_network):
     view = made(drawn, drawn.view(PAIR))
     row = drawn.row(view, 0)
@@ -165,6 +173,7 @@ def test_photos_without_a_truth(runs, tmp_path):
         ({"split": "s1", "order": "worst"}, "the gallery cannot be arranged so: order"),
         ({"split": "s1", "columns": ["x"] * 99}, "the gallery cannot be arranged so: columns"),
         ({"columns": []}, "the gallery cannot be arranged so: split"),
+        ({"split": "s1", "left_out": ["CAM"]}, "the gallery cannot be arranged so: left_out"),
     ],
 )
 def test_bad_queries_are_one_sentence(gallery, query, sentence):
@@ -217,6 +226,44 @@ def test_the_last_wish_comes_first(drawn, monkeypatch, no_network):
     background.want(drawn.view({"split": "s1", "columns": ["SimFormer"]}))
     background._work()
     assert [column.name for column, _ in seen] == ["SimFormer"] * 3 + ["CAM"] * 3
+
+
+def test_a_view_that_was_dropped_is_made_for_who_waits_for_it(gallery, monkeypatch):
+    monkeypatch.setattr("simformer.compare.background.MOST_WANTED", 2)
+    first, *others = (gallery.view({"split": "s1", "columns": [name]}) for name in ("CAM", "SimFormer", "FullyOracle"))
+    background = Background(gallery)
+    with monkeypatch.context() as patched:
+        patched.setattr("simformer.compare.background.Thread", Mock())
+        for view in (first, *others):
+            background.want(view)
+    background._work()
+    wait_until(lambda: background.progress(first).finished)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_unforeseen_error_is_said_and_the_next_view_is_made(gallery, monkeypatch):
+    make = gallery.make
+
+    def full(tasks):
+        if any(column.name == "CAM" for column, _ in tasks):
+            raise RuntimeError("out of memory\nand a long report")
+        return make(tasks)
+
+    monkeypatch.setattr(gallery, "make", full)
+    background = Background(gallery)
+    bad, good = (gallery.view({"split": "s1", "columns": [name]}) for name in ("CAM", "SimFormer"))
+    background.want(bad)
+    wait_until(lambda: background.progress(bad).finished)
+    found = background.progress(bad)
+    assert found.failed and found.done == 0
+    assert found.problems == ("No more predictions are made, because of an error: out of memory",)
+    background.want(good)
+    wait_until(lambda: background.progress(good).finished)
+    assert not background.progress(good).failed
+    monkeypatch.setattr(gallery, "make", make)
+    background.want(bad)  # it is tried again
+    wait_until(lambda: background.progress(bad).finished)
+    assert not background.progress(bad).failed
 
 
 @pytest.mark.filterwarnings("error")

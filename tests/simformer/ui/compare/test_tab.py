@@ -12,14 +12,13 @@ from unittest.mock import Mock
 import gradio as gr
 import numpy as np
 import pytest
-from compared import write_models, write_photos
+from compared import write_models
 from PIL import Image
 
-from simformer.compare.columns import columns_of
+from simformer.compare.columns import PICTURES, columns_of
 from simformer.compare.gallery import Cell
 from simformer.errors import DatasetError
 from simformer.splits import Split
-from simformer.ui.compare import endpoint
 from simformer.ui.compare.served import MOST_AT_ONCE, Compared
 from simformer.ui.compare.tab import (
     ANY_CLASS,
@@ -36,18 +35,6 @@ from simformer.ui.compare.tab import (
 
 CLASSES = ("sky", "grass", "cat")
 QUERY = {"split": "s1", "columns": ["CAM", "SimFormer", "FullyOracle"], "first": "SimFormer", "second": "CAM"}
-
-
-@pytest.fixture
-def root(tmp_path):
-    return write_photos(tmp_path / "scenes", 6, CLASSES)
-
-
-@pytest.fixture
-def compared(root, tmp_path, make_card, monkeypatch):
-    monkeypatch.setenv("SIMFORMER_WEIGHTS", str(write_models(tmp_path / "runs", make_card)))
-    monkeypatch.setenv("SIMFORMER_CACHE", str(tmp_path / "cache"))
-    return Compared(root)
 
 
 def made(compared, query=QUERY):
@@ -97,6 +84,17 @@ def test_a_row_shows_what_the_paper_s_figure_shows(compared):
     assert html.count("<i ") == 6 * len(row.boxes)
     assert "SimFormer leads CAM by" in html or "are equal" in html or "CAM leads SimFormer by" in html
     assert f"{len(answer['order'])} photos. Numbers: mean IoU" in answer["head"]
+
+
+def test_input_truth_and_roles_can_be_left_out_of_rows_and_figure(compared):
+    html = query_html("s1", ["Ground truth", "CAM", "SimFormer"], "SimFormer", "CAM", "first", "", "")
+    query = json.loads(unescape(re.search('data-query="([^"]+)"', html)[1]))
+    answer = made(compared, query)
+    index = answer["order"][0]
+    assert titles(answer["rows"][str(index)]) == ["Ground truth", "CAM", "SimFormer"]
+    drawn = compared.figure({"query": query, "indices": [index]})["uri"]
+    with Image.open(io.BytesIO(base64.b64decode(drawn.partition(",")[2]))) as image:
+        assert image.width == 3 * (320 + 8) + 8
 
 
 def test_leads_go_down(compared):
@@ -176,7 +174,15 @@ def test_names_are_escaped(root, tmp_path, make_card, monkeypatch):
 
 def test_choices(compared):
     columns, first, second, order, expansion, class_name = choices_for(compared.splits["s1"], compared.columns)
-    assert columns["choices"] == ["CAM", "WSSS (CAM)", "Basic Model", "SimFormer", "SimFormer+", "FullyOracle"]
+    assert columns["choices"] == [
+        *PICTURES,
+        "CAM",
+        "WSSS (CAM)",
+        "Basic Model",
+        "SimFormer",
+        "SimFormer+",
+        "FullyOracle",
+    ]
     assert "Basic Model" not in columns["value"]
     assert (first["value"], second["value"]) == ("SimFormer", "WSSS (CAM)")
     assert order["choices"][0] == ("SimFormer leads first", "first")
@@ -190,6 +196,8 @@ def test_choices(compared):
     "columns, pair, expected",
     [
         (["CAM", "SimFormer"], ("SimFormer", "CAM"), ("SimFormer", "CAM")),
+        ([*PICTURES, "CAM", "SimFormer"], ("Input", "CAM"), ("SimFormer", "CAM")),
+        ([*PICTURES], ("SimFormer", "CAM"), (None, None)),
         (["CAM", "SimFormer", "FullyOracle"], ("SimFormer", "RETAB"), ("SimFormer", "CAM")),
         (["CAM", "SimFormer"], ("RETAB", "CAM"), ("SimFormer", "CAM")),
         (["CAM", "SimFormer"], ("SimFormer", "SimFormer"), ("SimFormer", "CAM")),
@@ -206,10 +214,15 @@ def test_the_pair_is_of_the_shown_columns(columns, pair, expected):
 
 def test_closed_filters_say_what_they_hold():
     held = "Columns, order, filters: "
-    assert filters_text(["CAM", "SimFormer"], "SimFormer", "CAM", "first", "", "") == (
-        f"{held}2 columns, SimFormer leads first"
+    assert filters_text([*PICTURES, "CAM", "SimFormer"], "SimFormer", "CAM", "first", "", "") == (
+        f"{held}2 methods, SimFormer leads first"
     )
-    assert filters_text(["CAM"], None, None, "name", "cow", "") == f"{held}1 column, by name, photos that show cow"
+    of_cow = filters_text([*PICTURES, "CAM"], None, None, "name", "cow", "")
+    assert of_cow == f"{held}1 method, by name, photos that show cow"
+    assert filters_text([*PICTURES], None, None, "name", "", "") == f"{held}the usual methods, by name"
+    assert filters_text(["Input", "CAM"], None, None, "name", "", "") == (
+        f"{held}1 method, without Ground truth and Base / novel, by name"
+    )
     assert filters_text(["CAM", "A"], "A", "CAM", "name", "", "under-expanded").endswith("by name, CAM under-expanded")
 
 
@@ -222,8 +235,9 @@ def test_the_script_s_query_is_one_of_the_gallery(compared):
     assert {function.__name__ for function in server_functions(compared)} == {"arrange", "rows", "progress", "figure"}
 
 
-def test_a_link_sets_the_choices_again(compared):
-    chosen = ("s1", ["CAM", "FullyOracle"], "FullyOracle", "CAM", "second", "cat", "over-expanded")
+@pytest.mark.parametrize("pictures", [PICTURES, ("Ground truth",), ()])
+def test_a_link_sets_the_choices_again(compared, pictures):
+    chosen = ("s1", [*pictures, "CAM", "FullyOracle"], "FullyOracle", "CAM", "second", "cat", "over-expanded")
     split, columns, first, second, order, expansion, shows, query, filters = linked_choices(
         compared, link_text(*chosen)
     )
@@ -232,11 +246,25 @@ def test_a_link_sets_the_choices_again(compared):
     assert query == query_html(*chosen) and filters.label == filters_text(*chosen[1:])
 
 
+def test_a_link_names_a_method_with_a_comma(compared):
+    quarter = "SimFormer, masks on 25 % of the photos"
+    simformer = next(column for column in compared.columns if column.name == "SimFormer")
+    compared.columns.append(replace(simformer, name=quarter))
+    chosen = ("s1", [*PICTURES, "CAM", quarter, "FullyOracle"], quarter, "CAM", "second", "", "")
+    assert linked_choices(compared, link_text(*chosen))[1]["value"] == chosen[1]
+
+
 @pytest.mark.parametrize("text", ["s1", "s1;", "s1;RETAB,None;RETAB;RETAB;worst;horse;exploded", "s1;;;;;;;;;;"])
 def test_what_a_split_does_not_offer_is_as_usual(compared, text):
     columns, first, second, *_ = choices_for(compared.splits["s1"], compared.columns)
     usual = query_html("s1", columns["value"], first["value"], second["value"], "first", "", "")
     assert linked_choices(compared, text)[7] == usual
+
+
+def test_an_older_link_shows_input_truth_and_roles(compared):
+    assert linked_choices(compared, "s1;CAM,SimFormer;SimFormer;CAM;first;;")[1]["value"] == [
+        *PICTURES, "CAM", "SimFormer",
+    ]  # fmt: skip
 
 
 def test_a_link_to_another_split_changes_nothing(compared):
@@ -280,36 +308,6 @@ def test_without_fitting_models_the_tab_says_so(root, tmp_path, monkeypatch, lay
     page = lay_out(build, data=root)
     [sentence] = [block.value for block in page.blocks.values() if isinstance(block, gr.HTML)]
     assert "fits the classes of scenes" in sentence and "SIMFORMER_WEIGHTS" in sentence
-
-
-def gallery_function(compared):
-    with gr.Blocks(analytics_enabled=False) as page:
-        endpoint.build({"scenes": compared})
-    [function] = [function.fn for function in page.fns.values() if function.api_name == "gallery"]
-    return function
-
-
-def test_endpoint(compared):
-    answer = gallery_function(compared)("s1", ["CAM", "SimFormer"], limit=2)
-    assert answer["columns"] == ["CAM", "SimFormer"] and answer["compared"] == ["SimFormer", "CAM"]
-    assert answer["classes"] == ["cat"]
-    assert answer["predictions_made"] == answer["predictions"] == 2 * answer["photos"]
-    assert len(answer["rows"]) == 2 < answer["photos"]
-    first, second = answer["rows"]
-    assert first["lead"] >= second["lead"]
-    assert first["lead"] == pytest.approx(first["cells"]["SimFormer"]["iou"] - first["cells"]["CAM"]["iou"])
-    rest = gallery_function(compared)("s1", ["CAM", "SimFormer"], offset=2)["rows"]
-    assert len(rest) == answer["photos"] - 2
-    assert set(first["cells"]["CAM"]) == {"iou", "under_expanded", "over_expanded"}
-    with pytest.raises(gr.Error, match="there is no split"):
-        gallery_function(compared)("s9")
-
-
-def test_endpoint_without_waiting(compared, monkeypatch):
-    monkeypatch.setattr("simformer.compare.background.Thread", Mock())
-    answer = gallery_function(compared)("s1", ["CAM", "SimFormer"], wait=False)
-    assert answer["predictions_made"] == 0
-    assert all(row["lead"] is None for row in answer["rows"])
 
 
 def test_own_weights_come_before_the_shipped_ones(compared, tmp_path):
