@@ -10,7 +10,7 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from serving import Server, chromium, chromium_path, serve
+from serving import Server, chromium, chromium_path, serve, slow_down
 
 from simformer.cam import CamConfig
 from simformer.checkpoint import build_network, save_checkpoint
@@ -20,6 +20,8 @@ from simformer.splits import dataset_classes, load_split
 from simformer.weights import Card
 
 SLOW = 60_000  # milliseconds; a cold start on a busy machine
+# Milliseconds that everything takes longer on the way to the page and back, in all tests that have none of their own.
+LATENCY = float(os.environ.get("BROWSER_LATENCY", 0))
 HERE = Path(__file__).parent
 
 
@@ -59,6 +61,8 @@ def window(visitor) -> Iterator[Callable[..., Page]]:
         pages.append(page)
         page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(SLOW)
+        if LATENCY:
+            slow_down(page, LATENCY)
         return page
 
     yield new
