@@ -63,6 +63,12 @@ def short_title(choice: Choice) -> str:
     return text[:1].upper() + text[1:]
 
 
+def roles_title(choice: Choice) -> str:
+    """The roles of a model, whoever learnt them: "Split 6", SimFormer+'s, too."""
+    text = title(choice).rpartition(", ")[2]
+    return text[:1].upper() + text[1:]
+
+
 def masked_classes(models: Models, choice: Choice | None) -> list[str]:
     """Classes that are base in the chosen SimFormer."""
     return models.roles_of(choice).base_of(models.classes)
@@ -123,7 +129,7 @@ def build_split(models: Models) -> gr.Radio:
     """The choice of a split, in the context that is open."""
     first = next(iter(models.offered), None)
     return gr.Radio(
-        [*((short_title(name), name) for name in models.offered), ("Your roles", OWN_ROLES)],
+        [*((roles_title(name), name) for name in models.offered), ("Your roles", OWN_ROLES)],
         value=first,
         visible=bool(models.offered),
         label="Which classes had masks",

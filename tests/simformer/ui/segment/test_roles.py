@@ -21,6 +21,7 @@ from simformer.ui.segment.roles import (
     masked_classes,
     masks_sentence,
     read_roles,
+    roles_title,
     short_title,
     splits_json,
     take_roles,
@@ -176,6 +177,11 @@ def test_sent_roles_set_the_masked_classes(models):
 
 def test_titles_among_simformers():
     assert [short_title(name) for name in ("split2", BOTH_NOVEL, "oracle")] == ["Split 2", "Your roles", "FullyOracle"]
+    assert [short_title("s6_plus"), roles_title("s6_plus"), roles_title("split2")] == [
+        "SimFormer+, split 6",
+        "Split 6",
+        "Split 2",
+    ]
 
 
 def cut(whole, target):
