@@ -84,7 +84,7 @@ def segment(
     from simformer.utils.files import make_folder
     from simformer.weights import find_weights
 
-    _check_roles(roles, dataset, weights, exact, ray_address or batch)
+    _check_roles(roles, dataset, weights, exact, several=ray_address is not None or batch is not None)
     if ray_address is not None and engine != "torch":
         raise ConfigError("--engine is for this machine; on a Ray cluster leave it out")
     export = None if format_name is None else find_export(format_name, out, min_area)
@@ -102,19 +102,19 @@ def segment(
                 composed = composed_predictor(roles, classes, [], device, engine=engine)
                 first = next(iter(composed.predictors.values()))
                 run = RolesRun(first, roles_digest(composed), threshold, out, report, batch, max_pixels, composed)
-            elif ray_address is None:
-                file = find_weights(weights or "split1")
-                predictor = Predictor.load(file, device, exact=exact, engine=engine)
-                run = Run(predictor, digest(file), threshold, out, report, batch, max_pixels)
             else:
-                from simformer.batch.cluster import connected
-
                 file = find_weights(weights or "split1")
-                predictor = Predictor.load(file, "cpu", exact=exact)  # for its classes, and a check of the weights
-                cluster = stack.enter_context(connected(ray_address, device))
-                run = ClusterRun(
-                    predictor, digest(file), threshold, out, report, batch, max_pixels, cluster, file, device
-                )
+                if ray_address is None:
+                    predictor = Predictor.load(file, device, exact=exact, engine=engine)
+                    run = Run(predictor, digest(file), threshold, out, report, batch, max_pixels)
+                else:
+                    from simformer.batch.cluster import connected
+
+                    predictor = Predictor.load(file, "cpu", exact=exact)  # for its classes, and a check of the weights
+                    cluster = stack.enter_context(connected(ray_address, device))
+                    run = ClusterRun(
+                        predictor, digest(file), threshold, out, report, batch, max_pixels, cluster, file, device
+                    )
             finished = run.segment(found, again=again, export=export)
         if export is not None and finished:
             export.write(finished, run.predictor.classes, out, report)
@@ -123,9 +123,9 @@ def segment(
 
 
 def _check_roles(
-    roles: str | None, dataset: str | None, weights: str | None, exact: bool | None, several: str | int | None
+    roles: str | None, dataset: str | None, weights: str | None, exact: bool | None, *, several: bool
 ) -> None:
-    """What goes with --roles and what does not. `several`: what --ray or --batch says. Raises ConfigError."""
+    """What goes with --roles and what does not. `several`: --ray or --batch is given. Raises ConfigError."""
     if roles is None:
         if dataset is not None:
             raise ConfigError("--dataset says whose classes --roles names; weights know theirs")
@@ -134,7 +134,7 @@ def _check_roles(
         raise ConfigError("give either --weights or --roles")
     if exact:
         raise ConfigError("--exact is for --weights: roles are composed at a quarter of the resolution")
-    if several is not None:
+    if several:
         raise ConfigError("--roles asks several models one photo after another: leave out --ray and --batch")
 
 
